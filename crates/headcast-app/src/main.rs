@@ -1,0 +1,3 @@
+//! The `headcast` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Speech in, PCM and audio feature windows out: decoders, resampler, feature extractors.

@@ -1,0 +1,252 @@
+//! What each video frame hears: audio features, whatever extractor made them.
+
+use crate::clock::FrameIndex;
+
+/// Which extractor an avatar was trained with; fixed by the width of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FeatureKind {
+    /// 29 letter scores: DeepSpeech 0.1.0, or headcast's built-in model of the same shape.
+    DeepSpeech,
+    /// 44 letter scores: wav2vec2 `cpierse/wav2vec2-large-xlsr-53-esperanto`.
+    Wav2Vec2Esperanto,
+    /// 32 letter scores: another English wav2vec2 CTC model.
+    Wav2Vec2,
+    /// 1024 hidden values: `facebook/hubert-large-ls960-ft`.
+    Hubert,
+}
+
+impl FeatureKind {
+    /// The kind with rows of `dims` values; `None` for a width no extractor makes.
+    pub fn from_dims(dims: usize) -> Option<Self> {
+        Some(match dims {
+            29 => Self::DeepSpeech,
+            44 => Self::Wav2Vec2Esperanto,
+            32 => Self::Wav2Vec2,
+            1024 => Self::Hubert,
+            _ => return None,
+        })
+    }
+
+    /// Values in a row.
+    pub fn dims(self) -> usize {
+        match self {
+            Self::DeepSpeech => 29,
+            Self::Wav2Vec2Esperanto => 44,
+            Self::Wav2Vec2 => 32,
+            Self::Hubert => 1024,
+        }
+    }
+
+    /// Rows in one frame's window: 2 for HuBERT, else 16.
+    pub fn steps(self) -> usize {
+        if self == Self::Hubert { 2 } else { 16 }
+    }
+
+    /// What a user calls it, with the exact model.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::DeepSpeech => "DeepSpeech 0.1.0 (29 values, `aud_ds.npy`)",
+            Self::Wav2Vec2Esperanto => {
+                "wav2vec2 cpierse/wav2vec2-large-xlsr-53-esperanto (44 values, `aud_eo.npy`)"
+            }
+            Self::Wav2Vec2 => "wav2vec2 facebook/wav2vec2-large-960h-lv60-self (32 values, `aud.npy`)",
+            Self::Hubert => "HuBERT facebook/hubert-large-ls960-ft (1024 values, `aud_hu.npy`)",
+        }
+    }
+}
+
+/// Why values are not a feature track.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum FeatureError {
+    /// Make the features again from a clip that has sound.
+    #[error("the features have no rows; make them again from a clip that holds speech")]
+    Empty,
+    /// Use one of the extractors named in the message.
+    #[error(
+        "the features have shape {shape:?}; expected [N, 16, 29] (DeepSpeech), [N, 16, 44] or [N, 16, 32] \
+         (wav2vec2) or [N, 2, 1024] (HuBERT), one window per video frame"
+    )]
+    Shape {
+        /// Shape found.
+        shape: Vec<usize>,
+    },
+    /// The extractor went wrong: make the features again.
+    #[error("the features hold {value} in window {window}; make them again, every value must be finite")]
+    NotFinite {
+        /// First window with such a value.
+        window: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// Audio features of a clip: one window of `[steps, dims]` values per video frame.
+///
+/// **The one rule for rows against frames.** For a clip of N frames, window `i` exists for every `i < N`:
+/// rows past the last one repeat it, nothing is ever shifted. Rows beyond N are kept and may be heard by
+/// the neighbourhood of the last frames. Before row 0, and past both N and the last row, there is silence:
+/// all values zero. [`FeatureTrack::row_at`] is the only place that knows this.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureTrack {
+    kind: FeatureKind,
+    storage: Storage,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Storage {
+    /// `[rows, steps, dims]`, as upstream's `.npy` files hold them.
+    Windows(Vec<f32>),
+    /// `[2 × rows, dims]` at 50 Hz; window i is rows `2i - 8 .. 2i + 8`, zero outside. A sixteenth of
+    /// the memory of the windows it stands for.
+    Scores(Vec<f32>),
+}
+
+impl FeatureTrack {
+    /// Windows as upstream stores them.
+    ///
+    /// * `shape`: `[rows, steps, dims]`; `data`: that many values, row-major.
+    ///
+    /// # Errors
+    /// [`FeatureError`] when the shape is of no known extractor, there is no row, or a value is not finite.
+    ///
+    /// # Panics
+    /// If `data` has not `rows × steps × dims` values.
+    pub fn from_windows(shape: [usize; 3], data: Vec<f32>) -> Result<Self, FeatureError> {
+        let [rows, steps, dims] = shape;
+        let kind = FeatureKind::from_dims(dims)
+            .filter(|kind| kind.steps() == steps)
+            .ok_or_else(|| FeatureError::Shape { shape: shape.to_vec() })?;
+        assert_eq!(data.len(), rows * steps * dims, "data must fill the shape");
+        Self::checked(kind, Storage::Windows(data), steps * dims)
+    }
+
+    /// Scores at 50 Hz, two rows per 25 fps frame, from which windows are cut on demand.
+    ///
+    /// * `data`: `[2 × rows, dims]`, row-major.
+    ///
+    /// # Errors
+    /// As [`Self::from_windows`].
+    ///
+    /// # Panics
+    /// If `data` is not a whole number of row pairs, or `kind` is not one of 16 steps.
+    pub fn from_scores(kind: FeatureKind, data: Vec<f32>) -> Result<Self, FeatureError> {
+        assert_eq!(kind.steps(), 16, "scores are for kinds with windows of 16 steps");
+        assert_eq!(data.len() % (2 * kind.dims()), 0, "scores come in pairs of rows");
+        Self::checked(kind, Storage::Scores(data), 2 * kind.dims())
+    }
+
+    fn checked(kind: FeatureKind, storage: Storage, per_row: usize) -> Result<Self, FeatureError> {
+        let (Storage::Windows(data) | Storage::Scores(data)) = &storage;
+        if data.is_empty() {
+            return Err(FeatureError::Empty);
+        }
+        match data.iter().position(|v| !v.is_finite()) {
+            Some(i) => Err(FeatureError::NotFinite { window: i / per_row, value: data[i] }),
+            None => Ok(Self { kind, storage }),
+        }
+    }
+
+    /// Which extractor made it.
+    pub fn kind(&self) -> FeatureKind {
+        self.kind
+    }
+
+    /// Number of windows the extractor made.
+    pub fn rows(&self) -> usize {
+        match &self.storage {
+            Storage::Windows(data) => data.len() / self.window_len(),
+            Storage::Scores(data) => data.len() / (2 * self.kind.dims()),
+        }
+    }
+
+    /// `steps × dims`: values in one window.
+    pub fn window_len(&self) -> usize {
+        self.kind.steps() * self.kind.dims()
+    }
+
+    /// The row heard at position `at` (in frames, may be negative) of a clip of `frames` frames; `None` is
+    /// silence. See the rule above.
+    pub fn row_at(&self, at: i64, frames: u64) -> Option<usize> {
+        let at = u64::try_from(at).ok()?;
+        let rows = self.rows() as u64;
+        if at < rows {
+            usize::try_from(at).ok()
+        } else if at < frames {
+            Some(self.rows() - 1)
+        } else {
+            None
+        }
+    }
+
+    /// The row of frame `frame` itself; never silence for a frame of the clip.
+    pub fn row_of(&self, frame: FrameIndex, frames: u64) -> Option<usize> {
+        self.row_at(i64::try_from(frame.0).ok()?, frames)
+    }
+
+    /// Copies window `row` into `out`, `[steps, dims]` row-major.
+    ///
+    /// # Panics
+    /// If `row` is not below [`Self::rows`] or `out` is not [`Self::window_len`] long.
+    pub fn window_into(&self, row: usize, out: &mut [f32]) {
+        let len = self.window_len();
+        assert_eq!(out.len(), len, "out must hold one window");
+        assert!(row < self.rows(), "window {row} of {}", self.rows());
+        match &self.storage {
+            Storage::Windows(data) => out.copy_from_slice(&data[row * len..(row + 1) * len]),
+            Storage::Scores(data) => {
+                let dims = self.kind.dims();
+                for (step, out) in out.chunks_exact_mut(dims).enumerate() {
+                    let at = (2 * row + step).checked_sub(8).and_then(|r| data.get(r * dims..(r + 1) * dims));
+                    match at {
+                        Some(scores) => out.copy_from_slice(scores),
+                        None => out.fill(0.0),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(rows: usize) -> FeatureTrack {
+        #[expect(clippy::cast_precision_loss, reason = "small test values")]
+        let data = (0..rows * 2 * 29).map(|i| (i / 29) as f32 + 1.0).collect();
+        FeatureTrack::from_scores(FeatureKind::DeepSpeech, data).unwrap()
+    }
+
+    #[test]
+    fn rows_are_clamped_at_the_end_and_silent_outside() {
+        let track = scores(5);
+        let row = |at| track.row_at(at, 7);
+        assert_eq!([row(-1), row(0), row(4), row(6), row(7)], [None, Some(0), Some(4), Some(4), None]);
+        // More rows than frames: the last frames' neighbourhood hears them.
+        assert_eq!(track.row_at(4, 3), Some(4));
+        assert_eq!(track.row_at(5, 3), None);
+    }
+
+    #[test]
+    fn windows_of_scores_are_centred_on_the_frame() {
+        let track = scores(20);
+        let mut window = vec![0.0; 16 * 29];
+        track.window_into(0, &mut window);
+        let first: Vec<f32> = window.iter().step_by(29).copied().collect();
+        assert_eq!(first[..9], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        track.window_into(19, &mut window);
+        assert_eq!(window[0], 31.0);
+        assert_eq!(window[9 * 29], 40.0);
+        assert_eq!(window[10 * 29..], [0.0; 6 * 29]);
+    }
+
+    #[test]
+    fn wrong_shapes_name_the_right_ones() {
+        let error = FeatureTrack::from_windows([1, 16, 1024], vec![0.0; 16 * 1024]).unwrap_err();
+        assert!(error.to_string().contains("[N, 2, 1024] (HuBERT)"), "{error}");
+        let error = FeatureTrack::from_windows([1, 16, 29], vec![f32::NAN; 16 * 29]).unwrap_err();
+        assert!(matches!(error, FeatureError::NotFinite { window: 0, .. }));
+        assert_eq!(FeatureTrack::from_windows([0, 16, 29], vec![]), Err(FeatureError::Empty));
+    }
+}

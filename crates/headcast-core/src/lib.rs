@@ -1,0 +1,20 @@
+//! The vocabulary of headcast: clocks, the timeline that an audio clip fixes, the segment plan, the
+//! playlist text, images, feature tracks and camera poses.
+//!
+//! Nothing here performs I/O, starts a thread or reads a clock; every value is a function of its inputs.
+//!
+//! Data flows `Pcm → FeatureTrack → frame → access unit → segment → store → HTTP`; the types that cross
+//! from one crate to another live here.
+
+pub mod clock;
+pub mod feature;
+pub mod image;
+pub mod npy;
+pub mod pose;
+pub mod timeline;
+
+pub use clock::{FrameIndex, FrameRate, SampleRate, Timescale, Timestamp};
+pub use feature::{FeatureError, FeatureKind, FeatureTrack};
+pub use image::{ImageError, RgbImage};
+pub use pose::{Intrinsics, Pose};
+pub use timeline::{SegmentPlan, Timeline};

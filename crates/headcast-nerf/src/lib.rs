@@ -1,0 +1,8 @@
+//! Talking-head radiance fields: checkpoints, avatars, the scalar reference and the CPU renderer.
+
+pub mod avatar;
+pub mod checkpoint;
+pub mod conditioning;
+pub mod cpu;
+pub mod field;
+pub mod model;
