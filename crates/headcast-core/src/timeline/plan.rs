@@ -12,7 +12,11 @@ impl Speed {
     /// `frames_per_sec` against the frame rate of the clip; anything that is not positive is 0.
     pub fn from_fps(frames_per_sec: f64, frame_rate: crate::FrameRate) -> Self {
         let milli = (frames_per_sec / frame_rate.as_f64() * 1000.0).clamp(0.0, 1e9);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above; NaN becomes 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped above; NaN becomes 0"
+        )]
         Self(milli as u32)
     }
 }

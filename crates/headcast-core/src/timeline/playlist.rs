@@ -18,7 +18,12 @@ pub fn vod_playlist(plan: &SegmentPlan, uri: impl Fn(usize) -> String) -> String
 ///
 /// It ends (`EXT-X-ENDLIST`) when every planned segment is in it, or when `ended` says that no more will
 /// come. Its target duration is that of the whole plan and never changes (RFC 8216 §6.2.1).
-pub fn event_playlist(plan: &SegmentPlan, ready: usize, ended: bool, uri: impl Fn(usize) -> String) -> String {
+pub fn event_playlist(
+    plan: &SegmentPlan,
+    ready: usize,
+    ended: bool,
+    uri: impl Fn(usize) -> String,
+) -> String {
     let ready = ready.min(plan.len());
     let mut text = head(plan, "EVENT");
     entries(&mut text, plan, ready, uri);
@@ -77,7 +82,9 @@ mod tests {
             assert!(text.starts_with(&before) && !text.contains("ENDLIST"));
             before = text;
         }
-        assert!(event_playlist(&plan, plan.len(), false, |k| format!("{k}.ts")).ends_with("#EXT-X-ENDLIST\n"));
+        assert!(
+            event_playlist(&plan, plan.len(), false, |k| format!("{k}.ts")).ends_with("#EXT-X-ENDLIST\n")
+        );
         assert!(event_playlist(&plan, 1, true, |k| format!("{k}.ts")).ends_with("#EXT-X-ENDLIST\n"));
     }
 }

@@ -1,0 +1,63 @@
+//! The seam between what makes segments and what schedules, stores and serves them.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use headcast_core::SegmentPlan;
+
+/// Told after every frame; answering [`ControlFlow::Break`] cancels the segment.
+pub type OnFrame<'a> = dyn FnMut(FrameDone) -> ControlFlow<()> + 'a;
+
+/// One frame is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameDone {
+    /// Its index in the clip.
+    pub frame: u64,
+    /// Time the renderer took for it.
+    pub render_time: Duration,
+}
+
+/// Something whose segments can be made at any time, in any order, with the same bytes.
+pub trait SegmentSource: Send + Sync {
+    /// Every segment, known before the first frame.
+    fn plan(&self) -> &SegmentPlan;
+
+    /// The first transport stream packets (PAT, PMT) of every segment, to answer a request at once while
+    /// the rest is being made. Every segment starts with exactly these bytes.
+    fn segment_head(&self) -> Bytes;
+
+    /// Renders and encodes segment `index`.
+    ///
+    /// # Errors
+    /// [`MakeError::Cancelled`] when `on_frame` said so, within one frame; else what went wrong.
+    ///
+    /// # Panics
+    /// If `index` is not below `plan().len()`.
+    fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError>;
+}
+
+/// Why a segment was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakeError {
+    /// The caller's `on_frame` asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The renderer could not make a frame.
+    #[error("frame {frame} cannot be rendered: {reason}")]
+    Render {
+        /// Which frame.
+        frame: u64,
+        /// What the renderer said.
+        reason: String,
+    },
+    /// The encoder refused a frame.
+    #[error("segment {index} cannot be encoded: {reason}")]
+    Encode {
+        /// Which segment.
+        index: usize,
+        /// What the encoder said.
+        reason: String,
+    },
+}
