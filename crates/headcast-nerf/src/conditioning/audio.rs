@@ -1,0 +1,312 @@
+//! Audio code: one window of features to 32 values, then attention over eight neighbouring windows.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use headcast_core::{FeatureKind, FeatureTrack};
+
+use crate::model::{AudioAttention, AudioNet, Conv1d, ErNerf, Linear, Matrix};
+
+/// Values in an audio code.
+pub const AUDIO_CODE_LEN: usize = 32;
+
+/// What the field knows about the speech of one frame.
+pub type AudioCode = [f32; AUDIO_CODE_LEN];
+
+/// Why an avatar and a feature track do not go together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConditioningError {
+    /// Extract the features again with the model that the message names.
+    #[error(
+        "the avatar was trained with {}, but these features are {}; extract them again with the avatar's model",
+        expected.describe(), found.describe()
+    )]
+    FeatureKind {
+        /// What the avatar was trained with.
+        expected: FeatureKind,
+        /// What was handed over.
+        found: FeatureKind,
+    },
+}
+
+/// Positions whose windows the attention of frame `frame` sees; those outside the clip are silence.
+///
+/// `attention` is upstream's `--att`: 0 sees the frame itself, 1 the eight before it (and not itself), 2 the
+/// frame with four before and three after.
+///
+/// # Panics
+/// If `frame` is above `i64::MAX - 4`: no clip is that long.
+pub fn neighbourhood(attention: u8, frame: u64) -> Range<i64> {
+    let at = i64::try_from(frame).expect("frame numbers fit an i64");
+    match attention {
+        0 => at..at + 1,
+        1 => at - 8..at,
+        _ => at - 4..at + 4,
+    }
+}
+
+/// The audio code of every frame of a clip of `frames` frames, in order.
+///
+/// See [`AudioCodes`], which yields the same values one at a time.
+///
+/// # Errors
+/// [`ConditioningError::FeatureKind`] when the avatar was trained with other features.
+pub fn audio_codes(
+    model: &ErNerf,
+    track: &FeatureTrack,
+    frames: u64,
+    smooth_lips: bool,
+) -> Result<Vec<AudioCode>, ConditioningError> {
+    Ok(AudioCodes::new(model, track, frames, smooth_lips)?.collect())
+}
+
+/// Audio codes of a clip, frame by frame from the first.
+///
+/// Every window passes the audio net once and stays while a neighbour needs it; silence passes it once in
+/// all. Memory does not depend on the length of the clip.
+#[derive(Debug)]
+pub struct AudioCodes<'a> {
+    model: &'a ErNerf,
+    track: &'a FeatureTrack,
+    frames: u64,
+    smooth_lips: bool,
+    next_frame: u64,
+    /// Codes of the positions in `neighbourhood(attention, next_frame - 1)`, in order.
+    codes: VecDeque<AudioCode>,
+    silence: Option<AudioCode>,
+    /// The last row that passed the audio net: clips longer than their features repeat it.
+    last_row: Option<(usize, AudioCode)>,
+    previous: Option<AudioCode>,
+    window: Vec<f32>,
+}
+
+impl<'a> AudioCodes<'a> {
+    /// Starts at frame 0.
+    ///
+    /// * `frames`: length of the clip; see [`FeatureTrack::row_at`] for how rows stand against it.
+    /// * `smooth_lips`: blends each code with the smoothed code before it (upstream `--smooth_lips`).
+    ///
+    /// # Errors
+    /// [`ConditioningError::FeatureKind`] when the avatar was trained with other features.
+    pub fn new(
+        model: &'a ErNerf,
+        track: &'a FeatureTrack,
+        frames: u64,
+        smooth_lips: bool,
+    ) -> Result<Self, ConditioningError> {
+        let (expected, found) = (model.options.features, track.kind());
+        if expected != found {
+            return Err(ConditioningError::FeatureKind { expected, found });
+        }
+        Ok(Self {
+            model,
+            track,
+            frames,
+            smooth_lips,
+            next_frame: 0,
+            codes: VecDeque::with_capacity(8),
+            silence: None,
+            last_row: None,
+            previous: None,
+            window: vec![0.0; track.window_len()],
+        })
+    }
+
+    /// The code of the window at position `at`, before attention.
+    fn window_code(&mut self, at: i64) -> AudioCode {
+        let Some(row) = self.track.row_at(at, self.frames) else {
+            if self.silence.is_none() {
+                // Silence is zero *features*: the biases of the net make its code non-zero.
+                self.window.fill(0.0);
+                self.silence = Some(encode_window(self.model, &mut self.window));
+            }
+            return self.silence.unwrap_or_default();
+        };
+        if let Some((last, code)) = self.last_row
+            && last == row
+        {
+            return code;
+        }
+        self.track.window_into(row, &mut self.window);
+        let code = encode_window(self.model, &mut self.window);
+        self.last_row = Some((row, code));
+        code
+    }
+}
+
+impl Iterator for AudioCodes<'_> {
+    type Item = AudioCode;
+
+    fn next(&mut self) -> Option<AudioCode> {
+        if self.next_frame == self.frames {
+            return None;
+        }
+        let attention = self.model.audio_attention.as_ref().filter(|_| self.model.options.attention != 0);
+        let seen = neighbourhood(attention.map_or(0, |_| self.model.options.attention), self.next_frame);
+        self.codes.pop_front();
+        let missing = seen.end - seen.start - i64::try_from(self.codes.len()).unwrap_or(0);
+        for at in seen.end - missing..seen.end {
+            let code = self.window_code(at);
+            self.codes.push_back(code);
+        }
+        let mut code = match attention {
+            Some(net) => attend(net, self.codes.make_contiguous()),
+            None => self.codes[0],
+        };
+        if self.smooth_lips {
+            if let Some(previous) = self.previous {
+                for (code, previous) in code.iter_mut().zip(previous) {
+                    *code = 0.35 * previous + 0.65 * *code;
+                }
+            }
+            self.previous = Some(code);
+        }
+        self.next_frame += 1;
+        Some(code)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.frames - self.next_frame);
+        (left.unwrap_or(usize::MAX), left.ok())
+    }
+}
+
+/// `window`: `[steps, dims]` features; overwritten by embedding rows in a model trained with `--emb`.
+fn encode_window(model: &ErNerf, window: &mut [f32]) -> AudioCode {
+    if let Some(table) = &model.embedding {
+        embed(table, window);
+    }
+    audio_net(&model.audio, window)
+}
+
+/// Replaces each row of scores by the embedding of its best class, the first of equals (so that silence is
+/// class 0).
+fn embed(table: &Matrix, window: &mut [f32]) {
+    for row in window.chunks_exact_mut(table.cols) {
+        let mut best = 0;
+        for (class, score) in row.iter().enumerate() {
+            if *score > row[best] {
+                best = class;
+            }
+        }
+        row.copy_from_slice(&table.data[best * table.cols..(best + 1) * table.cols]);
+    }
+}
+
+/// `window`: `[steps, dims]`. Four convolutions of stride 2 leave one time step of either 16 or 2.
+fn audio_net(net: &AudioNet, window: &[f32]) -> AudioCode {
+    let mut x = window.to_vec();
+    for layer in &net.convolutions {
+        x = convolve(layer, &x, 2);
+        leaky_relu(&mut x);
+    }
+    let mut hidden = linear(&net.linear[0], &x);
+    leaky_relu(&mut hidden);
+    let out = linear(&net.linear[1], &hidden);
+    out.try_into().expect("the model's audio net has 32 outputs")
+}
+
+/// Weighted sum of eight codes, the weights made from the codes themselves.
+fn attend(net: &AudioAttention, codes: &[AudioCode]) -> AudioCode {
+    let mut x = codes.as_flattened().to_vec();
+    for layer in &net.convolutions {
+        x = convolve(layer, &x, 1);
+        leaky_relu(&mut x);
+    }
+    let logits = linear(&net.linear, &x);
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f32> = logits.iter().map(|v| (v - max).exp()).collect();
+    let total: f32 = weights.iter().sum();
+    let mut out = [0.0; AUDIO_CODE_LEN];
+    for (code, weight) in codes.iter().zip(weights) {
+        for (out, value) in out.iter_mut().zip(code) {
+            *out += weight / total * value;
+        }
+    }
+    out
+}
+
+/// * `x`: `[time, inputs]`; returns `[time', outputs]` with zero padding of one step at either end.
+fn convolve(layer: &Conv1d, x: &[f32], stride: usize) -> Vec<f32> {
+    let time = x.len() / layer.inputs;
+    let out_time = (time + 2 - layer.kernel) / stride + 1;
+    let mut out = Vec::with_capacity(out_time * layer.outputs);
+    // The inputs of one output step in the order of the weights, `[inputs, kernel]`.
+    let mut patch = vec![0.0; layer.inputs * layer.kernel];
+    for step in 0..out_time {
+        for tap in 0..layer.kernel {
+            let at = (step * stride + tap).checked_sub(1).filter(|at| *at < time);
+            for input in 0..layer.inputs {
+                patch[input * layer.kernel + tap] = at.map_or(0.0, |at| x[at * layer.inputs + input]);
+            }
+        }
+        for (weights, bias) in layer.weight.chunks_exact(patch.len()).zip(&layer.bias) {
+            out.push(dot(weights, &patch) + bias);
+        }
+    }
+    out
+}
+
+fn linear(layer: &Linear, x: &[f32]) -> Vec<f32> {
+    let rows = layer.weight.data.chunks_exact(layer.weight.cols);
+    rows.zip(&layer.bias).map(|(weights, bias)| dot(weights, x) + bias).collect()
+}
+
+/// Eight partial sums: quick without changing with the machine, and closer to the true sum than one.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn leaky_relu(x: &mut [f32]) {
+    for v in x {
+        if *v < 0.0 {
+            *v *= 0.02;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbourhoods_are_those_of_upstream() {
+        assert_eq!(neighbourhood(0, 5), 5..6);
+        assert_eq!(neighbourhood(1, 5), -3..5, "eight before, not itself");
+        assert_eq!(neighbourhood(2, 0), -4..4);
+    }
+
+    #[test]
+    fn convolution_pads_and_strides() {
+        let layer =
+            Conv1d { outputs: 1, inputs: 1, kernel: 3, weight: vec![1.0, 10.0, 100.0], bias: vec![0.5] };
+        assert_eq!(convolve(&layer, &[1.0, 2.0, 3.0, 4.0], 2), [210.5, 432.5]);
+        assert_eq!(convolve(&layer, &[1.0, 2.0], 2), [210.5]);
+        assert_eq!(convolve(&layer, &[1.0, 2.0, 3.0], 1), [210.5, 321.5, 32.5]);
+        assert_eq!(convolve(&layer, &[7.0], 2), [70.5]);
+    }
+
+    #[test]
+    fn embedding_takes_the_first_best_class() {
+        let table = Matrix { rows: 3, cols: 3, data: (0..9u8).map(f32::from).collect() };
+        let mut window = [0.0, 2.0, 2.0, 0.0, 0.0, 0.0, -3.0, -2.0, -1.0];
+        embed(&table, &mut window);
+        assert_eq!(window, [3.0, 4.0, 5.0, 0.0, 1.0, 2.0, 6.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn dot_sums_every_element() {
+        let a: Vec<f32> = (1..=19u8).map(f32::from).collect();
+        assert_eq!(dot(&a, &[1.0; 19]), 190.0);
+    }
+}
