@@ -1,0 +1,60 @@
+//! Optional programs that tests compare us with.
+
+use std::path::PathBuf;
+
+/// The program of this name on `PATH`.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// Chromium or Chrome, by `CHROMIUM` or under one of its usual names.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from).filter(|file| file.is_file());
+    named.or_else(|| ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(find))
+}
+
+/// Whether a missing tool is a failure.
+pub(crate) fn required() -> bool {
+    std::env::var_os("HEADCAST_REQUIRE_TOOLS").is_some_and(|v| !v.is_empty() && v != "0")
+}
+
+/// Says what is skipped for want of `tool`, or fails if tools are required.
+pub(crate) fn skip(what: &str, tool: &str) -> Result<(), String> {
+    if required() {
+        return Err(format!("{what} need `{tool}`, which is not on PATH (HEADCAST_REQUIRE_TOOLS is set)"));
+    }
+    println!("\nSKIPPED: {what}: `{tool}` is not on PATH");
+    Ok(())
+}
+
+/// Prints which tools are here; fails on a missing one if they are required.
+pub(crate) fn report() -> Result<(), String> {
+    let tools = [
+        ("nasm", find("nasm"), "H.264 encoding is 2.4 to 3.5 times slower"),
+        ("ffmpeg", find("ffmpeg"), "foreign-reader tests are skipped"),
+        ("ffprobe", find("ffprobe"), "foreign-reader tests are skipped"),
+        ("node", find("node"), "page tests are skipped"),
+        ("npm", find("npm"), "browser tests are skipped"),
+        ("chromium", chromium(), "browser tests are skipped"),
+    ];
+    let mut missing = Vec::new();
+    for (name, found, without) in tools {
+        match found {
+            Some(path) => println!("{name:9} {}", path.display()),
+            None => {
+                println!("{name:9} MISSING: {without}");
+                missing.push(name);
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm";
+    if required() {
+        return Err(format!("missing {} (HEADCAST_REQUIRE_TOOLS is set); {hint}", missing.join(", ")));
+    }
+    println!("{hint}");
+    Ok(())
+}
