@@ -7,6 +7,8 @@ use headcast_core::{FeatureKind, FeatureTrack};
 
 use crate::model::{AudioAttention, AudioNet, Conv1d, ErNerf, Linear, Matrix};
 
+use super::dot::dot;
+
 /// Values in an audio code.
 pub const AUDIO_CODE_LEN: usize = 32;
 
@@ -253,20 +255,6 @@ fn linear(layer: &Linear, x: &[f32]) -> Vec<f32> {
     rows.zip(&layer.bias).map(|(weights, bias)| dot(weights, x) + bias).collect()
 }
 
-/// Eight partial sums: quick without changing with the machine, and closer to the true sum than one.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (b, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
 fn leaky_relu(x: &mut [f32]) {
     for v in x {
         if *v < 0.0 {
@@ -302,11 +290,5 @@ mod tests {
         let mut window = [0.0, 2.0, 2.0, 0.0, 0.0, 0.0, -3.0, -2.0, -1.0];
         embed(&table, &mut window);
         assert_eq!(window, [3.0, 4.0, 5.0, 0.0, 1.0, 2.0, 6.0, 7.0, 8.0]);
-    }
-
-    #[test]
-    fn dot_sums_every_element() {
-        let a: Vec<f32> = (1..=19u8).map(f32::from).collect();
-        assert_eq!(dot(&a, &[1.0; 19]), 190.0);
     }
 }

@@ -8,11 +8,13 @@
 //! Portrait Synthesis" (ER-NeRF), §3.3 to §3.5, and the options of its public inference program.
 
 mod audio;
+mod dot;
 mod pose;
 mod sequence;
 mod torso;
 
 pub use audio::{AUDIO_CODE_LEN, AudioCode, AudioCodes, ConditioningError, audio_codes, neighbourhood};
+pub(crate) use dot::dot;
 pub use pose::{ngp_pose, smooth_path};
 pub use sequence::{eye_from_au45, mirror, smooth_eye};
 pub use torso::torso_anchors;
