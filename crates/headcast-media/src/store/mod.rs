@@ -1,0 +1,1 @@
+//! Where finished segments are kept.
