@@ -1,1 +1,265 @@
-//! (being built)
+//! Avatars: a trained head with everything that rendering it needs, in a folder of its own.
+//!
+//! | file | content |
+//! |---|---|
+//! | `avatar.toml` | format version, kind, title, credits, licence, sizes, camera, settings, smoothing defaults |
+//! | `model.safetensors` | the network under upstream's tensor names, f32, feature tables f32 or f16 |
+//! | `poses.safetensors` | `pose` `[n, 3, 4]`, `eye` `[n]`, `img_id` `[n]` |
+//! | `background.jpg` or `.png` | what is behind the person, as large as the video |
+//! | `torso/<img_id>.png` | head-only models: the captured torso of each frame, straight alpha |
+//! | `thumbnail.jpg` or `.png` | optional |
+//! | `LICENSE.txt` | optional |
+//!
+//! [`Avatar::load`] opens one.
+
+mod error;
+mod manifest;
+mod model_file;
+mod picture;
+mod poses;
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use headcast_core::{Intrinsics, Pose, RgbImage};
+
+use crate::checkpoint::Checkpoint;
+use crate::model::ErNerf;
+use manifest::Manifest;
+
+pub use error::AvatarError;
+pub use manifest::check_name;
+
+/// A face that can speak.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Avatar {
+    /// Name of its folder, or of the built-in avatar.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Who made it and who is shown.
+    pub credits: String,
+    /// Terms of use.
+    pub licence: String,
+    /// The network.
+    pub model: ErNerf,
+    /// Video width in pixels.
+    pub width: u32,
+    /// Video height in pixels.
+    pub height: u32,
+    /// The camera, the same for every frame.
+    pub intrinsics: Intrinsics,
+    /// `world_from_camera` in the renderer's frame (scale 4, offset 0), not smoothed; at least one.
+    pub poses: Vec<Pose>,
+    /// For each pose how far the eyes are shut, in `[0, 1]`, not smoothed. 0 for models without an eye value.
+    pub eyes: Vec<f32>,
+    /// What is behind the person: `width × height`.
+    pub background: RgbImage,
+    /// What the avatar asks for; the caller may choose otherwise.
+    pub smoothing: Smoothing,
+    /// A small picture, JPEG or PNG bytes.
+    pub thumbnail: Option<Cow<'static, [u8]>>,
+    torso_images: TorsoImages,
+}
+
+/// Smoothing over time, all off in upstream's ER-NeRF and all on in LiveTalking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Smoothing {
+    /// Camera poses, over seven frames.
+    pub path: bool,
+    /// Eye values, over three frames.
+    pub eyes: bool,
+    /// Audio codes, by a one-pole filter.
+    pub lips: bool,
+}
+
+/// Where captured torsos are; empty for models with a torso net.
+#[derive(Debug)]
+enum TorsoImages {
+    None,
+    /// `<folder>/torso/<img_id>.png`, the id of each pose.
+    Folder { folder: PathBuf, img_ids: Vec<u32> },
+    /// PNG bytes of each pose.
+    Memory(Vec<Cow<'static, [u8]>>),
+}
+
+/// Yields a file of the avatar by its name inside, `None` if there is none.
+type Get<'a> = dyn Fn(&str) -> Result<Option<Cow<'static, [u8]>>, AvatarError> + 'a;
+
+impl Avatar {
+    /// Opens the avatar in folder `dir`. Torso pictures are read when they are needed.
+    ///
+    /// # Errors
+    /// [`AvatarError`] naming the file that is missing, damaged or does not fit the others.
+    pub fn load(dir: &Path) -> Result<Self, AvatarError> {
+        let name = dir.file_name().map_or_else(|| "avatar".to_owned(), |n| n.to_string_lossy().into_owned());
+        let folder = dir.display().to_string();
+        let torso = |img_ids| Ok(TorsoImages::Folder { folder: dir.to_owned(), img_ids });
+        Self::assemble(&name, &folder, &|file| read_optional(&dir.join(file)), &torso)
+    }
+
+    /// Opens an avatar whose files are in memory, such as one that is part of the program.
+    ///
+    /// * `get`: bytes of a file by its name inside the avatar (`avatar.toml`, `torso/12.png`).
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_files(name: &str, get: &dyn Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self, AvatarError> {
+        let folder = format!("the avatar \"{name}\"");
+        let torso = |img_ids: Vec<u32>| {
+            let images = img_ids.iter().map(|id| {
+                let file = torso_file(*id);
+                get(&file).ok_or_else(|| missing(&file, &folder, "the captured torso of one frame"))
+            });
+            Ok(TorsoImages::Memory(images.collect::<Result<_, AvatarError>>()?))
+        };
+        Self::assemble(name, &folder, &|file| Ok(get(file)), &torso)
+    }
+
+    /// * `torso`: where the torso pictures of these frame numbers are; asked only if the avatar has some.
+    fn assemble(
+        name: &str,
+        folder: &str,
+        get: &Get<'_>,
+        torso: &dyn Fn(Vec<u32>) -> Result<TorsoImages, AvatarError>,
+    ) -> Result<Self, AvatarError> {
+        let need = |file: &str, hint: &str| get(file)?.ok_or_else(|| missing(file, folder, hint));
+        let manifest = need("avatar.toml", "every avatar has one; `headcast avatar import` makes avatars")?;
+        let manifest = Manifest::parse(&manifest)?;
+        let model = need(model_file::FILE, "it holds the network; import the avatar again")?;
+        let model = Checkpoint::open(Cursor::new(model)).and_then(|mut file| ErNerf::from_checkpoint(&mut file));
+        let mut model =
+            model.map_err(|source| AvatarError::Checkpoint { file: model_file::FILE.to_owned(), source })?;
+        manifest.model.apply(&mut model.options)?;
+        let frames = need(poses::FILE, "it holds the camera poses; import the avatar again")?;
+        let frames = poses::Frames::from_bytes(frames)?;
+        if frames.poses.len() != manifest.frames.poses {
+            let what = format!("it holds {} poses, avatar.toml says {}", frames.poses.len(), manifest.frames.poses);
+            return Err(AvatarError::data(poses::FILE, what));
+        }
+        let file = manifest.frames.background.as_str();
+        check_inner_name(file)?;
+        let background = picture::decode(file, &need(file, "it is the background picture; import the avatar again")?)?;
+        let (width, height) = (manifest.picture.width, manifest.picture.height);
+        check_size(file, (background.width(), background.height()), (width, height))?;
+        let thumbnail = match &manifest.frames.thumbnail {
+            Some(file) => {
+                check_inner_name(file)?;
+                get(file)?
+            }
+            None => None,
+        };
+        let torso_images = if manifest.frames.torso_images == 0 {
+            TorsoImages::None
+        } else {
+            torso(frames.img_ids)?
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            intrinsics: manifest.picture.intrinsics(),
+            title: manifest.title,
+            credits: manifest.credits,
+            licence: manifest.licence,
+            model,
+            width,
+            height,
+            poses: frames.poses,
+            eyes: frames.eyes,
+            background,
+            smoothing: Smoothing {
+                path: manifest.smoothing.path,
+                eyes: manifest.smoothing.eyes,
+                lips: manifest.smoothing.lips,
+            },
+            thumbnail,
+            torso_images,
+        })
+    }
+
+    /// The pose of output frame `frame`: there and back through the poses, `0 … n-1, n-1 … 0, 0 …`, each end
+    /// twice in a row, as upstream's `mirror_index`.
+    pub fn pose_index(&self, frame: u64) -> usize {
+        let n = self.poses.len() as u64;
+        let (turn, at) = (frame / n, frame % n);
+        let index = if turn.is_multiple_of(2) { at } else { n - 1 - at };
+        usize::try_from(index).unwrap_or(0)
+    }
+
+    /// What the head is composited over: for a model with a torso net (which paints over it) or without
+    /// captured torsos the background, else the captured torso of pose `pose_index` on the background.
+    ///
+    /// # Errors
+    /// [`AvatarError`] when the torso picture is missing, damaged or of another size.
+    ///
+    /// # Panics
+    /// If `pose_index` is not below the number of poses.
+    pub fn backdrop(&self, pose_index: usize) -> Result<Cow<'_, RgbImage>, AvatarError> {
+        assert!(pose_index < self.poses.len(), "pose {pose_index} of {}", self.poses.len());
+        let (file, bytes) = match &self.torso_images {
+            TorsoImages::None => return Ok(Cow::Borrowed(&self.background)),
+            TorsoImages::Memory(images) => (format!("torso picture {pose_index}"), images[pose_index].clone()),
+            TorsoImages::Folder { folder, img_ids } => {
+                let file = torso_file(img_ids[pose_index]);
+                let bytes = read_optional(&folder.join(&file))?.ok_or_else(|| {
+                    missing(&file, &folder.display().to_string(), "the captured torso of one frame")
+                })?;
+                (file, bytes)
+            }
+        };
+        let torso = picture::decode_png(&file, &bytes)?;
+        check_size(&file, (torso.width, torso.height), (self.width, self.height))?;
+        Ok(Cow::Owned(picture::composite(&torso, &self.background)))
+    }
+
+    /// Whether captured torsos are part of the avatar.
+    pub fn has_torso_images(&self) -> bool {
+        !matches!(self.torso_images, TorsoImages::None)
+    }
+}
+
+fn torso_file(img_id: u32) -> String {
+    format!("torso/{img_id}.png")
+}
+
+fn missing(file: &str, folder: &str, hint: &str) -> AvatarError {
+    AvatarError::Missing { file: file.to_owned(), folder: folder.to_owned(), hint: hint.to_owned() }
+}
+
+/// A file that `avatar.toml` names must lie in the avatar's folder.
+fn check_inner_name(file: &str) -> Result<(), AvatarError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !file.is_empty() && !file.starts_with('.') && file.chars().all(plain) {
+        return Ok(());
+    }
+    Err(AvatarError::data("avatar.toml", format!("\"{file}\" is not the plain name of a file in the avatar's folder")))
+}
+
+fn check_size(file: &str, found: (u32, u32), expected: (u32, u32)) -> Result<(), AvatarError> {
+    if found == expected {
+        return Ok(());
+    }
+    let what = format!("it has {}x{} pixels, the avatar {}x{}", found.0, found.1, expected.0, expected.1);
+    Err(AvatarError::Picture { file: file.to_owned(), what })
+}
+
+/// Largest file that is read whole.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Reads a file; `None` if it does not exist.
+fn read_optional(path: &Path) -> Result<Option<Cow<'static, [u8]>>, AvatarError> {
+    let size = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(AvatarError::io(path)(e)),
+    };
+    if size > MAX_FILE {
+        let file = path.display().to_string();
+        return Err(AvatarError::data(file, format!("it has {size} bytes, at most {MAX_FILE} are accepted")));
+    }
+    fs::read(path).map(|bytes| Some(Cow::Owned(bytes))).map_err(AvatarError::io(path))
+}

@@ -1,0 +1,220 @@
+//! `avatar.toml`.
+
+use headcast_core::{FeatureKind, Intrinsics};
+use serde::{Deserialize, Serialize};
+
+use super::error::AvatarError;
+use crate::model::ErOptions;
+
+/// Version of the container that this code writes, and the newest it reads.
+pub(super) const FORMAT: u32 = 1;
+
+/// The file as it is stored. Everything in it may be edited by hand except sizes and counts, which must fit the
+/// other files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) format: u32,
+    pub(super) kind: String,
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) credits: String,
+    #[serde(default)]
+    pub(super) licence: String,
+    pub(super) picture: Picture,
+    pub(super) model: Model,
+    #[serde(default)]
+    pub(super) smoothing: SmoothingEntry,
+    pub(super) frames: Frames,
+    #[serde(default)]
+    pub(super) source: Source,
+}
+
+/// Size in pixels and the pinhole camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Picture {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) fx: f32,
+    pub(super) fy: f32,
+    pub(super) cx: f32,
+    pub(super) cy: f32,
+}
+
+impl Picture {
+    pub(super) fn intrinsics(&self) -> Intrinsics {
+        Intrinsics { fx: self.fx, fy: self.fy, cx: self.cx, cy: self.cy }
+    }
+}
+
+/// What the tensors cannot say. `features`, `eye` and `torso` repeat what they do say, for readers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Model {
+    pub(super) features: String,
+    pub(super) eye: bool,
+    pub(super) torso: bool,
+    pub(super) attention: u8,
+    pub(super) max_steps: u32,
+    pub(super) dt_gamma: f32,
+    pub(super) min_near: f32,
+    pub(super) torso_shrink: f32,
+}
+
+impl Model {
+    /// Puts the settings into `options`, checked.
+    pub(super) fn apply(&self, options: &mut ErOptions) -> Result<(), AvatarError> {
+        let range = |what: &str, value: f32, low: f32, high: f32| {
+            if (low..=high).contains(&value) {
+                Ok(value)
+            } else {
+                Err(AvatarError::data("avatar.toml", format!("{what} {value} is not between {low} and {high}")))
+            }
+        };
+        check_attention(self.attention, options.attention)?;
+        check_max_steps(self.max_steps)?;
+        options.attention = self.attention;
+        options.max_steps = self.max_steps;
+        options.dt_gamma = range("dt_gamma", self.dt_gamma, 0.0, 1.0)?;
+        options.min_near = range("min_near", self.min_near, 0.0, 100.0)?;
+        options.torso_shrink = range("torso_shrink", self.torso_shrink, 0.01, 100.0)?;
+        Ok(())
+    }
+}
+
+/// `detected` is 0 for a model without attention, else 2.
+pub(super) fn check_attention(attention: u8, detected: u8) -> Result<(), AvatarError> {
+    let fits = if detected == 0 { attention == 0 } else { (1..=2).contains(&attention) };
+    let expected = if detected == 0 {
+        "the model has no audio attention, so it must be 0"
+    } else {
+        "the model has audio attention, so it must be 1 or 2"
+    };
+    if fits { Ok(()) } else { Err(AvatarError::Option { option: "attention", value: attention.to_string(), expected }) }
+}
+
+pub(super) fn check_max_steps(max_steps: u32) -> Result<(), AvatarError> {
+    if (1..=4096).contains(&max_steps) {
+        return Ok(());
+    }
+    let expected = "use 1 to 4096; upstream's default is 16";
+    Err(AvatarError::Option { option: "max_steps", value: max_steps.to_string(), expected })
+}
+
+/// Defaults for rendering; all off, as upstream's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SmoothingEntry {
+    #[serde(default)]
+    pub(super) path: bool,
+    #[serde(default)]
+    pub(super) eyes: bool,
+    #[serde(default)]
+    pub(super) lips: bool,
+}
+
+/// The other files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Frames {
+    pub(super) poses: usize,
+    pub(super) torso_images: usize,
+    pub(super) background: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) thumbnail: Option<String>,
+}
+
+/// What it was made from, for people.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Source {
+    #[serde(default)]
+    pub(super) checkpoint: String,
+    #[serde(default)]
+    pub(super) poses: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) step: Option<u64>,
+}
+
+impl Manifest {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, AvatarError> {
+        let error = |what: String| AvatarError::data("avatar.toml", what);
+        let text = str::from_utf8(bytes).map_err(|e| error(format!("it is not UTF-8 text: {e}")))?;
+        // The version first: a newer file may have other fields.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+            kind: String,
+        }
+        let version: Version = toml::from_str(text).map_err(|e| error(e.to_string()))?;
+        if version.format != FORMAT {
+            return Err(AvatarError::Version { found: version.format, known: FORMAT });
+        }
+        if version.kind != KIND {
+            return Err(error(format!(
+                "kind \"{}\" is not known to this version of headcast, which knows \"{KIND}\"",
+                version.kind
+            )));
+        }
+        let manifest: Self = toml::from_str(text).map_err(|e| error(e.to_string()))?;
+        let p = &manifest.picture;
+        let finite = [p.fx, p.fy, p.cx, p.cy].iter().all(|v| v.is_finite());
+        if !finite || p.fx <= 0.0 || p.fy <= 0.0 {
+            return Err(error("[picture] fx and fy must be positive, cx and cy finite".to_owned()));
+        }
+        Ok(manifest)
+    }
+
+    pub(super) fn to_toml(&self) -> Result<String, AvatarError> {
+        let text = toml::to_string(self).map_err(|e| AvatarError::data("avatar.toml", e.to_string()))?;
+        Ok(format!("# headcast avatar. Texts and [smoothing] may be edited; the rest must fit the other files.\n{text}"))
+    }
+}
+
+/// The only kind so far.
+pub(super) const KIND: &str = "er-nerf";
+
+/// Word for a feature kind in `avatar.toml`.
+pub(super) fn features_word(kind: FeatureKind) -> &'static str {
+    match kind {
+        FeatureKind::DeepSpeech => "deepspeech",
+        FeatureKind::Wav2Vec2Esperanto => "wav2vec2-esperanto",
+        FeatureKind::Wav2Vec2 => "wav2vec2",
+        FeatureKind::Hubert => "hubert",
+    }
+}
+
+/// Checks that `name` is a plain name: it becomes a folder and a part of a URL.
+///
+/// # Errors
+/// [`AvatarError::Name`].
+pub fn check_name(name: &str) -> Result<(), AvatarError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let fits = (1..=64).contains(&name.len()) && name.chars().all(plain);
+    if fits && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        Ok(())
+    } else {
+        Err(AvatarError::Name { name: name.chars().take(80).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        for name in ["milo", "A-1_b", "0", &"x".repeat(64)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "a\\b", "-a", "_x", "a b", "ä", "a.b", &"x".repeat(65), "a\0"] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn newer_formats_and_other_kinds_are_refused_in_words() {
+        let error = Manifest::parse(b"format = 2\nkind = \"er-nerf\"\nnew = 1").unwrap_err().to_string();
+        assert!(error.contains("format 2") && error.contains("update headcast"), "{error}");
+        let error = Manifest::parse(b"format = 1\nkind = \"mesh\"").unwrap_err().to_string();
+        assert!(error.contains("\"mesh\""), "{error}");
+        assert!(Manifest::parse(b"\xff").is_err());
+    }
+}
