@@ -6,3 +6,8 @@ pub mod conditioning;
 pub mod cpu;
 pub mod field;
 pub mod model;
+pub mod profile;
+pub mod renderer;
+
+pub use profile::Profile;
+pub use renderer::{Clip, Renderer, Settings};

@@ -1,1 +1,32 @@
-//! (being built)
+//! The CPU renderer: the same pictures as [`crate::field`], a few thousand times sooner.
+//!
+//! A frame is cut into tiles of 32×32 pixels. For each tile [`march`] finds the samples of its rays, and
+//! [`shade`] evaluates the field at 32 samples of 32 rays at a time. Kernels are generic over the instruction
+//! set ([`simd`]); [`fold`] multiplies together what an avatar and a frame determine.
+//!
+//! | module | stage |
+//! |---|---|
+//! | `occupancy`, `march` | pixels → rays → distances of their samples |
+//! | `grid_encode`, `packet`, `shade` | position, direction → density, colour → what a ray collects |
+//! | `torso` | pixel, pose → what is behind the head |
+//! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
+//! | `engine` | a frame on all cores |
+//! | [`probe`] | each stage by itself, for tests and benches |
+
+mod engine;
+mod error;
+mod fold;
+mod grid_encode;
+mod march;
+mod occupancy;
+mod packet;
+mod picture;
+pub mod probe;
+mod shade;
+mod simd;
+mod torso;
+
+pub use engine::{Config, Engine, FrameRequest};
+pub use error::RenderError;
+pub use picture::FrameStats;
+pub use simd::SimdLevel;

@@ -1,0 +1,69 @@
+//! Why a picture cannot be made.
+
+use headcast_core::{FrameIndex, RgbImage};
+
+use super::simd::SimdLevel;
+use crate::avatar::AvatarError;
+use crate::conditioning::ConditioningError;
+
+/// Why a renderer cannot be made, or refuses a frame.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenderError {
+    /// Let the level be chosen, or force one that the CPU has.
+    #[error("this CPU has no {wanted} instructions; use {best} or leave the choice to headcast")]
+    SimdUnavailable {
+        /// What was asked for.
+        wanted: SimdLevel,
+        /// The fastest level of this CPU.
+        best: SimdLevel,
+    },
+    /// The network is of a kind that the engine does not know; import the checkpoint again, or train with
+    /// upstream's default sizes.
+    #[error("the CPU renderer does not know {what}; use an ER-NeRF model of upstream's default sizes")]
+    Unsupported {
+        /// What is out of the ordinary.
+        what: String,
+    },
+    /// Make the picture as large as the avatar.
+    #[error("the picture is {}x{}, the avatar renders {width}x{height}", found.0, found.1)]
+    PictureSize {
+        /// Pixels per row of the avatar.
+        width: u32,
+        /// Rows of the avatar.
+        height: u32,
+        /// Width and height handed over.
+        found: (u32, u32),
+    },
+    /// Pick a size that headcast accepts.
+    #[error("pictures of {width}x{height} are outside 1 to {} pixels a side", RgbImage::MAX_SIDE)]
+    Size {
+        /// Pixels per row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// Ask for a frame of the clip.
+    #[error("frame {frame} does not exist, the clip has {frames} frames")]
+    NoSuchFrame {
+        /// What was asked for.
+        frame: FrameIndex,
+        /// Length of the clip.
+        frames: u64,
+    },
+    /// Import the avatar again: without a pose there is nothing to show.
+    #[error("the avatar has no poses; import it again with its transforms file")]
+    NoPoses,
+    /// Choose a value from 0 to 1, or let the avatar blink as recorded.
+    #[error("an eye value of {value} is outside 0 (open) to 1 (shut)")]
+    EyeValue {
+        /// What was asked for.
+        value: f32,
+    },
+    /// Restore the file that the message names, or import the avatar again.
+    #[error(transparent)]
+    Avatar(#[from] AvatarError),
+    /// Make the features again with the extractor that the message names.
+    #[error(transparent)]
+    Conditioning(#[from] ConditioningError),
+}

@@ -1,0 +1,302 @@
+//! Single stages of the engine, for parity tests and benches.
+//!
+//! Everything here runs the kernels that [`Engine::render`] runs, on the engine's instruction set; none of
+//! it is fast to set up.
+
+use headcast_core::{Intrinsics, Pose};
+
+use super::Engine;
+use super::fold::{Field, FrameField};
+use super::grid_encode::FEATURES;
+use super::march::{Lattice, March, Rays, TILE, Tile, march};
+use super::occupancy::Occupancy;
+use super::packet::PACKET;
+use super::shade::{FieldRows, OVERRUN};
+use super::simd::{Kernel, Simd};
+use super::torso::{ShadeTorso, TorsoRows};
+use crate::conditioning::AudioCode;
+
+/// Density and colour of one point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FieldPoint {
+    /// Logarithm of the density.
+    pub log_sigma: f32,
+    /// Colour.
+    pub rgb: [f32; 3],
+}
+
+/// A pixel of the torso.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TorsoPixel {
+    /// `row × width + column`.
+    pub pixel: u32,
+    /// Opacity.
+    pub alpha: f32,
+    /// Colour.
+    pub rgb: [f32; 3],
+    /// Where the deformation moves the grid position, (row, column).
+    pub offset: [f32; 2],
+}
+
+/// The 36 grid features of every point, in the checkpoint's units.
+pub fn encode(engine: &Engine, points: &[[f32; 3]]) -> Vec<[f32; FEATURES]> {
+    let mut work = FieldRows::new();
+    let mut out = Vec::with_capacity(points.len());
+    let steps = engine.field.planes.steps();
+    for points in points.chunks(PACKET) {
+        load(&mut work.position, points);
+        engine.dispatch.run(Encode { field: &engine.field, work: &mut work });
+        out.extend(
+            (0..points.len()).map(|lane| std::array::from_fn(|k| work.features()[k].0[lane] * steps[k])),
+        );
+    }
+    out
+}
+
+/// Density and colour of every point, seen along the unit vector of the same index.
+///
+/// # Panics
+/// If there are not as many directions as points.
+pub fn field(
+    engine: &Engine,
+    code: &AudioCode,
+    eye: f32,
+    points: &[[f32; 3]],
+    directions: &[[f32; 3]],
+) -> Vec<FieldPoint> {
+    assert_eq!(points.len(), directions.len(), "one direction a point");
+    let frame = engine.field.of_frame(code, eye);
+    let mut work = FieldRows::new();
+    let mut out = Vec::with_capacity(points.len());
+    for (points, directions) in points.chunks(PACKET).zip(directions.chunks(PACKET)) {
+        load(&mut work.position, points);
+        load(&mut work.direction, directions);
+        engine.dispatch.run(Encode { field: &engine.field, work: &mut work });
+        engine.dispatch.run(Evaluate { field: &engine.field, frame: &frame, work: &mut work });
+        out.extend((0..points.len()).map(|lane| FieldPoint {
+            log_sigma: work.log_sigma.0[lane],
+            rgb: [0, 1, 2].map(|channel| work.rgb[channel].0[lane]),
+        }));
+    }
+    out
+}
+
+/// Distances of the samples of every ray from `origin`, as many as [`Engine::render`] would take at most.
+pub fn samples(engine: &Engine, origin: [f32; 3], directions: &[[f32; 3]]) -> Vec<Vec<f32>> {
+    let mut rays = Rays::new(engine.sample_capacity());
+    let mut out = Vec::with_capacity(directions.len());
+    for directions in directions.chunks(TILE) {
+        for axis in 0..3 {
+            for (value, direction) in rays.direction[axis].iter_mut().zip(directions) {
+                *value = direction[axis];
+            }
+        }
+        engine.dispatch.run(MarchRow {
+            lattice: &engine.lattice,
+            occupancy: &engine.occupancy,
+            origin,
+            live: directions.len(),
+            rays: &mut rays,
+        });
+        out.extend((0..directions.len()).map(|ray| rays.samples(ray).to_vec()));
+    }
+    out
+}
+
+/// Directions of all pixels' rays, row-major, and the distances of their samples.
+pub fn rays(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics) -> Vec<([f32; 3], Vec<f32>)> {
+    let (width, height) = (engine.width() as usize, engine.height() as usize);
+    let mut work = Rays::new(engine.sample_capacity());
+    let mut out = vec![([0.0; 3], Vec::new()); width * height];
+    for y in (0..height).step_by(TILE) {
+        for x in (0..width).step_by(TILE) {
+            let tile = Tile { x, y, width: TILE.min(width - x), height: TILE.min(height - y) };
+            march_tile(engine, pose, intrinsics, tile, &mut work);
+            for row in 0..tile.height {
+                for column in 0..tile.width {
+                    let ray = row * TILE + column;
+                    let direction = [0, 1, 2].map(|axis| work.direction[axis][ray]);
+                    out[(y + row) * width + x + column] = (direction, work.samples(ray).to_vec());
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Length of the step that starts at `t`.
+pub fn step_length(engine: &Engine, t: f32) -> f32 {
+    engine.lattice.dt(super::simd::Scalar, t)
+}
+
+/// Every pixel where the torso may be seen; empty without a torso.
+pub fn torso(engine: &Engine, pose: &Pose) -> Vec<TorsoPixel> {
+    let Some(torso) = &engine.torso else { return Vec::new() };
+    let posed = torso.posed(pose);
+    let mut work = TorsoRows::new();
+    let mut out = Vec::with_capacity(torso.visible());
+    for packet in 0..torso.packets() {
+        engine.dispatch.run(ShadeTorso { torso: &posed, packet, work: &mut work });
+        out.extend((0..work.len).map(|lane| TorsoPixel {
+            pixel: work.pixels[lane],
+            alpha: work.out[0].0[lane],
+            rgb: [1, 2, 3].map(|channel| work.out[channel].0[lane]),
+            offset: [0, 1].map(|axis| work.offset[axis].0[lane]),
+        }));
+    }
+    out
+}
+
+/// A stage run over and over on the same packet, for timing: the caller holds the clock.
+#[derive(Debug)]
+pub struct Stages<'a> {
+    engine: &'a Engine,
+    frame: FrameField,
+    work: FieldRows,
+    rays: Rays,
+}
+
+impl<'a> Stages<'a> {
+    /// Samples that [`Self::encode`] and [`Self::evaluate`] process in a round.
+    pub const SAMPLES: usize = PACKET;
+    /// Pixels a side that [`Self::march`] processes.
+    pub const TILE: usize = TILE;
+
+    /// * `points`, `directions`: [`Self::SAMPLES`] of them, in every round the same.
+    pub fn new(
+        engine: &'a Engine,
+        code: &AudioCode,
+        eye: f32,
+        points: &[[f32; 3]],
+        directions: &[[f32; 3]],
+    ) -> Self {
+        let mut work = FieldRows::new();
+        load(&mut work.position, points);
+        load(&mut work.direction, directions);
+        let rays = Rays::new(engine.sample_capacity());
+        Self { engine, frame: engine.field.of_frame(code, eye), work, rays }
+    }
+
+    /// Encodes `points`, [`Self::SAMPLES`] of them.
+    pub fn encode(&mut self, points: &[[f32; 3]]) {
+        load(&mut self.work.position, points);
+        self.engine.dispatch.run(Encode { field: &self.engine.field, work: &mut self.work });
+    }
+
+    /// Density and colour from the features of the last [`Self::encode`].
+    pub fn evaluate(&mut self) -> f32 {
+        let Self { engine, frame, work, .. } = self;
+        engine.dispatch.run(Evaluate { field: &engine.field, frame, work });
+        self.work.rgb[0].0[0]
+    }
+
+    /// Marches a whole tile whose corner is pixel (`x`, `y`); the number of samples found.
+    pub fn march(&mut self, pose: &Pose, intrinsics: &Intrinsics, x: usize, y: usize) -> usize {
+        let tile = Tile { x, y, width: TILE, height: TILE };
+        march_tile(self.engine, pose, intrinsics, tile, &mut self.rays);
+        self.rays.count.iter().map(|count| *count as usize).sum()
+    }
+
+    /// Floating-point operations of `rounds` rounds of multiply-adds that keep every unit busy and touch
+    /// no memory: what the instruction set could do at best.
+    pub fn peak(&self, rounds: usize) -> u64 {
+        self.engine.dispatch.run(Peak { rounds })
+    }
+}
+
+impl Engine {
+    fn sample_capacity(&self) -> usize {
+        self.max_steps() + OVERRUN
+    }
+}
+
+fn load(rows: &mut [super::packet::Row; 3], values: &[[f32; 3]]) {
+    for (lane, value) in values.iter().take(PACKET).enumerate() {
+        for axis in 0..3 {
+            rows[axis].0[lane] = value[axis];
+        }
+    }
+}
+
+fn march_tile(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics, tile: Tile, rays: &mut Rays) {
+    let Engine { lattice, occupancy, .. } = engine;
+    engine.dispatch.run(March { lattice, occupancy, pose, intrinsics, tile, rays });
+}
+
+struct Encode<'a> {
+    field: &'a Field,
+    work: &'a mut FieldRows,
+}
+
+impl Kernel for Encode<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.work.encode(s, self.field);
+    }
+}
+
+struct Evaluate<'a> {
+    field: &'a Field,
+    frame: &'a FrameField,
+    work: &'a mut FieldRows,
+}
+
+impl Kernel for Evaluate<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.work.evaluate(s, self.field, self.frame);
+    }
+}
+
+struct MarchRow<'a> {
+    lattice: &'a Lattice,
+    occupancy: &'a Occupancy,
+    origin: [f32; 3],
+    live: usize,
+    rays: &'a mut Rays,
+}
+
+impl Kernel for MarchRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut first = 0;
+        while first < self.live {
+            let mut direction = [s.splat(0.0); 3];
+            for axis in 0..3 {
+                direction[axis] = s.load(&self.rays.direction[axis][first..first + S::LANES]);
+            }
+            let live = self.live - first;
+            march(s, self.lattice, self.occupancy, self.origin, direction, first, live, self.rays);
+            first += S::LANES;
+        }
+    }
+}
+
+struct Peak {
+    rounds: usize,
+}
+
+impl Kernel for Peak {
+    type Output = u64;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> u64 {
+        /// Enough to hide the latency of two pipes, few enough for sixteen registers.
+        const CHAINS: usize = 12;
+        let factor = s.splat(std::hint::black_box(0.999_9));
+        let mut sums = [s.splat(std::hint::black_box(1.0)); CHAINS];
+        for _ in 0..self.rounds {
+            for sum in &mut sums {
+                *sum = s.fma(*sum, factor, factor);
+            }
+        }
+        let mut out = [0.0; PACKET];
+        for sum in sums {
+            s.store(sum, &mut out);
+            std::hint::black_box(&out);
+        }
+        (self.rounds * CHAINS * S::LANES * 2) as u64
+    }
+}

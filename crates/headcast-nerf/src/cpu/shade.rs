@@ -1,0 +1,366 @@
+//! From samples to what a ray sees.
+//!
+//! Thirty-two lanes, each on a ray of its own. Every round evaluates the field at the next sample of every
+//! lane; a lane whose ray has ended takes the next ray that waits. Rays with many samples start first, so
+//! that the lanes run dry together.
+
+use super::fold::{DIRECTION, EYE_HIDDEN, Field, FrameField, HIDDEN};
+use super::grid_encode::FEATURES;
+use super::march::{Lattice, Rays, TILE, TILE_RAYS, Tile};
+use super::packet::{PACKET, Row, rows};
+use super::simd::math::{color_activation, exp, sigmoid};
+use super::simd::{Kernel, Simd};
+
+/// Transmittance below which a ray ends, that of the sample before.
+const OPAQUE: f32 = 1e-4;
+/// Calls of upstream's schedule end at a budget from `max_steps` to this much above.
+pub(super) const OVERRUN: usize = 7;
+
+/// Sum of weights, then colour times weights.
+pub(super) type Light = [f32; 4];
+
+/// Rows that one evaluation of the field works in.
+#[derive(Debug)]
+pub(super) struct FieldRows {
+    /// x, y, z.
+    pub(super) position: [Row; 3],
+    /// Unit vectors.
+    pub(super) direction: [Row; 3],
+    /// Features, hidden rows of both attentions.
+    first: Box<[Row]>,
+    /// Hidden rows of sigma, the first ones; then hidden rows of colour.
+    second: Box<[Row]>,
+    /// Hidden rows of sigma, the second ones; then the encoded direction.
+    third: Box<[Row]>,
+    /// ln sigma.
+    pub(super) log_sigma: Row,
+    /// Colour.
+    pub(super) rgb: [Row; 3],
+}
+
+impl FieldRows {
+    pub(super) fn new() -> Self {
+        Self {
+            position: [Row::ZERO; 3],
+            direction: [Row::ZERO; 3],
+            first: rows(FEATURES + HIDDEN + EYE_HIDDEN),
+            second: rows(HIDDEN),
+            third: rows(HIDDEN + DIRECTION),
+            log_sigma: Row::ZERO,
+            rgb: [Row::ZERO; 3],
+        }
+    }
+
+    /// Features of the packet, in integer steps: `[36]` rows.
+    pub(super) fn features(&self) -> &[Row] {
+        &self.first[..FEATURES]
+    }
+
+    /// Encodes the packet's positions.
+    #[inline(always)]
+    pub(super) fn encode<S: Simd>(&mut self, s: S, field: &Field) {
+        let mut at = 0;
+        while at < PACKET {
+            let p = load3(s, &self.position, at);
+            field.planes.encode(s, p, at, &mut self.first);
+            at += S::LANES;
+        }
+    }
+
+    /// Density and colour of the packet, from its features and directions.
+    #[inline(always)]
+    pub(super) fn evaluate<S: Simd>(&mut self, s: S, field: &Field, frame: &FrameField) {
+        const EYE: usize = FEATURES + HIDDEN;
+        let (features, attention) = self.first.split_at_mut(FEATURES);
+        field.attention.forward_relu(s, features, attention);
+        let mut at = 0;
+        while at < PACKET {
+            if let Some(eye) = &field.eye {
+                let [logit] = eye.forward(s, &self.first[EYE..], at);
+                // Lanes do not meet, so the row that held these lanes' first hidden value is free.
+                s.store(sigmoid(s, logit), &mut self.first[EYE].0[at..at + S::LANES]);
+            }
+            let direction = load3(s, &self.direction, at);
+            direction_encode(s, direction, at, &mut self.third[HIDDEN..]);
+            at += S::LANES;
+        }
+        frame.sigma_in.forward_relu(s, &self.first, &mut self.second);
+        field.hidden.forward_relu(s, &self.second, &mut self.third[..HIDDEN]);
+        field.color.forward_relu(s, &self.third, &mut self.second);
+        let mut at = 0;
+        while at < PACKET {
+            let [log_sigma] = field.log_sigma.forward(s, &self.third, at);
+            s.store(log_sigma, &mut self.log_sigma.0[at..at + S::LANES]);
+            let rgb = field.rgb.forward(s, &self.second, at);
+            for channel in 0..3 {
+                let color = color_activation(s, rgb[channel]);
+                s.store(color, &mut self.rgb[channel].0[at..at + S::LANES]);
+            }
+            at += S::LANES;
+        }
+    }
+}
+
+#[inline(always)]
+fn load3<S: Simd>(s: S, rows: &[Row; 3], at: usize) -> [S::F; 3] {
+    let mut out = [s.splat(0.0); 3];
+    for axis in 0..3 {
+        out[axis] = s.load(&rows[axis].0[at..at + S::LANES]);
+    }
+    out
+}
+
+/// Real spherical harmonics of degrees 0 to 3 of unit vectors, into column `at` of 16 rows.
+#[inline(always)]
+fn direction_encode<S: Simd>(s: S, [x, y, z]: [S::F; 3], at: usize, out: &mut [Row]) {
+    let (xx, yy, zz) = (s.mul(x, x), s.mul(y, y), s.mul(z, z));
+    let (xy, yz, xz) = (s.mul(x, y), s.mul(y, z), s.mul(x, z));
+    let one = s.splat(1.0);
+    let five_zz = s.mul(s.splat(5.0), zz);
+    let values = [
+        s.splat(0.282_094_8),
+        s.mul(s.splat(-0.488_602_52), y),
+        s.mul(s.splat(0.488_602_52), z),
+        s.mul(s.splat(-0.488_602_52), x),
+        s.mul(s.splat(1.092_548_5), xy),
+        s.mul(s.splat(-1.092_548_5), yz),
+        s.sub(s.mul(s.splat(0.946_174_7), zz), s.splat(0.315_391_57)),
+        s.mul(s.splat(-1.092_548_5), xz),
+        s.mul(s.splat(0.546_274_24), s.sub(xx, yy)),
+        s.mul(s.mul(s.splat(0.590_043_6), y), s.sub(yy, s.mul(s.splat(3.0), xx))),
+        s.mul(s.mul(s.splat(2.890_611_4), xy), z),
+        s.mul(s.mul(s.splat(0.457_045_8), y), s.sub(one, five_zz)),
+        s.mul(s.mul(s.splat(0.373_176_34), z), s.sub(five_zz, s.splat(3.0))),
+        s.mul(s.mul(s.splat(0.457_045_8), x), s.sub(one, five_zz)),
+        s.mul(s.mul(s.splat(1.445_305_7), z), s.sub(xx, yy)),
+        s.mul(s.mul(s.splat(0.590_043_6), x), s.sub(s.mul(s.splat(3.0), yy), xx)),
+    ];
+    for (value, row) in values.into_iter().zip(&mut out[..DIRECTION]) {
+        s.store(value, &mut row.0[at..at + S::LANES]);
+    }
+}
+
+/// How a tile's rays ended.
+#[derive(Debug)]
+pub(super) struct Shaded {
+    /// `[TILE_RAYS]`: what each ray collected; zeros without samples.
+    pub(super) light: Vec<Light>,
+    /// With a schedule to reproduce: how many rays leave at a budget of exactly this, `[max_steps + 9]`.
+    pub(super) deaths: Vec<u32>,
+    /// With a schedule to reproduce: rays that outlive `max_steps` samples.
+    pub(super) overruns: Vec<Overrun>,
+    /// Samples that were evaluated and counted.
+    pub(super) samples: u64,
+    /// Lanes in which one could have been.
+    pub(super) lanes: u64,
+    /// Rays with samples.
+    pub(super) rays: u64,
+}
+
+/// A ray whose colour depends on where upstream's schedule ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Overrun {
+    /// Within the tile; the engine turns it into a pixel of the picture.
+    pub(super) ray: usize,
+    /// The budget at which it leaves by itself.
+    pub(super) death: usize,
+    /// What it has collected after `max_steps`, `max_steps + 1`, … samples.
+    pub(super) light: [Light; OVERRUN + 1],
+}
+
+impl Shaded {
+    pub(super) fn new(scheduled: Option<usize>) -> Self {
+        Self {
+            light: vec![[0.0; 4]; TILE_RAYS],
+            deaths: vec![0; scheduled.map_or(0, |max_steps| max_steps + OVERRUN + 2)],
+            overruns: Vec::new(),
+            samples: 0,
+            lanes: 0,
+            rays: 0,
+        }
+    }
+
+    /// Forgets the tile before.
+    pub(super) fn clear(&mut self) {
+        self.light.fill([0.0; 4]);
+        self.deaths.fill(0);
+        self.overruns.clear();
+        (self.samples, self.lanes, self.rays) = (0, 0, 0);
+    }
+}
+
+/// Shades every ray of a tile.
+pub(super) struct Shade<'a> {
+    pub(super) field: &'a Field,
+    pub(super) frame: &'a FrameField,
+    pub(super) lattice: &'a Lattice,
+    pub(super) origin: [f32; 3],
+    pub(super) rays: &'a Rays,
+    /// `max_steps`, when the schedule of the whole picture is to be reproduced.
+    pub(super) scheduled: Option<usize>,
+    pub(super) work: &'a mut Lanes,
+    pub(super) out: &'a mut Shaded,
+}
+
+/// State of the lanes.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    pub(super) rows: FieldRows,
+    /// Waiting rays, the one with the fewest samples first.
+    order: Vec<u32>,
+    /// Ray of each lane, [`IDLE`] without one.
+    ray: [usize; PACKET],
+    /// Samples of the ray that are done.
+    done: [usize; PACKET],
+    t: Row,
+    /// Sum of weights, red, green, blue.
+    light: [Row; 4],
+    transmittance: Row,
+    /// What a lane's ray had collected after `max_steps` samples and more.
+    history: Vec<[Light; OVERRUN + 1]>,
+}
+
+const IDLE: usize = usize::MAX;
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: FieldRows::new(),
+            order: Vec::with_capacity(TILE_RAYS),
+            ray: [IDLE; PACKET],
+            done: [0; PACKET],
+            t: Row::ZERO,
+            light: [Row::ZERO; 4],
+            transmittance: Row::ZERO,
+            history: vec![[[0.0; 4]; OVERRUN + 1]; PACKET],
+        }
+    }
+
+    /// Queues the rays of a tile that have samples, and counts those that have none.
+    ///
+    /// * `height`, `width`: of the tile; rays outside it have no samples and are no rays.
+    pub(super) fn queue(&mut self, rays: &Rays, tile: Tile, out: &mut Shaded) {
+        self.order.clear();
+        for row in 0..tile.height {
+            for ray in row * TILE..row * TILE + tile.width {
+                if rays.count[ray] > 0 {
+                    #[expect(clippy::cast_possible_truncation, reason = "rays of a tile")]
+                    self.order.push(ray as u32);
+                } else if let Some(death) = out.deaths.get_mut(1) {
+                    *death += 1;
+                }
+            }
+        }
+        out.rays = self.order.len() as u64;
+        self.order.sort_by_key(|ray| rays.count[*ray as usize]);
+    }
+
+    /// Gives idle lanes a ray each while there are some; whether any lane has one.
+    fn refill(&mut self, rays: &Rays) -> bool {
+        let mut busy = false;
+        for lane in 0..PACKET {
+            if self.ray[lane] == IDLE {
+                let Some(ray) = self.order.pop() else { continue };
+                let ray = ray as usize;
+                self.ray[lane] = ray;
+                self.done[lane] = 0;
+                self.t.0[lane] = rays.samples(ray)[0];
+                for axis in 0..3 {
+                    self.rows.direction[axis].0[lane] = rays.direction[axis][ray];
+                }
+                for light in &mut self.light {
+                    light.0[lane] = 0.0;
+                }
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    /// Moves every lane to its next sample, or ends its ray.
+    fn advance(&mut self, rays: &Rays, scheduled: Option<usize>, out: &mut Shaded) {
+        for lane in 0..PACKET {
+            let ray = self.ray[lane];
+            if ray == IDLE {
+                continue;
+            }
+            out.samples += 1;
+            self.done[lane] += 1;
+            let done = self.done[lane];
+            let light = [0, 1, 2, 3].map(|i| self.light[i].0[lane]);
+            let samples = rays.samples(ray);
+            let opaque = self.transmittance.0[lane] < OPAQUE;
+            let ended = opaque || done == samples.len();
+            if let Some(max_steps) = scheduled {
+                if let Some(over) = done.checked_sub(max_steps) {
+                    self.history[lane][over..].fill(light);
+                }
+                if ended {
+                    let death = if opaque { done } else { done + 1 };
+                    out.deaths[death] += 1;
+                    if death > max_steps {
+                        out.overruns.push(Overrun { ray, death, light: self.history[lane] });
+                    }
+                }
+            }
+            if ended {
+                out.light[ray] = light;
+                self.ray[lane] = IDLE;
+            } else {
+                self.t.0[lane] = samples[done];
+            }
+        }
+    }
+}
+
+impl Kernel for Shade<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { field, frame, lattice, origin, rays, scheduled, work, out } = self;
+        while work.refill(rays) {
+            let mut at = 0;
+            while at < PACKET {
+                let direction = load3(s, &work.rows.direction, at);
+                let t = s.load(&work.t.0[at..at + S::LANES]);
+                let p = lattice.position(s, origin, direction, t);
+                for axis in 0..3 {
+                    s.store(p[axis], &mut work.rows.position[axis].0[at..at + S::LANES]);
+                }
+                at += S::LANES;
+            }
+            work.rows.encode(s, field);
+            work.rows.evaluate(s, field, frame);
+            composite(s, lattice, work);
+            out.lanes += PACKET as u64;
+            work.advance(rays, scheduled, out);
+        }
+    }
+}
+
+/// Adds the packet's samples to their rays.
+#[inline(always)]
+fn composite<S: Simd>(s: S, lattice: &Lattice, work: &mut Lanes) {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let mut at = 0;
+    while at < PACKET {
+        let lanes = at..at + S::LANES;
+        let sigma = exp(s, s.load(&work.rows.log_sigma.0[lanes.clone()]));
+        let dt = lattice.dt(s, s.load(&work.t.0[lanes.clone()]));
+        let alpha = s.sub(one, exp(s, s.sub(zero, s.mul(sigma, dt))));
+        let sum = s.load(&work.light[0].0[lanes.clone()]);
+        // 1 - sum and not a running product, as upstream.
+        let transmittance = s.sub(one, sum);
+        let weight = s.mul(alpha, transmittance);
+        s.store(transmittance, &mut work.transmittance.0[lanes.clone()]);
+        s.store(s.add(sum, weight), &mut work.light[0].0[lanes.clone()]);
+        for channel in 0..3 {
+            let color = s.load(&work.rows.rgb[channel].0[lanes.clone()]);
+            let light = &mut work.light[channel + 1].0[lanes.clone()];
+            let sum = s.fma(weight, color, s.load(light));
+            s.store(sum, light);
+        }
+        at += S::LANES;
+    }
+}

@@ -1,0 +1,209 @@
+//! Eight lanes of x86-64 AVX2 with FMA.
+#![expect(unsafe_code, reason = "std::arch intrinsics, wrapped here and nowhere above")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "table lengths are asserted to fit i32 before they narrow; masks are bit patterns"
+)]
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the code runs inside [`enter`]: private field, made there only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// Runs `kernel` with AVX2 and FMA enabled.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}
+
+/// Largest index of a table from which `tail + 1` neighbouring entries can be read.
+#[inline(always)]
+fn last_index(len: usize, tail: usize) -> i32 {
+    assert!(len > tail && len <= i32::MAX as usize, "a table of {len} entries cannot be gathered from");
+    (len - 1 - tail) as i32
+}
+
+// SAFETY (every block of this impl): an `Avx2` value exists only inside `enter`, whose caller saw the
+// instructions on this CPU. Blocks that touch memory add their own bounds.
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    type F = __m256;
+    type I = __m256i;
+    type M = __m256;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_set1_ps(value) }
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m256 {
+        let from = &from[..8];
+        // SAFETY: see the impl; 8 values are readable, no alignment is asked for.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, value: __m256, to: &mut [f32]) {
+        let to = &mut to[..8];
+        // SAFETY: see the impl; 8 values are writable, no alignment is asked for.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), value) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn floor(self, a: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_floor_ps(a) }
+    }
+    #[inline(always)]
+    fn lt(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn select(self, mask: __m256, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_blendv_ps(b, a, mask) }
+    }
+    #[inline(always)]
+    fn and(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_and_ps(a, b) }
+    }
+    #[inline(always)]
+    fn bits(self, mask: __m256) -> u32 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_movemask_ps(mask) as u32 }
+    }
+    #[inline(always)]
+    fn splat_i(self, value: i32) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_set1_epi32(value) }
+    }
+    #[inline(always)]
+    fn to_int(self, a: __m256) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_cvttps_epi32(a) }
+    }
+    #[inline(always)]
+    fn to_float(self, a: __m256i) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn from_bits(self, a: __m256i) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_castsi256_ps(a) }
+    }
+    #[inline(always)]
+    fn to_bits(self, a: __m256) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_castps_si256(a) }
+    }
+    #[inline(always)]
+    fn add_i(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn min_i(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_min_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn max_i(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_max_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn shl<const BITS: u32>(self, a: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(BITS as i32)) }
+    }
+    #[inline(always)]
+    fn sar<const BITS: u32>(self, a: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(BITS as i32)) }
+    }
+    #[inline(always)]
+    fn test_bit(self, word: __m256i, bit: __m256i) -> __m256 {
+        // SAFETY: see the impl.
+        unsafe {
+            let bit = _mm256_and_si256(bit, _mm256_set1_epi32(31));
+            // The wanted bit moves to the sign, the only bit that blends and movemask look at.
+            let up = _mm256_sub_epi32(_mm256_set1_epi32(31), bit);
+            _mm256_castsi256_ps(_mm256_srai_epi32::<31>(_mm256_sllv_epi32(word, up)))
+        }
+    }
+    #[inline(always)]
+    fn gather(self, table: &[f32], index: __m256i) -> __m256 {
+        let last = last_index(table.len(), 0);
+        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
+        unsafe {
+            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
+            _mm256_i32gather_ps::<4>(table.as_ptr(), index)
+        }
+    }
+    #[inline(always)]
+    fn gather_words(self, table: &[u32], index: __m256i) -> __m256i {
+        let last = last_index(table.len(), 0);
+        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
+        unsafe {
+            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
+            _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), index)
+        }
+    }
+    #[inline(always)]
+    fn gather_pairs(self, table: &[i16], index: __m256i) -> __m256i {
+        let last = last_index(table.len(), 1);
+        // SAFETY: see the impl; the unsigned minimum leaves two entries to read at every lane's index, and
+        // gathers ask for no alignment.
+        unsafe {
+            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
+            _mm256_i32gather_epi32::<2>(table.as_ptr().cast(), index)
+        }
+    }
+}

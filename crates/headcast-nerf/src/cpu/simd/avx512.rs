@@ -1,0 +1,204 @@
+//! Sixteen lanes of x86-64 AVX-512.
+#![expect(unsafe_code, reason = "std::arch intrinsics, wrapped here and nowhere above")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "table lengths are asserted to fit i32 before they narrow"
+)]
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the code runs inside [`enter`]: private field, made there only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx512(());
+
+/// Runs `kernel` with AVX-512 enabled.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512(()))
+}
+
+/// Largest index of a table from which `tail + 1` neighbouring entries can be read.
+#[inline(always)]
+fn last_index(len: usize, tail: usize) -> i32 {
+    assert!(len > tail && len <= i32::MAX as usize, "a table of {len} entries cannot be gathered from");
+    (len - 1 - tail) as i32
+}
+
+// SAFETY (every block of this impl): an `Avx512` value exists only inside `enter`, whose caller saw the
+// instructions on this CPU. Blocks that touch memory add their own bounds.
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    type F = __m512;
+    type I = __m512i;
+    type M = __mmask16;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m512 {
+        let from = &from[..16];
+        // SAFETY: see the impl; 16 values are readable, no alignment is asked for.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, value: __m512, to: &mut [f32]) {
+        let to = &mut to[..16];
+        // SAFETY: see the impl; 16 values are writable, no alignment is asked for.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), value) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn floor(self, a: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(a) }
+    }
+    #[inline(always)]
+    fn lt(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn select(self, mask: __mmask16, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_mask_blend_ps(mask, b, a) }
+    }
+    #[inline(always)]
+    fn and(self, a: __mmask16, b: __mmask16) -> __mmask16 {
+        a & b
+    }
+    #[inline(always)]
+    fn bits(self, mask: __mmask16) -> u32 {
+        u32::from(mask)
+    }
+    #[inline(always)]
+    fn splat_i(self, value: i32) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_set1_epi32(value) }
+    }
+    #[inline(always)]
+    fn to_int(self, a: __m512) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_cvttps_epi32(a) }
+    }
+    #[inline(always)]
+    fn to_float(self, a: __m512i) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn from_bits(self, a: __m512i) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_castsi512_ps(a) }
+    }
+    #[inline(always)]
+    fn to_bits(self, a: __m512) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_castps_si512(a) }
+    }
+    #[inline(always)]
+    fn add_i(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn min_i(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_min_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn max_i(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_max_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn shl<const BITS: u32>(self, a: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_slli_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn sar<const BITS: u32>(self, a: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_srai_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn test_bit(self, word: __m512i, bit: __m512i) -> __mmask16 {
+        // SAFETY: see the impl.
+        unsafe {
+            let bit = _mm512_and_si512(bit, _mm512_set1_epi32(31));
+            _mm512_test_epi32_mask(word, _mm512_sllv_epi32(_mm512_set1_epi32(1), bit))
+        }
+    }
+    #[inline(always)]
+    fn gather(self, table: &[f32], index: __m512i) -> __m512 {
+        let last = last_index(table.len(), 0);
+        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
+        unsafe {
+            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
+            _mm512_i32gather_ps::<4>(index, table.as_ptr())
+        }
+    }
+    #[inline(always)]
+    fn gather_words(self, table: &[u32], index: __m512i) -> __m512i {
+        let last = last_index(table.len(), 0);
+        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
+        unsafe {
+            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
+            _mm512_i32gather_epi32::<4>(index, table.as_ptr().cast())
+        }
+    }
+    #[inline(always)]
+    fn gather_pairs(self, table: &[i16], index: __m512i) -> __m512i {
+        let last = last_index(table.len(), 1);
+        // SAFETY: see the impl; the unsigned minimum leaves two entries to read at every lane's index, and
+        // gathers ask for no alignment.
+        unsafe {
+            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
+            _mm512_i32gather_epi32::<2>(index, table.as_ptr().cast())
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The torso over its background, in packets of pixels.
+//!
+//! Only the anchors change with the pose. The mask and the encoded pixel positions belong to the picture's
+//! size and are made once; anchors and individual code become a bias of the first layers.
+
+use headcast_core::Pose;
+
+use super::error::RenderError;
+use super::fold::{at, expect, matrix};
+use super::packet::{Layer, Narrow, PACKET, Row, rows};
+use super::simd::math::color_activation;
+use super::simd::{Kernel, Simd};
+use crate::conditioning::torso_anchors;
+use crate::field::{frequency_encode, grid_levels, plane_coordinates, torso_mask};
+use crate::model::{GridTable, Matrix, Torso};
+
+/// Octaves of the encoded position, and of the encoded anchors.
+const BANDS: [u32; 2] = [8, 3];
+/// Values of one encoded coordinate: itself, then sine and cosine of every octave.
+const PER_AXIS: usize = 1 + 2 * BANDS[0] as usize;
+const POSITION: usize = 2 * PER_AXIS;
+const ANCHORS: usize = 6 * (1 + 2 * BANDS[1] as usize);
+const LEVELS: usize = 16;
+const CHANNELS: usize = 2;
+const FEATURES: usize = LEVELS * CHANNELS;
+const HIDDEN: usize = 32;
+
+/// The torso of one avatar at one picture size.
+#[derive(Debug)]
+pub(super) struct TorsoEngine {
+    torso: Torso,
+    levels: Vec<Level>,
+    width: usize,
+    /// Pixels where the torso may be seen, in order.
+    visible: Vec<u32>,
+    /// `[height]` and `[width]`: what [`PER_AXIS`] says, of the shrunk coordinate.
+    down: Vec<[f32; PER_AXIS]>,
+    across: Vec<[f32; PER_AXIS]>,
+    deform_hidden: Layer,
+    deform_out: Narrow<2>,
+    net_hidden: Layer,
+    net_out: Narrow<4>,
+}
+
+#[derive(Debug)]
+struct Level {
+    scale: f32,
+    side: f32,
+    entries: f32,
+    inverse_entries: f32,
+    /// A level whose rows are longer than its table does not look at the second axis.
+    second_axis: f32,
+    /// `[entries, 2]`.
+    values: Vec<f32>,
+}
+
+/// A torso under one pose.
+#[derive(Debug)]
+pub(super) struct PosedTorso<'a> {
+    engine: &'a TorsoEngine,
+    deform_in: Layer,
+    net_in: Layer,
+}
+
+impl TorsoEngine {
+    /// * `shrink`: upstream's `--torso_shrink`.
+    ///
+    /// # Errors
+    /// [`RenderError::Unsupported`] for sizes other than upstream's.
+    pub(super) fn new(torso: &Torso, shrink: f32, width: u32, height: u32) -> Result<Self, RenderError> {
+        let inputs = POSITION + ANCHORS + torso.individual_code.len();
+        expect(&torso.deform, "torso_deform_net", &[(HIDDEN, inputs), (HIDDEN, HIDDEN), (2, HIDDEN)])?;
+        expect(&torso.net, "torso_net", &[(HIDDEN, FEATURES + inputs), (HIDDEN, HIDDEN), (4, HIDDEN)])?;
+        if torso.density_grid.len() != 128 * 128 {
+            return Err(RenderError::Unsupported {
+                what: format!("a torso density grid of {} cells", torso.density_grid.len()),
+            });
+        }
+        let mut visible = Vec::new();
+        for j in 0..height {
+            for i in 0..width {
+                if torso_mask(torso, plane_coordinates(width, height, i, j)) {
+                    visible.push(j * width + i);
+                }
+            }
+        }
+        Ok(Self {
+            levels: levels(&torso.grid)?,
+            width: width as usize,
+            visible,
+            down: (0..height)
+                .map(|j| encode_axis(plane_coordinates(width, height, 0, j)[0] * shrink))
+                .collect(),
+            across: (0..width)
+                .map(|i| encode_axis(plane_coordinates(width, height, i, 0)[1] * shrink))
+                .collect(),
+            deform_hidden: Layer::new(&torso.deform.layers[1], None),
+            deform_out: Narrow::new(&torso.deform.layers[2]),
+            net_hidden: Layer::new(&torso.net.layers[1], None),
+            net_out: Narrow::new(&torso.net.layers[2]),
+            torso: torso.clone(),
+        })
+    }
+
+    /// Number of pixels where the torso may be seen.
+    pub(super) fn visible(&self) -> usize {
+        self.visible.len()
+    }
+
+    /// Packets needed for every visible pixel.
+    pub(super) fn packets(&self) -> usize {
+        self.visible.len().div_ceil(PACKET)
+    }
+
+    /// Multiplies the pose into the first layers.
+    pub(super) fn posed(&self, world_from_camera: &Pose) -> PosedTorso<'_> {
+        let mut fixed = Vec::with_capacity(ANCHORS + self.torso.individual_code.len());
+        frequency_encode(&torso_anchors(&self.torso, world_from_camera), BANDS[1], &mut fixed);
+        fixed.extend(&self.torso.individual_code);
+        let fold = |weight: &Matrix, kept: usize| {
+            let bias: Vec<f32> = (0..HIDDEN)
+                .map(|r| fixed.iter().enumerate().map(|(k, value)| at(weight, r, kept + k) * value).sum())
+                .collect();
+            Layer::new(&matrix(HIDDEN, kept, |r, k| at(weight, r, k)), Some(&bias))
+        };
+        PosedTorso {
+            engine: self,
+            deform_in: fold(&self.torso.deform.layers[0], POSITION),
+            net_in: fold(&self.torso.net.layers[0], FEATURES + POSITION),
+        }
+    }
+}
+
+/// A coordinate, then sine and cosine of its octaves.
+fn encode_axis(x: f32) -> [f32; PER_AXIS] {
+    let mut out = Vec::with_capacity(PER_AXIS);
+    frequency_encode(&[x], BANDS[0], &mut out);
+    out.try_into().expect("one value and two an octave")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are below 2^24, checked here")]
+fn levels(table: &GridTable) -> Result<Vec<Level>, RenderError> {
+    if table.levels() != LEVELS || table.channels != CHANNELS {
+        return Err(RenderError::Unsupported {
+            what: format!("a torso grid of {} levels and {} channels", table.levels(), table.channels),
+        });
+    }
+    let lattices = grid_levels(LEVELS, 16.0, 2048.0);
+    let level = |(lattice, range): (crate::field::GridLevel, &[u32])| {
+        let entries = range[1] - range[0];
+        if entries == 0 || entries > 1 << 23 {
+            return Err(RenderError::Unsupported {
+                what: format!("a torso grid level of {entries} entries"),
+            });
+        }
+        Ok(Level {
+            scale: lattice.scale,
+            side: lattice.side as f32,
+            entries: entries as f32,
+            inverse_entries: 1.0 / entries as f32,
+            second_axis: if lattice.side > entries { 0.0 } else { 1.0 },
+            values: table.embeddings[range[0] as usize * CHANNELS..range[1] as usize * CHANNELS].to_vec(),
+        })
+    };
+    lattices.into_iter().zip(table.offsets.windows(2)).map(level).collect()
+}
+
+/// Rows that one packet of pixels works in.
+#[derive(Debug)]
+pub(super) struct TorsoRows {
+    /// Features, then the encoded position.
+    input: Box<[Row]>,
+    first: Box<[Row]>,
+    second: Box<[Row]>,
+    /// Where the deformation moves the position, (row, column).
+    pub(super) offset: [Row; 2],
+    /// Opacity, red, green, blue.
+    pub(super) out: [Row; 4],
+    /// The pixels of the packet.
+    pub(super) pixels: [u32; PACKET],
+    /// How many of them count.
+    pub(super) len: usize,
+}
+
+impl TorsoRows {
+    pub(super) fn new() -> Self {
+        Self {
+            input: rows(FEATURES + POSITION),
+            first: rows(HIDDEN),
+            second: rows(HIDDEN),
+            offset: [Row::ZERO; 2],
+            out: [Row::ZERO; 4],
+            pixels: [0; PACKET],
+            len: 0,
+        }
+    }
+
+    /// Takes the pixels of packet `packet`, and the encoded positions of those pixels.
+    fn gather(&mut self, engine: &TorsoEngine, packet: usize) {
+        let pixels = &engine.visible[packet * PACKET..];
+        self.len = pixels.len().min(PACKET);
+        self.pixels[..self.len].copy_from_slice(&pixels[..self.len]);
+        for lane in 0..self.len {
+            let pixel = self.pixels[lane] as usize;
+            let encoded = [&engine.down[pixel / engine.width], &engine.across[pixel % engine.width]];
+            for (k, rows) in self.input[FEATURES..].as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                rows[0].0[lane] = encoded[0][k];
+                rows[1].0[lane] = encoded[1][k];
+            }
+        }
+    }
+}
+
+/// Opacity and colour of the visible pixels of one packet.
+pub(super) struct ShadeTorso<'a> {
+    pub(super) torso: &'a PosedTorso<'a>,
+    pub(super) packet: usize,
+    pub(super) work: &'a mut TorsoRows,
+}
+
+impl Kernel for ShadeTorso<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { torso, packet, work } = self;
+        let engine = torso.engine;
+        work.gather(engine, packet);
+        torso.deform_in.forward_relu(s, &work.input[FEATURES..], &mut work.first);
+        engine.deform_hidden.forward_relu(s, &work.first, &mut work.second);
+        let mut lane = 0;
+        while lane < PACKET {
+            let offset = engine.deform_out.forward(s, &work.second, lane);
+            let mut q = offset;
+            for axis in 0..2 {
+                s.store(offset[axis], &mut work.offset[axis].0[lane..lane + S::LANES]);
+                let x = s.load(&work.input[FEATURES + axis].0[lane..lane + S::LANES]);
+                q[axis] = s.add(x, offset[axis]);
+            }
+            encode(s, &engine.levels, q, lane, &mut work.input);
+            lane += S::LANES;
+        }
+        torso.net_in.forward_relu(s, &work.input, &mut work.first);
+        engine.net_hidden.forward_relu(s, &work.first, &mut work.second);
+        let mut lane = 0;
+        while lane < PACKET {
+            let out = engine.net_out.forward(s, &work.second, lane);
+            for channel in 0..4 {
+                let value = color_activation(s, out[channel]);
+                s.store(value, &mut work.out[channel].0[lane..lane + S::LANES]);
+            }
+            lane += S::LANES;
+        }
+    }
+}
+
+/// Features of one vector of positions, into column `lane` of `out`.
+#[inline(always)]
+fn encode<S: Simd>(s: S, levels: &[Level], q: [S::F; 2], lane: usize, out: &mut [Row]) {
+    let (one, half) = (s.splat(1.0), s.splat(0.5));
+    let mut u = q;
+    for u in &mut u {
+        *u = s.min(s.max(*u, s.splat(-1.0)), one);
+        *u = s.mul(s.add(*u, one), half);
+    }
+    for (level, out) in levels.iter().zip(out.as_chunks_mut::<CHANNELS>().0) {
+        let mut cell = u;
+        let mut fraction = u;
+        for axis in 0..2 {
+            let p = s.fma(u[axis], s.splat(level.scale), half);
+            cell[axis] = s.floor(p);
+            fraction[axis] = s.sub(p, cell[axis]);
+        }
+        let stride = s.splat(level.side * level.second_axis);
+        let mut sums = [s.splat(0.0); CHANNELS];
+        for corner in 0..4 {
+            let (mut a, mut b) = (cell[0], cell[1]);
+            let (mut weight_a, mut weight_b) = (s.sub(one, fraction[0]), s.sub(one, fraction[1]));
+            if corner & 1 == 1 {
+                a = s.add(a, one);
+                weight_a = fraction[0];
+            }
+            if corner & 2 == 2 {
+                b = s.add(b, one);
+                weight_b = fraction[1];
+            }
+            let weight = s.mul(weight_a, weight_b);
+            // Whole numbers below 2^24, so the remainder is exact once the quotient's rounding is put right.
+            let index = s.fma(b, stride, a);
+            let turns = s.floor(s.mul(index, s.splat(level.inverse_entries)));
+            let mut entry = s.sub(index, s.mul(turns, s.splat(level.entries)));
+            entry = s.select(s.lt(entry, s.splat(0.0)), s.add(entry, s.splat(level.entries)), entry);
+            let inside = s.lt(entry, s.splat(level.entries));
+            entry = s.select(inside, entry, s.sub(entry, s.splat(level.entries)));
+            let at = s.shl::<1>(s.to_int(entry));
+            sums[0] = s.fma(weight, s.gather(&level.values, at), sums[0]);
+            sums[1] = s.fma(weight, s.gather(&level.values, s.add_i(at, s.splat_i(1))), sums[1]);
+        }
+        for channel in 0..CHANNELS {
+            s.store(sums[channel], &mut out[channel].0[lane..lane + S::LANES]);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Named trade-offs between speed and faithfulness.
+
+use std::fmt;
+
+/// Which samples of a ray count.
+///
+/// Upstream lets all rays of a picture advance together and gives those that are left more samples a call, so
+/// a ray gets 16 to 23 of them (with `max_steps` 16) depending on how the other rays fare. Both profiles place
+/// samples where upstream does and stop a ray once it is opaque.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Upstream's picture: the step schedule of the whole frame is reproduced. For comparisons with a reference
+    /// renderer; costs nothing, but cropping or resizing a picture changes its silhouettes.
+    Parity,
+    /// Every ray may take the most samples that upstream's schedule ever gives (23 with `max_steps` 16), so
+    /// a pixel depends on nothing but itself and never sees less of the scene than upstream would show.
+    #[default]
+    Quality,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 2] = [Self::Parity, Self::Quality];
+
+    /// The profile called `name`: `parity` or `quality`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+
+    /// Lower-case name, as [`Self::from_name`] reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parity => "parity",
+            Self::Quality => "quality",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,213 @@
+//! An avatar that speaks a clip, frame by frame.
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage};
+
+use crate::avatar::Avatar;
+use crate::conditioning::{AUDIO_CODE_LEN, AudioCode, audio_codes, mirror, smooth_eye, smooth_path};
+use crate::cpu::{Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel};
+use crate::profile::Profile;
+
+/// Backdrops kept: 3 MB each at 512×512. Enough for a still pose, for the frames that several threads work on
+/// at once, and for the turning points of a looped path.
+const BACKDROPS: usize = 4;
+
+/// How a [`Renderer`] works. `Default` is what we ship: quality, every core, the fastest instructions, and
+/// smoothing as the avatar asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Settings {
+    /// Which samples count.
+    pub profile: Profile,
+    /// Threads that work on one frame; `None` is one a core.
+    pub threads: Option<NonZero<usize>>,
+    /// Instruction set; `None` is the fastest of this CPU.
+    pub simd: Option<SimdLevel>,
+    /// Averages camera poses over seven frames; `None` as the avatar says.
+    pub smooth_path: Option<bool>,
+    /// Averages eye values over three frames; `None` as the avatar says.
+    pub smooth_eye: Option<bool>,
+    /// Blends each audio code with the one before; `None` as the avatar says.
+    pub smooth_lips: Option<bool>,
+    /// Keeps the eyes this far shut, 0 open to 1, instead of blinking as recorded.
+    pub fix_eye: Option<f32>,
+}
+
+/// What an avatar hears in every frame of a clip: 128 bytes a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip {
+    codes: Vec<AudioCode>,
+}
+
+impl Clip {
+    /// Length in frames.
+    pub fn frames(&self) -> u64 {
+        self.codes.len() as u64
+    }
+
+    /// The audio code of `frame`; `None` past the end.
+    pub fn code(&self, frame: FrameIndex) -> Option<&AudioCode> {
+        self.codes.get(usize::try_from(frame.0).ok()?)
+    }
+}
+
+/// Renders one avatar.
+///
+/// Frames may be asked for in any order and from several threads; a frame's bytes depend on the avatar, the
+/// settings (threads aside), the clip and the frame's number.
+#[derive(Debug)]
+pub struct Renderer {
+    avatar: Arc<Avatar>,
+    engine: Engine,
+    /// One a pose, smoothed if asked for.
+    poses: Vec<Pose>,
+    /// One a pose, smoothed or fixed if asked for.
+    eyes: Vec<f32>,
+    smooth_lips: bool,
+    /// Last used last, at most [`BACKDROPS`].
+    backdrops: Mutex<VecDeque<(usize, Arc<Vec<f32>>)>>,
+}
+
+impl Renderer {
+    /// Prepares `avatar`: some 20 ms and 10 MB, then 12 MB of backdrops at 512×512.
+    ///
+    /// # Errors
+    /// [`RenderError::NoPoses`], [`RenderError::EyeValue`], and those of [`Engine::new`].
+    pub fn new(avatar: Arc<Avatar>, settings: &Settings) -> Result<Self, RenderError> {
+        if avatar.poses.is_empty() {
+            return Err(RenderError::NoPoses);
+        }
+        if let Some(value) = settings.fix_eye.filter(|value| !(0.0..=1.0).contains(value)) {
+            return Err(RenderError::EyeValue { value });
+        }
+        let config = Config {
+            profile: settings.profile,
+            threads: settings.threads.unwrap_or_else(default_threads),
+            simd: settings.simd.unwrap_or_else(SimdLevel::best),
+        };
+        let engine = Engine::new(&avatar.model, avatar.width, avatar.height, &config)?;
+        let smoothing = avatar.smoothing;
+        let poses = match settings.smooth_path.unwrap_or(smoothing.path) {
+            true => smooth_path(&avatar.poses),
+            false => avatar.poses.clone(),
+        };
+        let mut eyes = match settings.smooth_eye.unwrap_or(smoothing.eyes) {
+            true => smooth_eye(&avatar.eyes),
+            false => avatar.eyes.clone(),
+        };
+        eyes.resize(poses.len(), 0.0);
+        if let Some(value) = settings.fix_eye {
+            eyes.fill(value);
+        }
+        Ok(Self {
+            engine,
+            poses,
+            eyes,
+            smooth_lips: settings.smooth_lips.unwrap_or(smoothing.lips),
+            backdrops: Mutex::new(VecDeque::with_capacity(BACKDROPS)),
+            avatar,
+        })
+    }
+
+    /// Listens to a clip of `frames` frames: one audio code each.
+    ///
+    /// Takes about a thousandth of the time that the frames will take.
+    ///
+    /// # Errors
+    /// [`RenderError::Conditioning`] when the features are of an extractor other than the one the avatar was
+    /// trained with; the message names both.
+    pub fn clip(&self, features: &FeatureTrack, frames: u64) -> Result<Clip, RenderError> {
+        Ok(Clip { codes: audio_codes(&self.avatar.model, features, frames, self.smooth_lips)? })
+    }
+
+    /// Renders frame `frame` of `clip` into `out`.
+    ///
+    /// Poses, eyes and captured torsos are taken back and forth: `0 … n-1, n-1 … 0, 0 …`.
+    ///
+    /// # Errors
+    /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the avatar's size,
+    /// [`RenderError::Avatar`] when a captured torso cannot be read.
+    pub fn render(
+        &self,
+        clip: &Clip,
+        frame: FrameIndex,
+        out: &mut RgbImage,
+    ) -> Result<FrameStats, RenderError> {
+        let code = clip.code(frame).ok_or(RenderError::NoSuchFrame { frame, frames: clip.frames() })?;
+        self.render_pose(mirror(frame.0, self.poses.len()), code, out)
+    }
+
+    /// Renders a frame that is as much work as those of a clip, for a caller who wants to know how long one
+    /// takes: call it a few times with rising `round` and look at the clock. The first call also warms caches.
+    ///
+    /// * `round`: picks a pose; consecutive rounds are far apart in the recorded path.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn probe(&self, round: u64, out: &mut RgbImage) -> Result<FrameStats, RenderError> {
+        // A stride near the golden ratio visits the path evenly however many rounds there are.
+        let poses = self.poses.len() as u64;
+        let pose = (round % poses * (poses * 382 / 1000).max(1)) % poses;
+        self.render_pose(mirror(pose, self.poses.len()), &[0.0; AUDIO_CODE_LEN], out)
+    }
+
+    fn render_pose(
+        &self,
+        pose: usize,
+        code: &AudioCode,
+        out: &mut RgbImage,
+    ) -> Result<FrameStats, RenderError> {
+        let backdrop = self.backdrop(pose)?;
+        let request = FrameRequest {
+            pose: &self.poses[pose],
+            intrinsics: &self.avatar.intrinsics,
+            code,
+            eye: self.eyes[pose],
+            backdrop: &backdrop,
+        };
+        self.engine.render(&request, out)
+    }
+
+    /// What is behind the head in pose `pose`.
+    fn backdrop(&self, pose: usize) -> Result<Arc<Vec<f32>>, RenderError> {
+        let kept = || self.backdrops.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, backdrop)) = kept().iter().find(|(of, _)| *of == pose) {
+            return Ok(Arc::clone(backdrop));
+        }
+        let backdrop = Arc::new(self.engine.backdrop(&self.poses[pose], &*self.avatar.backdrop(pose)?)?);
+        let mut kept = kept();
+        while kept.len() >= BACKDROPS {
+            kept.pop_front();
+        }
+        kept.push_back((pose, Arc::clone(&backdrop)));
+        Ok(backdrop)
+    }
+
+    /// Pixels per row.
+    pub fn width(&self) -> u32 {
+        self.engine.width()
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.engine.height()
+    }
+
+    /// The avatar.
+    pub fn avatar(&self) -> &Arc<Avatar> {
+        &self.avatar
+    }
+
+    /// For a log line: `CPU, avx512, 2 threads, quality profile`.
+    pub fn describe(&self) -> String {
+        let threads = self.engine.threads();
+        let plural = if threads.get() == 1 { "" } else { "s" };
+        format!("CPU, {}, {threads} thread{plural}, {} profile", self.engine.simd(), self.engine.profile())
+    }
+}
+
+fn default_threads() -> NonZero<usize> {
+    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
+}
