@@ -17,4 +17,5 @@ pub use audio::{AUDIO_CODE_LEN, AudioCode, AudioCodes, ConditioningError, audio_
 pub(crate) use dot::dot;
 pub use pose::{ngp_pose, smooth_path};
 pub use sequence::{eye_from_au45, mirror, smooth_eye};
+pub(crate) use torso::camera_point;
 pub use torso::torso_anchors;

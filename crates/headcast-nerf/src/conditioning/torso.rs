@@ -14,14 +14,14 @@ use crate::model::Torso;
 pub fn torso_anchors(torso: &Torso, world_from_camera: &Pose) -> [f32; 6] {
     let mut out = [0.0; 6];
     for (out, anchor) in out.chunks_exact_mut(2).zip(&torso.anchor_points) {
-        let [x, y, z, w] = solve(world_from_camera, anchor);
+        let [x, y, z, w] = camera_point(world_from_camera, anchor);
         out.copy_from_slice(&[(x / w / z) as f32, (y / w / z) as f32]);
     }
     out
 }
 
 /// `p_camera` with `world_from_camera * p_camera = p_world`: Gaussian elimination with row pivoting.
-fn solve(world_from_camera: &Pose, p_world: &[f32; 4]) -> [f64; 4] {
+pub(crate) fn camera_point(world_from_camera: &Pose, p_world: &[f32; 4]) -> [f64; 4] {
     let mut rows: [[f64; 5]; 4] = std::array::from_fn(|r| {
         std::array::from_fn(|c| f64::from(if c == 4 { p_world[r] } else { world_from_camera.0[r][c] }))
     });
@@ -51,9 +51,9 @@ mod tests {
         // Half a turn about x, which needs pivoting nowhere, and a cyclic permutation, which does.
         let flipped =
             Pose([[1.0, 0.0, 0.0, 1.0], [0.0, -1.0, 0.0, 2.0], [0.0, 0.0, -1.0, 3.0], [0.0, 0.0, 0.0, 1.0]]);
-        assert_eq!(solve(&flipped, &[2.0, 2.0, 2.0, 1.0]), [1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(camera_point(&flipped, &[2.0, 2.0, 2.0, 1.0]), [1.0, 0.0, 1.0, 1.0]);
         let cycled =
             Pose([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 3.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
-        assert_eq!(solve(&cycled, &[5.0, 6.0, 7.0, 1.0]), [7.0, 5.0, 3.0, 1.0]);
+        assert_eq!(camera_point(&cycled, &[5.0, 6.0, 7.0, 1.0]), [7.0, 5.0, 3.0, 1.0]);
     }
 }

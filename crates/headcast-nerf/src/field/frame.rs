@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use headcast_core::{Intrinsics, Pose};
 
-use crate::conditioning::{AudioCode, torso_anchors};
+use crate::conditioning::AudioCode;
 use crate::model::{ErNerf, Mlp};
 
 use super::Precision;
@@ -14,7 +14,7 @@ use super::grid_encode::GridLevel;
 use super::head::{PointOutput, head_point, plane_levels};
 use super::march::Marcher;
 use super::occupancy::Occupancy;
-use super::torso::{TorsoOutput, torso_mask, torso_point};
+use super::torso::{TorsoOutput, projected_anchors, torso_mask, torso_point};
 
 /// How many samples a ray may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +135,18 @@ impl<'a> Reference<'a> {
         self.model.torso.as_ref().is_some_and(|torso| torso_mask(torso, q))
     }
 
-    /// The torso at plane position `q` under `pose`, whatever the mask says; `None` in a model without one.
-    pub fn torso_point(&self, pose: &Pose, q: [f32; 2]) -> Option<TorsoOutput> {
+    /// The torso's anchors under `pose`, in this renderer's arithmetic; see
+    /// [`torso_anchors`](crate::conditioning::torso_anchors). `None` in a model without a torso.
+    pub fn torso_anchors(&self, pose: &Pose) -> Option<[f32; 6]> {
+        self.model.torso.as_ref().map(|torso| projected_anchors(torso, pose, self.precision))
+    }
+
+    /// The torso at plane position `q`, whatever the mask says; `None` in a model without one.
+    ///
+    /// * `anchors`: of [`Self::torso_anchors`].
+    pub fn torso_point(&self, anchors: &[f32; 6], q: [f32; 2]) -> Option<TorsoOutput> {
         let torso = self.model.torso.as_ref()?;
-        let shrink = self.model.options.torso_shrink;
-        Some(torso_point(torso, shrink, self.precision, &torso_anchors(torso, pose), q))
+        Some(torso_point(torso, self.model.options.torso_shrink, self.precision, anchors, q))
     }
 
     /// Renders a frame.
@@ -149,6 +156,7 @@ impl<'a> Reference<'a> {
     pub fn render(&self, request: &FieldRequest<'_>) -> FieldFrame {
         let pixels = request.width as usize * request.height as usize;
         assert_eq!(request.background.len(), pixels * 3, "the background has the picture's size");
+        let anchors = self.torso_anchors(&request.pose).unwrap_or_default();
         let mut rays = Vec::with_capacity(pixels);
         let mut background = Vec::with_capacity(pixels * 3);
         for j in 0..request.height {
@@ -159,7 +167,7 @@ impl<'a> Reference<'a> {
                 let behind =
                     request.background[background.len()..].first_chunk().copied().unwrap_or_default();
                 let q = plane_coordinates(request.width, request.height, i, j);
-                let torso = self.torso_mask(q).then(|| self.torso_point(&request.pose, q)).flatten();
+                let torso = self.torso_mask(q).then(|| self.torso_point(&anchors, q)).flatten();
                 background.extend(torso.map_or(behind, |torso| torso.over(behind)));
             }
         }

@@ -1,5 +1,8 @@
 //! The torso: a picture in the image plane that follows the head's pose.
 
+use headcast_core::Pose;
+
+use crate::conditioning::{camera_point, torso_anchors};
 use crate::model::Torso;
 
 use super::Precision;
@@ -53,9 +56,33 @@ fn torso_density(grid: &[f32], q: [f32; 2]) -> f32 {
     sum
 }
 
+/// The anchor points as [`torso_anchors`] projects them, in the given arithmetic.
+#[expect(clippy::cast_possible_truncation, reason = "f64 on the way to 16 bits")]
+pub(super) fn projected_anchors(torso: &Torso, world_from_camera: &Pose, precision: Precision) -> [f32; 6] {
+    if precision == Precision::Single {
+        return torso_anchors(torso, world_from_camera);
+    }
+    // Mixed precision rounds the inverse, the product and both divisions.
+    let columns: [[f32; 4]; 4] = std::array::from_fn(|i| {
+        let mut unit = [0.0; 4];
+        unit[i] = 1.0;
+        camera_point(world_from_camera, &unit).map(|v| precision.round(v as f32))
+    });
+    let mut out = [0.0; 6];
+    for (out, anchor) in out.chunks_exact_mut(2).zip(&torso.anchor_points) {
+        let [x, y, z, w] = std::array::from_fn(|axis| {
+            let terms = anchor.iter().zip(&columns).map(|(a, column)| precision.round(*a) * column[axis]);
+            precision.round(terms.sum())
+        });
+        out[0] = precision.round(precision.round(x / w) / z);
+        out[1] = precision.round(precision.round(y / w) / z);
+    }
+    out
+}
+
 /// Opacity and colour of the torso at plane position `q` (Li et al. 2023, §3.5).
 ///
-/// * `anchors`: of [`torso_anchors`](crate::conditioning::torso_anchors).
+/// * `anchors`: of [`torso_anchors`].
 /// * `shrink`: upstream's `--torso_shrink`.
 pub fn torso_point(
     torso: &Torso,
@@ -67,7 +94,7 @@ pub fn torso_point(
     let x = q.map(|q| q * shrink);
     let mut h = Vec::new();
     frequency_encode(&x, 8, &mut h);
-    frequency_encode(&anchors.map(|a| precision.round(a)), 3, &mut h);
+    frequency_encode(anchors, 3, &mut h);
     h.extend(&torso.individual_code);
 
     let dx = mlp(&torso.deform, precision, &h);
