@@ -1,10 +1,21 @@
 //! The headcast library: joins audio, renderer and media into a session that makes any segment at any time.
 //!
-//! A [`Session`](source::SegmentSource) is one avatar speaking one clip. Its plan is complete before the
-//! first frame; [`make_segment`](source::SegmentSource::make_segment) renders and encodes segment `k`, for
-//! any `k`, in any order, to the same bytes.
+//! [`Speech::open`] turns a recording into a timeline, an AAC track and what the avatar hears; a
+//! [`TalkingHead`] is an avatar that heard it; a [`Session`] joins both. Its plan is complete before the
+//! first frame, and [`SegmentSource::make_segment`] renders and encodes segment `k`, for any `k`, in any
+//! order, to the same bytes.
 
+#![forbid(unsafe_code)]
+
+mod renderer;
+mod session;
 pub mod source;
+mod speech;
+
+pub use renderer::{FrameSource, TalkingHead};
+pub use session::{Session, unwatched};
+pub use source::SegmentSource;
+pub use speech::{Features, Speech, SpeechError};
 
 pub use headcast_audio as audio;
 pub use headcast_core as core;

@@ -1,21 +1,20 @@
 //! The seam between what makes segments and what schedules, stores and serves them.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use bytes::Bytes;
-use headcast_core::SegmentPlan;
+use headcast_core::{FrameIndex, RgbImage, SegmentPlan};
 
 /// Told after every frame; answering [`ControlFlow::Break`] cancels the segment.
-pub type OnFrame<'a> = dyn FnMut(FrameDone) -> ControlFlow<()> + 'a;
+pub type OnFrame<'a> = dyn FnMut(FrameDone<'_>) -> ControlFlow<()> + 'a;
 
-/// One frame is finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameDone {
+/// One frame is rendered and on its way to the encoder.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameDone<'a> {
     /// Its index in the clip.
-    pub frame: u64,
-    /// Time the renderer took for it.
-    pub render_time: Duration,
+    pub frame: FrameIndex,
+    /// What it looks like.
+    pub image: &'a RgbImage,
 }
 
 /// Something whose segments can be made at any time, in any order, with the same bytes.
@@ -48,11 +47,11 @@ pub enum MakeError {
     #[error("frame {frame} cannot be rendered: {reason}")]
     Render {
         /// Which frame.
-        frame: u64,
+        frame: FrameIndex,
         /// What the renderer said.
         reason: String,
     },
-    /// The encoder refused a frame.
+    /// The encoder refused a frame, or the sound of the segment is missing.
     #[error("segment {index} cannot be encoded: {reason}")]
     Encode {
         /// Which segment.

@@ -1,0 +1,48 @@
+//! Where frames come from.
+
+use std::sync::Arc;
+
+use headcast_core::{FeatureTrack, FrameIndex, RgbImage};
+use headcast_nerf::cpu::RenderError;
+use headcast_nerf::{Clip, Renderer};
+
+/// Makes the frames of one clip, each on its own: frame i is the same whichever was made before it.
+pub trait FrameSource: Send + Sync {
+    /// Width and height of every frame, pixels.
+    fn size(&self) -> (u32, u32);
+
+    /// Draws frame `frame` into `out`, a picture of [`Self::size`].
+    ///
+    /// # Errors
+    /// One sentence on why the frame cannot be made.
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String>;
+}
+
+/// An avatar that has heard a clip.
+#[derive(Debug)]
+pub struct TalkingHead {
+    renderer: Arc<Renderer>,
+    clip: Clip,
+}
+
+impl TalkingHead {
+    /// Lets the avatar of `renderer` hear `features`, for a clip of `frames` frames.
+    ///
+    /// # Errors
+    /// [`RenderError`] when the features are not of the kind that the avatar was trained with; the message
+    /// names both and the extractor to use.
+    pub fn new(renderer: Arc<Renderer>, features: &FeatureTrack, frames: u64) -> Result<Self, RenderError> {
+        let clip = renderer.clip(features, frames)?;
+        Ok(Self { renderer, clip })
+    }
+}
+
+impl FrameSource for TalkingHead {
+    fn size(&self) -> (u32, u32) {
+        (self.renderer.width(), self.renderer.height())
+    }
+
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
+        self.renderer.render(&self.clip, frame, out).map(drop).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,128 @@
+//! Speech made ready: a timeline, an AAC track that grows on its own thread, and what the avatar hears.
+
+use std::io::{Read, Seek};
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use headcast_audio::decode::Info;
+use headcast_audio::{AudioError, Ingest, Limits, Options, Progress, Warning};
+use headcast_core::{FeatureTrack, FrameRate, Timeline};
+use headcast_media::aac::{self, Encoder as _};
+
+/// Blocks of PCM between the decoder and the AAC encoder: a fraction of a second of audio.
+const PCM_BLOCKS: usize = 16;
+
+/// Which features drive the avatar.
+#[derive(Debug, Clone)]
+pub enum Features {
+    /// Those of the built-in model, made from the sound itself.
+    BuiltIn,
+    /// Those that the user made elsewhere.
+    Given(FeatureTrack),
+}
+
+/// A clip that is ready to be spoken.
+#[derive(Debug)]
+pub struct Speech {
+    /// Frames and AAC access units of the clip.
+    pub timeline: Timeline,
+    /// What the avatar hears.
+    pub features: FeatureTrack,
+    /// The sound of the video; may still be growing.
+    pub track: aac::Track,
+    /// Channels of `track`.
+    pub channels: aac::Channels,
+    /// What the file holds.
+    pub info: Info,
+    /// What the user should know about the clip.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a clip cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpeechError {
+    /// The recording cannot be used; the message says why and what to do.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// The AAC encoder does not start.
+    #[error(transparent)]
+    Encoder(#[from] aac::Error),
+    /// The system has no thread left: close other programs and try again.
+    #[error("the audio encoder's thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Speech {
+    /// Goes through a recording once: decodes it, hands its sound to the AAC encoder on another thread and
+    /// makes the features. Returns when the whole recording is decoded.
+    ///
+    /// * `name`: file name, a hint for the format.
+    /// * `on_progress`: called every fraction of a second of sound; [`ControlFlow::Break`] cancels.
+    ///
+    /// # Errors
+    /// [`SpeechError`]; nothing is left running.
+    pub fn open(
+        recording: impl Read + Seek + Send + Sync + 'static,
+        name: Option<&str>,
+        limits: &Limits,
+        frame_rate: FrameRate,
+        features: Features,
+        on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Self, SpeechError> {
+        let ingest = Ingest::open(recording, name, limits)?;
+        let channels = aac::Channels::from_count(ingest.info().output_channels)
+            .expect("the decoder mixes down to one or two channels");
+        let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);
+        let track = encode_on_thread(channels, blocks)?;
+
+        let options = Options { frame_rate, features: matches!(features, Features::BuiltIn) };
+        let ingested = ingest.run(&options, &mut |block: &[f32], progress| {
+            // The encoder only hangs up when it failed; whoever waits for its units learns why.
+            let _ = pcm.send(block.to_vec());
+            on_progress(progress)
+        });
+        drop(pcm);
+        let ingested = ingested?;
+        let features = match features {
+            Features::BuiltIn => ingested.features.expect("the built-in features were asked for"),
+            Features::Given(track) => track,
+        };
+        Ok(Self {
+            timeline: ingested.timeline,
+            features,
+            track,
+            channels,
+            info: ingested.info,
+            warnings: ingested.warnings,
+        })
+    }
+}
+
+/// Encodes `blocks` until their sender hangs up. Dropping the sender early only shortens the track: nobody
+/// reads a track whose clip was not opened.
+fn encode_on_thread(
+    channels: aac::Channels,
+    blocks: Receiver<Vec<f32>>,
+) -> Result<aac::Track, SpeechError> {
+    let mut encoder = aac::Fdk::new(channels)?;
+    let (mut writer, track) = aac::Track::new();
+    let encode = move || {
+        for block in blocks {
+            match encoder.push(&block) {
+                Ok(units) => writer.push(units),
+                Err(error) => return writer.fail(error.to_string()),
+            }
+        }
+        match encoder.finish() {
+            Ok(units) => {
+                writer.push(units);
+                writer.finish();
+            }
+            Err(error) => writer.fail(error.to_string()),
+        }
+    };
+    thread::Builder::new().name("aac".into()).spawn(encode).map_err(SpeechError::Thread)?;
+    Ok(track)
+}
