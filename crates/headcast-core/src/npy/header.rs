@@ -65,8 +65,7 @@ impl Header {
         }
         let Some((text, values)) = rest.split_at_checked(len) else { return Err(cut) };
         // Versions 1 and 2 are Latin-1, 3 is UTF-8; the dictionary of a plain array is ASCII in all.
-        let text =
-            str::from_utf8(text).map_err(|_: std::str::Utf8Error| NpyError::Header { what: "not text" })?;
+        let Ok(text) = str::from_utf8(text) else { return Err(NpyError::Header { what: "it is not text" }) };
         Ok((Literal { rest: text }.header()?, values))
     }
 

@@ -1,0 +1,253 @@
+//! Any accepted file becomes interleaved `f32` blocks whose first sample is the first sample of the
+//! recording.
+//!
+//! Every lossy encoder puts silence in front of what it was given (its *priming*) and fills the last packet
+//! up. A decoder returns both, and a file that is decoded without care has its sound 20 to 50 ms late. Where
+//! each number comes from:
+//!
+//! | file | start | end |
+//! |---|---|---|
+//! | wav, flac | nothing to drop | the stated length |
+//! | mp3 | `LAME` tag, decoder delay of 529 included; without it 1105, what LAME adds by default | the tag |
+//! | m4a, mp4 | edit list, else `iTunSMPB`, else 1024 (AAC) or `dOps` pre-skip (Opus) | the same |
+//! | ADTS `.aac` | 1024 | never stated |
+//! | Ogg Vorbis | granule position of the first page | of the last page |
+//! | Ogg Opus | pre-skip (RFC 7845 §4.2) | granule position of the last page |
+//! | WebM, Matroska | pre-skip or `CodecDelay` | `DiscardPadding` |
+
+mod matroska;
+mod mp4;
+mod name;
+mod opus;
+mod packets;
+mod sniff;
+mod source;
+mod trim;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{Read, Seek};
+use std::time::Duration;
+
+use headcast_core::SampleRate;
+
+use crate::error::AudioError;
+use crate::resample::Layout;
+use packets::{Next, Packets};
+use source::{Source, Status};
+use trim::{Trim, Trimmer};
+
+pub use sniff::Container;
+
+/// What a file holds, known before its audio is decoded.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Info {
+    /// The file format.
+    pub container: Container,
+    /// The codec, as a user knows it.
+    pub codec: &'static str,
+    /// Samples per second and channel.
+    pub sample_rate: SampleRate,
+    /// Channels in the file, 1 to 8.
+    pub channels: usize,
+    /// Channels after the mix for the video: 1 for mono, else 2.
+    pub output_channels: usize,
+    /// Length by the file's own account, where it gives a reliable one.
+    pub stated: Option<Duration>,
+}
+
+/// What went wrong inside a file that could be decoded otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Damage {
+    /// Packets replaced by silence.
+    pub(crate) packets: u64,
+    /// Position of the first of them, in samples per channel.
+    pub(crate) first: u64,
+    /// The file ended before the length it states, or in the middle of something.
+    pub(crate) truncated: bool,
+}
+
+/// Decodes one file block by block; memory does not grow with its length.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    packets: Packets,
+    info: Info,
+    trimmer: Trimmer,
+    status: Status,
+    /// The next block, already decoded because its format had to be known.
+    first: Option<Vec<f32>>,
+    /// Samples per channel that the file says it holds.
+    expected: Option<u64>,
+    /// Samples per channel handed out.
+    position: u64,
+    damage: Damage,
+}
+
+impl Decoder {
+    /// Opens a file and decodes up to the first block of sound.
+    ///
+    /// * `hint`: file name; its extension is tried first, the bytes decide.
+    pub(crate) fn open(
+        source: impl Read + Seek + Send + Sync + 'static,
+        hint: Option<&str>,
+        max_bytes: u64,
+    ) -> Result<Self, AudioError> {
+        Self::open_with(source, hint, max_bytes, true)
+    }
+
+    /// `trimmed` is false only in the tests' control: it shows what the file would be without any care.
+    fn open_with(
+        source: impl Read + Seek + Send + Sync + 'static,
+        hint: Option<&str>,
+        max_bytes: u64,
+        trimmed: bool,
+    ) -> Result<Self, AudioError> {
+        let (mut source, status) = Source::new(source)?;
+        if source.len() == 0 {
+            return Err(AudioError::Empty);
+        }
+        if source.len() > max_bytes {
+            return Err(AudioError::TooLarge { bytes: source.len(), max: max_bytes });
+        }
+        let file_bytes = source.len();
+        let head = source.head()?;
+        let sniffed = sniff::container(&head);
+        let mp4 = if sniffed == Some(Container::Mp4) { mp4::scan(&mut source)? } else { None };
+        let matroska = if sniffed == Some(Container::Matroska) { matroska::scan(&mut source)? } else { None };
+
+        let opened = Packets::open(source, hint, sniffed, &head);
+        let mut packets = status.check(opened)?;
+        let mut first = Vec::new();
+        let mut damage = Damage::default();
+        loop {
+            match status.check(packets.next(&mut first))? {
+                Next::Block if !first.is_empty() => break,
+                Next::Block => {}
+                Next::Damaged { .. } => damage.packets += 1,
+                Next::End { clean } => {
+                    if damage.packets > 0 || !clean {
+                        return Err(packets.nothing_decoded());
+                    }
+                    break;
+                }
+            }
+        }
+        // An mp3 cut out of a longer one refers to bits before the cut: its first packets cannot decode
+        // and nothing is missing.
+        if packets.container() == Container::Mp3 {
+            damage.packets = 0;
+        }
+        let format = packets.format()?;
+        let trim = if trimmed {
+            Trim::of(&packets, format.rate, mp4.as_ref(), matroska.as_ref())
+        } else {
+            Trim::default()
+        };
+        let expected = packets.stated_frames(file_bytes).map(|frames| match trim.total {
+            Some(total) => total,
+            // Of these the stated length includes the priming.
+            None if packets.container() == Container::Mp4 => frames.saturating_sub(trim.lead),
+            None => frames,
+        });
+        let info = Info {
+            container: packets.container(),
+            codec: packets.codec(),
+            sample_rate: SampleRate::new(format.rate).ok_or(AudioError::SampleRate { hz: 0 })?,
+            channels: format.channels,
+            output_channels: format.channels.min(2),
+            stated: expected
+                .or(packets.rough_frames(format.rate))
+                .map(|frames| crate::resample::duration(frames, format.rate)),
+        };
+        let trimmer = Trimmer::new(trim, format.channels);
+        Ok(Self { packets, info, trimmer, status, first: Some(first), expected, position: 0, damage })
+    }
+
+    pub(crate) fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Where the channels are heard.
+    pub(crate) fn layout(&self) -> Layout {
+        self.packets.layout(self.info.channels)
+    }
+
+    /// Samples per channel handed out so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes of the file read so far, and in all.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        self.status.bytes()
+    }
+
+    pub(crate) fn damage(&self) -> Damage {
+        self.damage
+    }
+
+    /// Replaces `out` with the next block, interleaved `f32`; `false` at the end.
+    pub(crate) fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
+        loop {
+            let mut ended = false;
+            if let Some(first) = self.first.take() {
+                *out = first;
+            } else {
+                match self.status.check(self.packets.next(out))? {
+                    Next::Block => {}
+                    Next::Damaged { frames } => {
+                        if self.damage.packets == 0 {
+                            self.damage.first = self.position;
+                        }
+                        self.damage.packets += 1;
+                        out.clear();
+                        out.resize(frames * self.info.channels, 0.0);
+                    }
+                    Next::End { clean } => {
+                        out.clear();
+                        ended = true;
+                        self.damage.truncated |= !clean;
+                    }
+                }
+            }
+            if let Some(change) = self.packets.format_change(self.position)? {
+                return Err(change);
+            }
+            if ended {
+                self.trimmer.finish();
+                self.note_missing();
+                return Ok(false);
+            }
+            self.trimmer.apply(out);
+            if !out.is_empty() {
+                self.check_finite(out)?;
+                self.position += (out.len() / self.info.channels) as u64;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// A shortfall of more than 50 ms against the stated length means that the file was cut off.
+    fn note_missing(&mut self) {
+        let tolerance = u64::from(self.info.sample_rate.hz() / 20);
+        if self.expected.is_some_and(|expected| self.position + tolerance < expected) {
+            self.damage.truncated = true;
+        }
+    }
+
+    fn check_finite(&self, block: &[f32]) -> Result<(), AudioError> {
+        // A sum is finite exactly if no sample spoils it, and sums fast; only then look for the culprit.
+        if block.iter().map(|v| v * 0.0).sum::<f32>() == 0.0 {
+            return Ok(());
+        }
+        let Some(at) = block.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+        let sample = self.position + (at / self.info.channels) as u64;
+        Err(AudioError::NotFinite {
+            value: block[at],
+            sample,
+            at: crate::resample::duration(sample, self.info.sample_rate.hz()),
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! One pass over a recording: audio for the encoder, features for the renderer, and the timeline of both.
+
+use std::fmt;
+use std::io::{Read, Seek};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use headcast_core::{FeatureTrack, FrameRate, SampleRate, Timeline};
+
+use crate::decode::{Decoder, Info};
+use crate::error::{AudioError, Warning};
+use crate::features::{Extractor, ROW_PAIR_SAMPLES};
+use crate::resample::{Mixer, Resampler, duration};
+
+/// -60 dBFS: below it throughout, a clip counts as silent.
+const SILENCE_PEAK: f32 = 0.001;
+
+/// What a recording may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest clip; 2 h by default. Features take about 25 kB per second until the clip ends.
+    pub max_duration: Duration,
+    /// Shortest clip; 0.1 s by default.
+    pub min_duration: Duration,
+    /// Largest file; 2 GiB by default.
+    pub max_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_duration: Duration::from_secs(2 * 3600),
+            min_duration: Duration::from_millis(100),
+            max_bytes: 2 << 30,
+        }
+    }
+}
+
+/// How to go through a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Frames per second of the video; 25 by default.
+    pub frame_rate: FrameRate,
+    /// Run the built-in speech-feature model; on by default. It costs some 1 % of real time on one core.
+    pub features: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { frame_rate: FrameRate::PAL, features: true }
+    }
+}
+
+/// How far [`Ingest::run`] has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Of the clip.
+    pub decoded: Duration,
+    /// Furthest byte read of the file.
+    pub bytes: u64,
+    /// Size of the file.
+    pub total_bytes: u64,
+}
+
+/// Takes the audio of the video as it is decoded. Closures `FnMut(&[f32], Progress) -> ControlFlow<()>` are
+/// sinks.
+pub trait Sink {
+    /// The next samples at 48 kHz, [`Info::output_channels`] interleaved channels, about ±1. Answering
+    /// [`ControlFlow::Break`] makes [`Ingest::run`] return [`AudioError::Cancelled`].
+    ///
+    /// May be called with no samples, to report progress.
+    fn push(&mut self, samples: &[f32], progress: Progress) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(&[f32], Progress) -> ControlFlow<()>> Sink for F {
+    fn push(&mut self, samples: &[f32], progress: Progress) -> ControlFlow<()> {
+        self(samples, progress)
+    }
+}
+
+/// Loudness of a clip, over all channels of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Level {
+    /// Largest absolute sample; 1 is full scale.
+    pub peak: f32,
+    /// Root mean square.
+    pub rms: f32,
+}
+
+impl Level {
+    /// [`Self::peak`] in dBFS; minus infinity for digital silence.
+    pub fn peak_dbfs(self) -> f32 {
+        20.0 * self.peak.log10()
+    }
+}
+
+/// What [`Ingest::run`] found out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ingested {
+    /// Frames of the video; the sink got exactly `timeline.samples(SampleRate::AAC)` samples per channel.
+    pub timeline: Timeline,
+    /// As [`Ingest::info`].
+    pub info: Info,
+    /// Samples per channel in the file, at its own rate.
+    pub samples: u64,
+    /// Built-in speech features, one row per frame, unless they were not asked for.
+    pub features: Option<FeatureTrack>,
+    /// Loudness.
+    pub level: Level,
+    /// For the user to know; the clip is good otherwise.
+    pub warnings: Vec<Warning>,
+}
+
+/// A recording that was opened and found acceptable so far.
+pub struct Ingest {
+    decoder: Decoder,
+    limits: Limits,
+}
+
+impl fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").field("info", self.info()).finish_non_exhaustive()
+    }
+}
+
+impl Ingest {
+    /// Opens a recording of any accepted format (see [`crate::decode`]) and reads its header.
+    ///
+    /// * `source`: read from its start, whatever its position is.
+    /// * `hint`: its file name, where there is one; only the extension is used, and the bytes decide.
+    ///
+    /// # Errors
+    /// [`AudioError`]: for files that are empty, no audio, of an unsupported codec, too large, or too long
+    /// by their own account.
+    pub fn open(
+        source: impl Read + Seek + Send + Sync + 'static,
+        hint: Option<&str>,
+        limits: &Limits,
+    ) -> Result<Self, AudioError> {
+        let decoder = Decoder::open(source, hint, limits.max_bytes)?;
+        match decoder.info().stated {
+            Some(stated) if stated > limits.max_duration => {
+                Err(AudioError::TooLong { stated: Some(stated), max: limits.max_duration })
+            }
+            _ => Ok(Self { decoder, limits: *limits }),
+        }
+    }
+
+    /// What the file holds.
+    pub fn info(&self) -> &Info {
+        self.decoder.info()
+    }
+
+    /// Decodes the recording to its end and gives the audio of the video to `sink` on the way, padded with
+    /// silence to the end of the last frame.
+    ///
+    /// # Errors
+    /// [`AudioError`]: for clips that are too short or too long (found as soon as the limit is passed), hold
+    /// NaN or infinite samples, change their format on the way, or cannot be read; and
+    /// [`AudioError::Cancelled`].
+    pub fn run(mut self, options: &Options, sink: &mut dyn Sink) -> Result<Ingested, AudioError> {
+        let info = self.decoder.info().clone();
+        let rate = info.sample_rate;
+        let mixer = Mixer::new(&self.decoder.layout());
+        let mut video = Resampler::new(rate, SampleRate::AAC, info.output_channels);
+        let mut speech =
+            options.features.then(|| (Resampler::new(rate, SampleRate::SPEECH, 1), Extractor::new()));
+        let mut meter = Meter::default();
+        let (mut block, mut mixed, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pushed = 0;
+
+        while self.decoder.next_block(&mut block)? {
+            let decoded = duration(self.decoder.position(), rate.hz());
+            if decoded > self.limits.max_duration {
+                return Err(AudioError::TooLong { stated: None, max: self.limits.max_duration });
+            }
+            meter.add(&block);
+            if let Some((resampler, extractor)) = &mut speech {
+                out.clear();
+                resampler.push(mixer.for_features(&block, &mut mixed), &mut out);
+                extractor.push(&out);
+            }
+            out.clear();
+            video.push(mixer.for_video(&block, &mut mixed), &mut out);
+            pushed += out.len();
+            self.give(sink, &out)?;
+        }
+
+        let samples = self.decoder.position();
+        let length = duration(samples, rate.hz());
+        let timeline = match Timeline::new(samples, rate, options.frame_rate) {
+            Some(timeline) if length >= self.limits.min_duration => timeline,
+            _ => return Err(AudioError::TooShort { length, min: self.limits.min_duration }),
+        };
+        out.clear();
+        video.finish(&mut out);
+        pushed += out.len();
+        self.give(sink, &out)?;
+        self.pad(sink, &timeline, info.output_channels, pushed)?;
+        let features = speech.map(|(resampler, mut extractor)| {
+            out.clear();
+            resampler.finish(&mut out);
+            extractor.push(&out);
+            let end = timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES);
+            extractor.pad_to(end);
+            extractor.finish()
+        });
+        let level = meter.level();
+        let warnings = self.warnings(level, length);
+        let features = features.flatten();
+        Ok(Ingested { timeline, info, samples, features, level, warnings })
+    }
+
+    fn give(&self, sink: &mut dyn Sink, samples: &[f32]) -> Result<(), AudioError> {
+        let (bytes, total_bytes) = self.decoder.bytes();
+        let decoded = duration(self.decoder.position(), self.info().sample_rate.hz());
+        match sink.push(samples, Progress { decoded, bytes, total_bytes }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(AudioError::Cancelled),
+        }
+    }
+
+    /// Silence up to the end of the last frame: less than one frame.
+    fn pad(
+        &self,
+        sink: &mut dyn Sink,
+        timeline: &Timeline,
+        channels: usize,
+        pushed: usize,
+    ) -> Result<(), AudioError> {
+        let mut left = timeline.samples(SampleRate::AAC) * channels as u64 - pushed as u64;
+        while left > 0 {
+            // A multiple of both channel counts.
+            let now = left.min(4800);
+            left -= now;
+            self.give(sink, &vec![0.0; usize::try_from(now).unwrap_or(0)])?;
+        }
+        Ok(())
+    }
+
+    fn warnings(&self, level: Level, length: Duration) -> Vec<Warning> {
+        let damage = self.decoder.damage();
+        let rate = self.info().sample_rate.hz();
+        let mut warnings = Vec::new();
+        if damage.truncated {
+            warnings.push(Warning::Truncated { decoded: length });
+        }
+        if damage.packets > 0 {
+            warnings.push(Warning::Damaged { packets: damage.packets, first: duration(damage.first, rate) });
+        }
+        if level.peak < SILENCE_PEAK {
+            warnings.push(Warning::Silent);
+        }
+        warnings
+    }
+}
+
+#[derive(Default)]
+struct Meter {
+    peak: f32,
+    squares: f64,
+    count: u64,
+}
+
+impl Meter {
+    fn add(&mut self, block: &[f32]) {
+        self.peak = block.iter().fold(self.peak, |peak, v| peak.max(v.abs()));
+        self.squares += block.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        self.count += block.len() as u64;
+    }
+
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a level to 7 digits")]
+    fn level(&self) -> Level {
+        let rms = (self.squares / self.count.max(1) as f64).sqrt();
+        Level { peak: self.peak, rms: rms as f32 }
+    }
+}
