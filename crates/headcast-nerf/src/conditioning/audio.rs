@@ -266,6 +266,130 @@ fn leaky_relu(x: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ErOptions, GridTable, Mlp};
+
+    /// Values in `[-0.5, 0.5)` of a linear congruential generator.
+    struct Noise(u32);
+
+    impl Noise {
+        fn values(&mut self, n: usize) -> Vec<f32> {
+            let mut next = || {
+                self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                f32::from(u16::try_from(self.0 >> 16).unwrap()) / 65_536.0 - 0.5
+            };
+            (0..n).map(|_| next()).collect()
+        }
+
+        fn matrix(&mut self, rows: usize, cols: usize) -> Matrix {
+            Matrix { rows, cols, data: self.values(rows * cols) }
+        }
+
+        fn linear(&mut self, outputs: usize, inputs: usize) -> Linear {
+            Linear { weight: self.matrix(outputs, inputs), bias: self.values(outputs) }
+        }
+
+        fn conv(&mut self, [inputs, outputs]: [usize; 2]) -> Conv1d {
+            let (weight, bias) = (self.values(outputs * inputs * 3), self.values(outputs));
+            Conv1d { outputs, inputs, kernel: 3, weight, bias }
+        }
+    }
+
+    /// A model of which only the audio part is there.
+    fn model(attention: u8, emb: bool) -> ErNerf {
+        let mut noise = Noise(7);
+        let table = GridTable { channels: 1, offsets: vec![0], embeddings: vec![] };
+        let mlp = Mlp { layers: vec![] };
+        ErNerf {
+            options: ErOptions {
+                features: FeatureKind::DeepSpeech,
+                attention,
+                bound: 1.0,
+                cascades: 1,
+                max_steps: 16,
+                dt_gamma: 0.0,
+                min_near: 0.05,
+                torso_shrink: 0.8,
+            },
+            aabb: [0.0; 6],
+            density_bitfield: vec![],
+            audio: AudioNet {
+                convolutions: [[29, 32], [32, 32], [32, 64], [64, 64]].map(|sizes| noise.conv(sizes)),
+                linear: [noise.linear(64, 64), noise.linear(32, 64)],
+            },
+            audio_attention: (attention > 0).then(|| AudioAttention {
+                convolutions: [[32, 16], [16, 8], [8, 4], [4, 2], [2, 1]].map(|sizes| noise.conv(sizes)),
+                linear: noise.linear(8, 8),
+            }),
+            embedding: emb.then(|| noise.matrix(29, 29)),
+            individual_code: vec![],
+            planes: [table.clone(), table.clone(), table],
+            audio_channel_attention: mlp.clone(),
+            eye_attention: mlp.clone(),
+            sigma: mlp.clone(),
+            color: mlp,
+            torso: None,
+        }
+    }
+
+    fn track(rows: usize) -> FeatureTrack {
+        let data = Noise(11).values(rows * 16 * 29);
+        FeatureTrack::from_windows([rows, 16, 29], data).unwrap()
+    }
+
+    /// One frame's code from nothing but its own neighbourhood.
+    fn alone(model: &ErNerf, track: &FeatureTrack, frames: u64, frame: u64) -> AudioCode {
+        let codes: Vec<AudioCode> = neighbourhood(model.options.attention, frame)
+            .map(|at| {
+                let mut window = vec![0.0; track.window_len()];
+                if let Some(row) = track.row_at(at, frames) {
+                    track.window_into(row, &mut window);
+                }
+                encode_window(model, &mut window)
+            })
+            .collect();
+        model.audio_attention.as_ref().map_or(codes[0], |net| attend(net, &codes))
+    }
+
+    #[test]
+    fn codes_depend_only_on_their_neighbourhood() {
+        for (attention, emb) in [(0, false), (1, false), (2, false), (2, true)] {
+            let model = model(attention, emb);
+            // Fewer rows than frames, and more.
+            for (rows, frames) in [(5, 14), (14, 5), (1, 1)] {
+                let track = track(rows);
+                let codes = audio_codes(&model, &track, frames, false).unwrap();
+                assert_eq!(codes.len() as u64, frames);
+                for (frame, code) in (0..).zip(&codes) {
+                    assert_eq!(*code, alone(&model, &track, frames, frame), "att {attention}, frame {frame}");
+                }
+            }
+            let (few, many) = (track(3), track(14));
+            assert_ne!(alone(&model, &few, 14, 3), alone(&model, &many, 14, 3), "the features matter");
+        }
+    }
+
+    #[test]
+    fn smoothed_lips_follow_the_smoothed_code_before() {
+        let model = model(2, false);
+        let track = track(6);
+        let raw = audio_codes(&model, &track, 6, false).unwrap();
+        let smooth = audio_codes(&model, &track, 6, true).unwrap();
+        assert_eq!(smooth[0], raw[0]);
+        for frame in 1..6 {
+            for channel in 0..AUDIO_CODE_LEN {
+                let expected = 0.35 * smooth[frame - 1][channel] + 0.65 * raw[frame][channel];
+                assert_eq!(smooth[frame][channel], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn features_of_another_extractor_are_refused_by_name() {
+        let track = FeatureTrack::from_windows([1, 16, 44], vec![0.0; 16 * 44]).unwrap();
+        let error = audio_codes(&model(2, false), &track, 1, false).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("DeepSpeech 0.1.0") && text.contains("esperanto"), "{text}");
+    }
 
     #[test]
     fn neighbourhoods_are_those_of_upstream() {
