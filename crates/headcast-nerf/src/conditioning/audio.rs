@@ -364,7 +364,7 @@ mod tests {
                 }
             }
             let (few, many) = (track(3), track(14));
-            assert_ne!(alone(&model, &few, 14, 3), alone(&model, &many, 14, 3), "the features matter");
+            assert_ne!(alone(&model, &few, 14, 9), alone(&model, &many, 14, 9), "the features matter");
         }
     }
 
