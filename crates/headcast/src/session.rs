@@ -43,11 +43,6 @@ impl Session {
         Ok(Self { plan: SegmentPlan::new(timeline, speed), config, track, frames })
     }
 
-    /// What all its segments have in common.
-    pub fn config(&self) -> &segment::Config {
-        &self.config
-    }
-
     /// Renders frame after frame into recycled pictures and hands them to the encoder.
     fn render(
         &self,
@@ -104,6 +99,10 @@ impl Session {
 impl SegmentSource for Session {
     fn plan(&self) -> &SegmentPlan {
         &self.plan
+    }
+
+    fn config(&self) -> &segment::Config {
+        &self.config
     }
 
     fn segment_head(&self) -> Bytes {

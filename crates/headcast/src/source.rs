@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use headcast_core::{FrameIndex, RgbImage, SegmentPlan};
+use headcast_media::segment::Config;
 
 /// Told after every frame; answering [`ControlFlow::Break`] cancels the segment.
 pub type OnFrame<'a> = dyn FnMut(FrameDone<'_>) -> ControlFlow<()> + 'a;
@@ -21,6 +22,9 @@ pub struct FrameDone<'a> {
 pub trait SegmentSource: Send + Sync {
     /// Every segment, known before the first frame.
     fn plan(&self) -> &SegmentPlan;
+
+    /// What all segments have in common: needed to rewrap them as MP4.
+    fn config(&self) -> &Config;
 
     /// The first transport stream packets (PAT, PMT) of every segment, to answer a request at once while
     /// the rest is being made. Every segment starts with exactly these bytes.
