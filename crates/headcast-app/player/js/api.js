@@ -1,0 +1,61 @@
+// The REST interface.
+
+/** A refusal, with the server's code and words. */
+export class ApiError extends Error {
+  /** @param {string} code @param {string} detail @param {number} status */
+  constructor(code, detail, status) {
+    super(detail || code);
+    this.code = code;
+    this.detail = detail;
+    this.status = status;
+  }
+}
+
+/** @param {string} path @param {RequestInit} [init] */
+async function call(path, init) {
+  let answer;
+  try {
+    answer = await fetch(path, init);
+  } catch {
+    throw new ApiError('unreachable', '', 0);
+  }
+  if (answer.status === 204) return null;
+  const body = await answer.json().catch(() => null);
+  if (!answer.ok) throw new ApiError(body?.code ?? 'unknown', body?.detail ?? '', answer.status);
+  return body;
+}
+
+export const info = () => call('/api/v1/info');
+export const avatars = () => call('/api/v1/avatars');
+export const samples = () => call('/api/v1/samples');
+
+/** @param {string} id */
+export const job = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`);
+
+/** @param {string} id */
+export const cancel = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' });
+
+/**
+ * Sends a form. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
+ *
+ * @param {FormData} form
+ * @param {(fraction: number) => void} onProgress
+ * @returns {Promise<import('./store.js').Job>}
+ */
+export function createJob(form, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', '/api/v1/jobs');
+    request.responseType = 'json';
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) onProgress(event.loaded / event.total);
+    };
+    request.onload = () => {
+      const body = request.response;
+      if (request.status === 201) resolve(body);
+      else reject(new ApiError(body?.code ?? 'unknown', body?.detail ?? '', request.status));
+    };
+    request.onerror = () => reject(new ApiError('unreachable', '', 0));
+    request.send(form);
+  });
+}

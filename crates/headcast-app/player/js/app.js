@@ -1,0 +1,233 @@
+// Joins the parts of the page.
+
+import * as api from './api.js';
+import { createComposer } from './composer.js';
+import { createControls } from './controls.js';
+import { byId, setText } from './dom.js';
+import { connect } from './events.js';
+import { span } from './format.js';
+import * as i18n from './i18n.js';
+import { Readiness } from './loader.js';
+import { createLog } from './log.js';
+import { secondsToWait } from './pacing.js';
+import { renderPanel } from './panel.js';
+import { Player } from './player.js';
+import { createStore } from './store.js';
+
+const { t } = i18n;
+const store = createStore({
+  /** @type {import('./store.js').Job | null} */ job: null,
+  /** @type {import('./player.js').Mode} */ mode: 'idle',
+  /** @type {number | null} */ wait: null,
+  muted: false,
+  connected: true,
+});
+
+const video = /** @type {HTMLVideoElement} */ (byId('video'));
+let readiness = new Readiness();
+/** The job whose Generate was pressed in this tab: playing it needs no further wish. */
+let ownJob = '';
+/** What the player shows. */
+let opened = '';
+
+const waitAt = (/** @type {number} */ position) => {
+  const { job } = store.get();
+  if (!job?.clip) return null;
+  return job.state === 'done' ? 0 : secondsToWait(job.clip, job.progress, (k) => readiness.has(k), position);
+};
+
+const log = createLog();
+const player = new Player(video, {
+  secondsToWait: waitAt,
+  onMode: (mode, wait) => store.set({ mode, wait }),
+  onMuted: (muted) => store.set({ muted }),
+  onError: (code) => {
+    const { job } = store.get();
+    if (job && !job.error) store.set({ job: { ...job, error: { code, detail: '' } } });
+  },
+});
+const controls = createControls(video, {
+  made: () => {
+    const ends = store.get().job?.clip?.segment_ends ?? [];
+    return ends.flatMap((end, k) => (readiness.has(k) ? [/** @type {[number, number]} */ ([ends[k - 1] ?? 0, end])] : []));
+  },
+  secondsUntil: waitAt,
+});
+const composer = createComposer({
+  onAvatar: (avatar) => showPoster(avatar),
+  onGenerate: generate,
+});
+const events = connect(onMessage, (connected) => store.set({ connected }));
+
+/** @param {any} message */
+function onMessage(message) {
+  const { job } = store.get();
+  switch (message.type) {
+    case 'state':
+      readiness.addRanges(message.job.clip?.ready ?? []);
+      store.set({ job: message.job });
+      show(message.job);
+      break;
+    case 'ready':
+      readiness.add(message.segment);
+      player.reconsider();
+      store.set({});
+      break;
+    case 'progress': {
+      const { type: _type, job: _job, seq: _seq, ...progress } = message;
+      if (job) store.set({ job: { ...job, progress } });
+      player.reconsider();
+      break;
+    }
+    case 'log':
+      log.add(message);
+      break;
+    case 'gone':
+      leave();
+      composer.refuse({ code: 'no_such_job' });
+      break;
+  }
+}
+
+/** The player opens a job once there is something to open. @param {import('./store.js').Job} job */
+function show(job) {
+  if (job.state === 'failed' || job.state === 'cancelled') {
+    player.settle();
+    return;
+  }
+  if (!job.clip || opened === job.id) {
+    if (job.state === 'done') player.reconsider();
+    return;
+  }
+  opened = job.id;
+  controls.setDuration(job.clip.duration_secs);
+  player.open(job, readiness, ownJob === job.id || job.state !== 'done');
+}
+
+/** @param {FormData} form */
+async function generate(form) {
+  composer.uploading(0);
+  try {
+    const job = await api.createJob(form, (fraction) => composer.uploading(fraction));
+    ownJob = job.id;
+    composer.uploading(null);
+    location.hash = job.id;
+  } catch (error) {
+    composer.refuse(/** @type {api.ApiError} */ (error));
+  }
+}
+
+function leave() {
+  history.replaceState(null, '', location.pathname);
+  route();
+}
+
+/** The address names the job, so a reload or a sent link comes back to it. */
+function route() {
+  const id = location.hash.slice(1);
+  if (id === store.get().job?.id) return;
+  opened = '';
+  player.close();
+  controls.show(false);
+  log.clear();
+  readiness = new Readiness();
+  readiness.onWant = (segment) => events.want(segment);
+  store.set({ job: null, mode: 'idle', wait: null, muted: false });
+  video.muted = false;
+  const named = /^[a-z2-7]{16}$/.test(id);
+  byId('composer').hidden = named;
+  byId('panel').hidden = !named;
+  events.follow(named ? id : null);
+  showPoster(composer.chosenAvatar());
+  if (matchMedia('(max-width: 719px)').matches) scrollTo({ top: 0 });
+}
+
+/** @param {import('./store.js').Avatar | null} avatar */
+function showPoster(avatar) {
+  const poster = /** @type {HTMLImageElement} */ (byId('poster'));
+  poster.hidden = !avatar;
+  if (!avatar) return;
+  if (poster.getAttribute('src') !== avatar.thumbnail) poster.src = avatar.thumbnail;
+  byId('screen').style.setProperty('--ratio', String(avatar.width / avatar.height));
+  setText(byId('credit'), avatar.credits);
+}
+
+function render() {
+  const { job, mode, wait, muted, connected } = store.get();
+  const screen = byId('screen');
+  screen.dataset.mode = mode;
+  byId('connection').hidden = connected;
+
+  const shown = mode !== 'idle' && mode !== 'loading';
+  controls.show(shown);
+  controls.draw();
+  byId('start').hidden = mode !== 'ready';
+  byId('sound').hidden = !(muted && video.muted && mode === 'playing');
+  byId('hold').hidden = !['loading', 'waiting', 'stalled'].includes(mode);
+  byId('play-now').hidden = mode !== 'waiting';
+  const holdTexts = {
+    loading: t('player.loading'),
+    waiting: wait === null ? t('player.loading') : t('player.plays_through_in', { span: span(wait, t) }),
+    stalled: t('player.stalled'),
+  };
+  setText(byId('hold-text'), holdTexts[/** @type {keyof typeof holdTexts} */ (mode)] ?? '');
+
+  if (!job) {
+    byId('badge').hidden = true;
+    document.title = 'headcast';
+    return;
+  }
+  const avatar = composer.avatar(job.avatar);
+  if (avatar) showPoster(avatar);
+  const live = job.state === 'rendering';
+  const badge = byId('badge');
+  badge.hidden = !live;
+  badge.classList.toggle('on-air', mode === 'playing');
+  setText(byId('badge-text'), mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
+  renderPanel(job, mode === 'waiting' ? wait : null);
+  const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
+  document.title = live ? `${percent}% · ${job.audio_name}` : `${job.audio_name} · headcast`;
+}
+
+async function renderLanguage() {
+  const other = i18n.current() === 'zh' ? 'en' : 'zh';
+  const button = byId('language');
+  button.textContent = other === 'zh' ? '中文' : 'English';
+  button.lang = other;
+  button.setAttribute('aria-label', button.textContent);
+  composer.render();
+  render();
+}
+
+byId('language').addEventListener('click', async () => {
+  await i18n.load(i18n.current() === 'zh' ? 'en' : 'zh', true);
+  renderLanguage();
+});
+byId('home').addEventListener('click', (/** @type {Event} */ event) => {
+  event.preventDefault();
+  leave();
+});
+byId('again').addEventListener('click', () => leave());
+byId('cancel').addEventListener('click', async () => {
+  const { job } = store.get();
+  if (job) await api.cancel(job.id).catch(() => {});
+});
+byId('start').addEventListener('click', () => player.playNow());
+byId('play-now').addEventListener('click', () => player.playNow());
+byId('sound').addEventListener('click', () => {
+  video.muted = false;
+  store.set({ muted: false });
+});
+video.addEventListener('volumechange', () => store.set({}));
+addEventListener('hashchange', route);
+
+await i18n.load(i18n.preferred());
+renderLanguage();
+store.subscribe(render);
+try {
+  const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
+  composer.fill(info, avatars, samples);
+} catch (error) {
+  composer.refuse(/** @type {api.ApiError} */ (error));
+}
+route();

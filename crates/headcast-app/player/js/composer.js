@@ -1,0 +1,219 @@
+// Choosing a voice and a face.
+
+import { byId, element, setText } from './dom.js';
+import { clock, size } from './format.js';
+import { current, explain, has, t } from './i18n.js';
+
+const ACCEPTED = /\.(wav|mp3|m4a|mp4|aac|flac|ogg|oga|opus|webm)$/i;
+
+/**
+ * @param {{onGenerate: (form: FormData, avatar: string) => void, onAvatar: (avatar: import('./store.js').Avatar) => void}} hooks
+ */
+export function createComposer(hooks) {
+  const drop = byId('drop');
+  const fileInput = byId('audio');
+  const features = byId('features');
+  const generate = byId('generate');
+  const trouble = byId('composer-trouble');
+
+  /** @type {import('./store.js').Info | null} */
+  let info = null;
+  /** @type {import('./store.js').Avatar[]} */
+  let avatars = [];
+  /** @type {import('./store.js').Sample[]} */
+  let samples = [];
+  /** @type {File | null} */
+  let file = null;
+  /** @type {string | null} */
+  let sample = null;
+  let avatar = '';
+  let seconds = 0;
+  /** @type {number | null} */
+  let sent = null;
+  /** @type {{code: string, detail?: string} | null} */
+  let problem = null;
+
+  /** @param {File | null} chosen */
+  function chooseFile(chosen) {
+    problem = null;
+    seconds = 0;
+    if (chosen && !ACCEPTED.test(chosen.name) && !chosen.type.startsWith('audio/')) problem = { code: 'not_audio_name' };
+    else if (chosen && chosen.size === 0) problem = { code: 'audio_empty' };
+    else if (chosen && info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
+    file = problem ? null : chosen;
+    if (file) {
+      sample = null;
+      measure(file);
+    }
+    render();
+  }
+
+  /** Length of a file, as far as the browser can tell. @param {File} measured */
+  function measure(measured) {
+    const probe = new Audio();
+    probe.preload = 'metadata';
+    const done = () => URL.revokeObjectURL(probe.src);
+    probe.onloadedmetadata = () => {
+      if (file === measured && Number.isFinite(probe.duration)) seconds = probe.duration;
+      done();
+      render();
+    };
+    probe.onerror = done;
+    probe.src = URL.createObjectURL(measured);
+  }
+
+  fileInput.addEventListener('change', () => {
+    if (fileInput.files?.[0]) chooseFile(fileInput.files[0]);
+    // So that choosing the same file again is a change.
+    fileInput.value = '';
+  });
+  // Anywhere on the page: aiming at a box is needless work.
+  let depth = 0;
+  const carriesFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files');
+  addEventListener('dragenter', (event) => {
+    if (!carriesFile(event)) return;
+    depth += 1;
+    drop.classList.add('over');
+  });
+  addEventListener('dragleave', () => {
+    depth = Math.max(0, depth - 1);
+    if (depth === 0) drop.classList.remove('over');
+  });
+  addEventListener('dragover', (event) => {
+    if (carriesFile(event)) event.preventDefault();
+  });
+  addEventListener('drop', (event) => {
+    depth = 0;
+    drop.classList.remove('over');
+    const dropped = event.dataTransfer?.files[0];
+    if (!dropped) return;
+    event.preventDefault();
+    if (!byId('composer').hidden) chooseFile(dropped);
+  });
+  addEventListener('paste', (event) => {
+    const pasted = event.clipboardData?.files[0];
+    if (pasted && !byId('composer').hidden) chooseFile(pasted);
+  });
+
+  byId('composer').addEventListener('submit', (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (sent !== null) return;
+    if (!file && !sample) {
+      problem = { code: 'audio_missing' };
+      render();
+      fileInput.focus();
+      return;
+    }
+    const form = new FormData();
+    form.set('avatar', avatar);
+    if (info && info.profiles.length > 1) form.set('profile', byId('profile').value);
+    if (features.files?.[0]) form.set('features', features.files[0]);
+    if (sample) form.set('sample', sample);
+    else if (file) form.set('audio', file);
+    hooks.onGenerate(form, avatar);
+  });
+
+  function renderSamples() {
+    byId('samples').hidden = samples.length === 0;
+    byId('sample-list').replaceChildren(
+      ...samples.map((entry) => {
+        const chip = element('button', { type: 'button', class: 'chip', lang: entry.language, 'aria-pressed': String(entry.id === sample) }, [entry.title]);
+        chip.addEventListener('click', () => {
+          problem = null;
+          sample = sample === entry.id ? null : entry.id;
+          if (sample) file = null;
+          render();
+          // Rendering replaced the button that had the focus.
+          /** @type {HTMLElement} */ (byId('sample-list').children[samples.indexOf(entry)]).focus();
+        });
+        return chip;
+      }),
+    );
+  }
+
+  function renderFaces() {
+    const checked = avatar;
+    byId('faces').replaceChildren(
+      ...avatars.map((entry) => {
+        const input = /** @type {HTMLInputElement} */ (element('input', { type: 'radio', name: 'avatar', value: entry.name, class: 'visually-hidden' }));
+        input.checked = entry.name === checked;
+        input.addEventListener('change', () => chooseAvatar(entry.name));
+        return element('label', { class: 'face' }, [
+          input,
+          element('img', { src: entry.thumbnail, alt: '', width: '96', height: '96', decoding: 'async' }),
+          element('span', { class: 'face-name' }, [entry.title]),
+          element('span', { class: 'face-size' }, [`${entry.width} × ${entry.height}`]),
+        ]);
+      }),
+    );
+  }
+
+  /** @param {string} name */
+  function chooseAvatar(name) {
+    const chosen = avatars.find((entry) => entry.name === name) ?? avatars[0];
+    if (!chosen) return;
+    avatar = chosen.name;
+    localStorage.setItem('headcast.avatar', avatar);
+    hooks.onAvatar(chosen);
+  }
+
+  function render() {
+    const chosen = samples.find((entry) => entry.id === sample);
+    drop.classList.toggle('chosen', Boolean(file));
+    setText(byId('drop-title'), file ? file.name : t('voice.drop'));
+    const facts = file ? [seconds ? clock(seconds) : '', size(file.size, current()), t('voice.change')] : [];
+    setText(byId('drop-detail'), file ? facts.filter(Boolean).join(' · ') : t('voice.formats'));
+    renderSamples();
+
+    trouble.hidden = !problem;
+    setText(trouble, problem ? explain(problem) : '');
+    const working = sent !== null;
+    generate.toggleAttribute('aria-disabled', working);
+    byId('upload-fill').style.width = working ? `${100 * sent}%` : '0';
+    const upload = sent !== null && sent < 1 ? t('composer.uploading', { percent: Math.round(100 * sent) }) : t('composer.checking');
+    setText(byId('generate-text'), working ? upload : t('composer.generate'));
+    byId('composer').classList.toggle('has-voice', Boolean(file || chosen));
+
+    const profiles = info?.profiles ?? [];
+    const select = byId('profile');
+    const value = select.value;
+    byId('profile-field').hidden = profiles.length < 2;
+    select.replaceChildren(
+      ...profiles.map((name) => element('option', { value: name }, [has(`profile.${name}`) ? t(`profile.${name}`) : name])),
+    );
+    if (profiles.includes(value)) select.value = value;
+  }
+
+  return {
+    render,
+
+    /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples */
+    fill(newInfo, newAvatars, newSamples) {
+      info = newInfo;
+      avatars = newAvatars;
+      // A reader's own language first.
+      samples = [...newSamples].sort((a, b) => Number(b.language === current()) - Number(a.language === current()));
+      chooseAvatar(localStorage.getItem('headcast.avatar') ?? '');
+      renderFaces();
+      render();
+    },
+
+    /** How much is uploaded, from 0 to 1; `null` when nothing is under way. @param {number | null} fraction */
+    uploading(fraction) {
+      sent = fraction;
+      if (fraction !== null) problem = null;
+      render();
+    },
+
+    /** @param {{code: string, detail?: string}} refused */
+    refuse(refused) {
+      sent = null;
+      problem = refused;
+      render();
+    },
+
+    /** @param {string} name */
+    avatar: (name) => avatars.find((entry) => entry.name === name) ?? null,
+    chosenAvatar: () => avatars.find((entry) => entry.name === avatar) ?? null,
+  };
+}

@@ -1,0 +1,75 @@
+// How the job goes.
+
+import { byId, setText } from './dom.js';
+import { decimal, span } from './format.js';
+import { current, explain, t } from './i18n.js';
+
+/** The tenth that was announced last, so that a screen reader hears ten messages and not a thousand. */
+let announced = '';
+
+/**
+ * @param {import('./store.js').Job} job
+ * @param {number | null} wait seconds until it plays through; `null` when playing already or unknown
+ */
+export function renderPanel(job, wait) {
+  const { progress } = job;
+  const language = current();
+  const over = ['done', 'failed', 'cancelled'].includes(job.state);
+  const fraction = progress.total ? progress.frames / progress.total : 0;
+  const percent = Math.floor(100 * fraction);
+
+  setText(byId('job-title'), job.audio_name);
+  setText(byId('job-state'), stateText(job));
+  byId('panel').dataset.state = job.state;
+
+  const bar = byId('bar');
+  bar.setAttribute('aria-valuenow', String(percent));
+  bar.classList.toggle('unknown', !over && !progress.total);
+  byId('bar-fill').style.width = `${100 * fraction}%`;
+  setText(byId('percent'), progress.total ? `${percent}%` : '');
+  setText(byId('eta'), etaText(job));
+
+  setText(byId('fact-frames'), progress.total ? `${progress.frames} / ${progress.total}` : '–');
+  setText(byId('fact-fps'), progress.fps ? decimal(progress.fps, 1, language) : '–');
+  const speed = byId('fact-speed');
+  setText(speed, progress.times_real_time ? `${decimal(progress.times_real_time, 2, language)}×` : '–');
+  speed.classList.toggle('slow', progress.times_real_time > 0 && progress.times_real_time < 1);
+
+  const pace = byId('pace');
+  pace.hidden = wait === null || over;
+  setText(pace, wait === null ? '' : t('panel.plays_through_in', { span: span(wait, t) }));
+
+  const trouble = byId('job-trouble');
+  trouble.hidden = !job.error;
+  setText(trouble, job.error ? explain(job.error) : '');
+
+  byId('cancel').hidden = over;
+  byId('again').hidden = !over;
+  const download = byId('download');
+  download.hidden = job.state !== 'done';
+  download.href = `${job.links.video}?download`;
+
+  const tenth = over ? job.state : `${job.state} ${progress.phase} ${Math.floor(percent / 10)}`;
+  if (tenth !== announced) {
+    announced = tenth;
+    setText(byId('announce'), progress.total && !over ? `${stateText(job)} ${percent}%` : stateText(job));
+  }
+}
+
+/** @param {import('./store.js').Job} job */
+export function stateText(job) {
+  if (job.state === 'queued') {
+    return job.queue_position > 0 ? t('state.queued_behind', { n: job.queue_position }) : t('state.queued');
+  }
+  if (job.state === 'opening') return t(`phase.${job.progress.phase}`);
+  return t(`state.${job.state}`);
+}
+
+/** @param {import('./store.js').Job} job */
+function etaText(job) {
+  if (job.state === 'done' && job.started_ms && job.finished_ms) {
+    return t('panel.took', { span: span((job.finished_ms - job.started_ms) / 1000, t) });
+  }
+  const { eta_secs: eta } = job.progress;
+  return job.state === 'rendering' && eta !== null ? t('panel.left', { span: span(eta, t) }) : '';
+}

@@ -1,0 +1,199 @@
+// Plays a job while it is being made.
+
+import Hls from '../vendor/hls.js-1.7.4/hls.light.min.mjs';
+import * as api from './api.js';
+import { fragmentLoader } from './loader.js';
+
+/** What a start waits for: less is not worth a message. */
+const NEGLIGIBLE_SECS = 0.4;
+
+/**
+ * @typedef {'idle' | 'loading' | 'waiting' | 'playing' | 'stalled' | 'ready'} Mode
+ *   loading: nothing can be shown yet; waiting: the first picture is there and playing now would stall later;
+ *   stalled: playback ran into what is not made; ready: it can be played, and nobody asked for it
+ */
+
+export class Player {
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {{
+   *   secondsToWait: (position: number) => number | null,
+   *   onMode: (mode: Mode, wait: number | null) => void,
+   *   onMuted: (muted: boolean) => void,
+   *   onError: (code: string) => void,
+   * }} hooks
+   */
+  constructor(video, hooks) {
+    this.video = video;
+    this.hooks = hooks;
+    /** @type {Hls | null} */
+    this.hls = null;
+    /** @type {Mode} */
+    this.mode = 'idle';
+    this.wantsToPlay = false;
+    this.forced = false;
+    /** Nothing more will be made. */
+    this.settled = false;
+    this.recoveries = 0;
+    /** @type {import('./store.js').Job | null} */
+    this.job = null;
+    /** @type {import('./loader.js').Readiness | null} */
+    this.readiness = null;
+
+    video.addEventListener('loadeddata', () => this.reconsider());
+    video.addEventListener('playing', () => this.setMode('playing'));
+    video.addEventListener('waiting', () => {
+      if (video.paused || this.mode !== 'playing') return;
+      this.setMode('stalled');
+      if (this.settled) this.settle();
+    });
+    video.addEventListener('seeking', () => {
+      if (this.mode === 'waiting' || this.mode === 'ready') this.reconsider();
+    });
+    video.addEventListener('play', () => {
+      // By the controls or a key: that is a wish to play now.
+      this.wantsToPlay = true;
+      this.forced = true;
+    });
+  }
+
+  /**
+   * Shows a job. With `autoplay`, playback begins as soon as it goes through without a pause.
+   * @param {import('./store.js').Job} job with a clip
+   * @param {import('./loader.js').Readiness} readiness
+   * @param {boolean} autoplay
+   */
+  open(job, readiness, autoplay) {
+    this.close();
+    this.job = job;
+    this.readiness = readiness;
+    this.wantsToPlay = autoplay;
+    this.forced = false;
+    this.settled = false;
+    this.recoveries = 0;
+    this.setMode('loading');
+    this.attach(0);
+  }
+
+  close() {
+    this.hls?.destroy();
+    this.hls = null;
+    this.job = null;
+    this.video.pause();
+    this.video.removeAttribute('src');
+    this.video.load();
+    this.setMode('idle');
+  }
+
+  /** The job ended early: what is there can still be played, and nothing waits for the rest. */
+  settle() {
+    this.settled = true;
+    if (this.mode === 'loading') this.close();
+    if (this.mode === 'waiting' || this.mode === 'stalled') {
+      this.wantsToPlay = false;
+      this.video.pause();
+      this.setMode('ready');
+    }
+  }
+
+  /** Something changed that may allow playback to begin. */
+  reconsider() {
+    if (!this.job || this.settled || this.mode === 'playing' || this.mode === 'stalled') return;
+    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    if (!this.wantsToPlay) {
+      this.setMode('ready');
+      return;
+    }
+    const wait = this.hooks.secondsToWait(this.video.currentTime);
+    if (this.forced || (wait !== null && wait < NEGLIGIBLE_SECS)) this.play();
+    else this.setMode('waiting', wait);
+  }
+
+  /** Plays now, whatever the renderer's speed. */
+  playNow() {
+    this.wantsToPlay = true;
+    this.forced = true;
+    this.play();
+  }
+
+  async play() {
+    const { video } = this;
+    try {
+      await video.play();
+    } catch (error) {
+      if (/** @type {DOMException} */ (error).name !== 'NotAllowedError') return;
+      // The browser wants a gesture before it lets sound out.
+      video.muted = true;
+      this.hooks.onMuted(true);
+      await video.play().catch(() => this.setMode('ready'));
+    }
+  }
+
+  /** @param {Mode} mode @param {number | null} [wait] */
+  setMode(mode, wait = null) {
+    this.mode = mode;
+    this.hooks.onMode(mode, wait);
+  }
+
+  /** @param {number} position */
+  attach(position) {
+    const { job, readiness, video } = this;
+    if (!job || !readiness) return;
+    if (!Hls.isSupported()) {
+      // Safari on older iPhones plays lists by itself. It gives up on what takes long, so it gets the list
+      // that grows until the other one is complete.
+      video.src = job.state === 'done' ? job.links.index : job.links.live;
+      return;
+    }
+    // For Safari's ManagedMediaSource, which is not attached while AirPlay could take over.
+    video.disableRemotePlayback = true;
+    const hls = new Hls({
+      startPosition: position,
+      maxBufferLength: 60,
+      backBufferLength: 90,
+      testBandwidth: false,
+      lowLatencyMode: false,
+      fLoader: fragmentLoader(Hls.DefaultConfig.loader, readiness),
+    });
+    this.hls = hls;
+    hls.on(Hls.Events.ERROR, (_event, data) => {
+      if (data.fatal) this.recover(hls, data);
+    });
+    hls.loadSource(job.links.index);
+    hls.attachMedia(video);
+  }
+
+  /** @param {any} hls @param {any} data */
+  async recover(hls, data) {
+    if (hls !== this.hls || !this.job) return;
+    this.recoveries += 1;
+    const position = this.video.currentTime;
+    if (this.recoveries > 4) {
+      hls.destroy();
+      this.hooks.onError('playback');
+      return;
+    }
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries === 1) {
+      hls.recoverMediaError();
+      return;
+    }
+    if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
+      // The job knows better than the connection why something cannot be had.
+      try {
+        const job = await api.job(this.job.id);
+        if (job.state === 'failed' || job.state === 'cancelled') return;
+      } catch (error) {
+        if (/** @type {api.ApiError} */ (error).status === 404) {
+          this.hooks.onError('no_such_job');
+          return;
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** this.recoveries));
+      if (hls !== this.hls) return;
+    }
+    hls.destroy();
+    const resume = !this.video.paused;
+    this.attach(position);
+    if (resume) this.playNow();
+  }
+}

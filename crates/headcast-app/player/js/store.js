@@ -1,0 +1,47 @@
+// The state of the tab, in one place, and who is told when it changes.
+
+/**
+ * @template T
+ * @param {T} initial
+ */
+export function createStore(initial) {
+  let state = initial;
+  /** @type {Set<(state: T) => void>} */
+  const listeners = new Set();
+  let queued = false;
+
+  return {
+    /** @returns {T} */
+    get: () => state,
+
+    /** Changes some fields. Listeners are called once per frame of the screen at most. @param {Partial<T>} change */
+    set(change) {
+      state = { ...state, ...change };
+      if (queued) return;
+      queued = true;
+      queueMicrotask(() => {
+        queued = false;
+        for (const listener of listeners) listener(state);
+      });
+    },
+
+    /** @param {(state: T) => void} listener */
+    subscribe(listener) {
+      listeners.add(listener);
+      listener(state);
+    },
+  };
+}
+
+/**
+ * @typedef {{name: string, title: string, width: number, height: number, credits: string, thumbnail: string}} Avatar
+ * @typedef {{id: string, language: string, title: string, file_name: string, audio: string}} Sample
+ * @typedef {{phase: string, frames: number, total: number, fps: number, times_real_time: number, eta_secs: number | null}} Progress
+ * @typedef {{duration_secs: number, frames: number, frame_rate: number, segments: number, ready: [number, number][], segment_ends: number[]}} Clip
+ * @typedef {{id: string, seq: number, state: string, avatar: string, audio_name: string, queue_position: number,
+ *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,
+ *   started_ms: number | null, finished_ms: number | null,
+ *   links: {job: string, index: string, live: string, video: string}}} Job
+ * @typedef {{version: string, limits: {audio_bytes: number, features_bytes: number}, profiles: string[], notes: string[]}} Info
+ * @typedef {{seq: number, level: string, message: string, at_ms: number}} LogLine
+ */

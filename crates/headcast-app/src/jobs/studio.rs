@@ -1,0 +1,180 @@
+//! What jobs are made of: the seam between the queue and everything that decodes, renders and encodes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headcast::source::SegmentSource;
+
+use super::event::Level;
+
+/// Knows the avatars and opens jobs. The program has one; tests have a double.
+pub trait Studio: Send + Sync + 'static {
+    /// Every avatar that can speak, the default one first.
+    fn avatars(&self) -> Vec<AvatarInfo>;
+
+    /// The avatar's picture for its card; `None` for an unknown name.
+    fn thumbnail(&self, avatar: &str) -> Option<Picture>;
+
+    /// Clips that come with the program, so that a newcomer needs no file.
+    fn samples(&self) -> Vec<SampleInfo>;
+
+    /// Named quality settings, the default one first.
+    fn profiles(&self) -> Vec<String>;
+
+    /// Remarks about this build or machine that a user should know (no assembler at build time, no SIMD).
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A quick look at a request while its sender waits, so that bad input is refused with a reason instead
+    /// of becoming a failed job. Runs on a thread that may block; should take well under a second.
+    ///
+    /// # Errors
+    /// What is wrong with the request and what to do.
+    fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// Decodes the audio, makes the speech features and plans the segments. Runs on a thread that may block
+    /// for as long as it takes, reports what it is doing, and gives up soon after `reporter.cancelled()`.
+    ///
+    /// # Errors
+    /// What is wrong with the request and what to do.
+    fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError>;
+}
+
+/// Where [`Studio::open`] says what it is doing.
+pub trait Reporter: Sync {
+    /// A new phase begins.
+    fn phase(&self, phase: Phase);
+
+    /// One line for the log of this job.
+    fn log(&self, level: Level, message: &str);
+
+    /// Whether the job was cancelled: stop soon, and return any error.
+    fn cancelled(&self) -> bool;
+}
+
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Other jobs are ahead of it.
+    Queued,
+    /// The audio file becomes samples.
+    Decoding,
+    /// The samples become what the avatar hears.
+    Listening,
+    /// The avatar and its renderer are made ready.
+    Preparing,
+    /// Frames are rendered and encoded.
+    Rendering,
+    /// Nothing: it is done, failed or cancelled.
+    Over,
+}
+
+/// An avatar as the page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvatarInfo {
+    /// Its name in requests: lower case letters, digits, `-` and `_`.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// Pixels per row of its video.
+    pub width: u32,
+    /// Rows of its video.
+    pub height: u32,
+    /// Who is to be credited.
+    pub credits: String,
+}
+
+/// An encoded picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// `image/png`, `image/jpeg` or `image/webp`.
+    pub content_type: &'static str,
+    /// The file.
+    pub bytes: Bytes,
+}
+
+/// A clip that comes with the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleInfo {
+    /// Its name in requests.
+    pub id: String,
+    /// Language spoken in it, as a BCP 47 tag: `en`, `zh`.
+    pub language: String,
+    /// Its name for people, in its own language.
+    pub title: String,
+    /// File name with extension, for the decoder and for people.
+    pub file_name: String,
+    /// The audio file.
+    pub bytes: Bytes,
+}
+
+/// One avatar is to speak one clip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRequest {
+    /// The clip.
+    pub audio: Audio,
+    /// File name that came with the clip: a hint for the decoder and a title for people, never a path.
+    pub audio_name: String,
+    /// Name of the avatar.
+    pub avatar: String,
+    /// Named quality setting; `None` for the default.
+    pub profile: Option<String>,
+    /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
+    pub features: Option<Bytes>,
+}
+
+/// An audio file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audio {
+    /// On disk, complete.
+    File(PathBuf),
+    /// In memory, complete.
+    Memory(Bytes),
+}
+
+/// A job that can be rendered.
+pub struct Opened {
+    /// Makes its segments.
+    pub source: Arc<dyn SegmentSource>,
+    /// Remarks for the log: silence, a clip that was cut, features that were repeated.
+    pub warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("segments", &self.source.plan().len())
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
+/// Why a request cannot become a job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct OpenError {
+    /// Whose turn it is to act.
+    pub kind: OpenErrorKind,
+    /// Stable `snake_case` word for programs and translations, such as `audio_unreadable`.
+    pub code: &'static str,
+    /// One sentence or two: what was wrong and what to do.
+    pub message: String,
+}
+
+/// Whose turn it is to act on an [`OpenError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenErrorKind {
+    /// The sender: the file or a field is not usable (HTTP 422).
+    Unusable,
+    /// The sender: it is longer or larger than the limits (HTTP 413).
+    TooLarge,
+    /// The owner of the machine: disk full, damaged avatar, and the like (HTTP 500).
+    Internal,
+}

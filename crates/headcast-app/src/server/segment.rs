@@ -1,0 +1,117 @@
+//! `segment_00000.ts`: served when made, held until then.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::jobs::find;
+use super::playlist::{ended, not_yet};
+use super::problem::Problem;
+use super::{AppState, problem};
+use crate::jobs::Job;
+
+/// File name of segment `index`, as the playlists list it.
+pub(super) fn name(index: usize) -> String {
+    format!("segment_{index:05}.ts")
+}
+
+fn parse(file_name: &str) -> Option<usize> {
+    let digits = file_name.strip_prefix("segment_")?.strip_suffix(".ts")?;
+    let index = digits.parse().ok()?;
+    // One address per segment, so that caches keep one copy.
+    (name(index) == file_name).then_some(index)
+}
+
+/// A made segment, whole; a planned one starts at once with its first packets and goes on when it exists.
+///
+/// Never 404 for a planned one: hls.js does not retry a 4xx, and ffplay, mpv, VLC and `GStreamer` give up.
+/// The first packets at once keep the first-byte timers of players quiet.
+pub(super) async fn segment(
+    State(state): State<AppState>,
+    Path((id, file_name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &id)?;
+    let Some(index) = parse(&file_name) else { return Err(problem::no_such_page().await) };
+    let Some(plan) = job.plan() else {
+        return Err(if job.state().is_over() { ended(&job) } else { not_yet() });
+    };
+    if index >= plan.len() {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_such_segment",
+            format!("the job has {} segments, counted from 0", plan.len()),
+        ));
+    }
+    let content_type = (header::CONTENT_TYPE, "video/mp2t");
+    if job.is_made(index) == Some(true) {
+        let bytes = read(&state, &job, index).await.map_err(Problem::internal)?;
+        let cache = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
+        return Ok(([content_type, cache], bytes).into_response());
+    }
+    if job.state().is_over() {
+        return Err(ended(&job));
+    }
+    state.jobs().want(&job, index);
+    // Not cached: a body that ends early has no other mark than its length.
+    let headers = [content_type, (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, held(state, job, index)).into_response())
+}
+
+/// The body of a segment that is not made: its head now, the rest later, or an early end.
+fn held(state: AppState, job: Arc<Job>, index: usize) -> Body {
+    let head = job.segment_head();
+    let head_len = head.len();
+    let rest = stream::once(async move {
+        if !made(&job, index).await {
+            return Ok(Bytes::new());
+        }
+        let bytes = read(&state, &job, index).await?;
+        if bytes.get(..head_len) == Some(&job.segment_head()) {
+            Ok(bytes.slice(head_len..))
+        } else {
+            Err(io::Error::other("the segment does not begin with the head that was sent"))
+        }
+    });
+    let both = futures_util::StreamExt::chain(stream::once(async move { Ok(head) }), rest);
+    Body::from_stream(both)
+}
+
+/// Waits until the segment exists; false when it never will.
+async fn made(job: &Job, index: usize) -> bool {
+    let mut changes = job.watch();
+    loop {
+        changes.borrow_and_update();
+        if job.is_made(index) == Some(true) {
+            return true;
+        }
+        if job.state().is_over() || changes.changed().await.is_err() {
+            return false;
+        }
+    }
+}
+
+pub(super) async fn read(state: &AppState, job: &Job, index: usize) -> io::Result<Bytes> {
+    let state = state.clone();
+    let id = job.id();
+    tokio::task::spawn_blocking(move || state.jobs().segment(id, index)).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_per_segment() {
+        assert_eq!(parse("segment_00000.ts"), Some(0));
+        assert_eq!(parse("segment_123456.ts"), Some(123_456));
+        for other in ["segment_0.ts", "segment_000000.ts", "segment_00001.mp4", "segment_+0001.ts", "x"] {
+            assert_eq!(parse(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The form that becomes a job: every field known, bounded, and there at most once.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, Multipart, Request};
+use bytes::Bytes;
+use futures_util::Stream;
+use tempfile::{NamedTempFile, TempPath};
+use tokio::io::AsyncWriteExt;
+
+/// A form as it was sent.
+#[derive(Debug, Default)]
+pub struct Form {
+    /// The audio file, on disk, and its name without any folder.
+    pub audio: Option<(TempPath, String)>,
+    /// Name of a sample clip, instead of an audio file.
+    pub sample: Option<String>,
+    /// Name of the avatar.
+    pub avatar: Option<String>,
+    /// Name of the quality setting.
+    pub profile: Option<String>,
+    /// Speech features, `.npy`.
+    pub features: Option<Bytes>,
+}
+
+/// Why a form cannot be read. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FieldError {
+    /// Send `multipart/form-data` with a boundary, whole.
+    #[error("the form cannot be read ({reason}); send multipart/form-data")]
+    Malformed {
+        /// What the parser said.
+        reason: String,
+    },
+    /// Leave it out, or correct its name.
+    #[error("the form has a field {name:?}; the fields are audio, sample, avatar, profile and features")]
+    Unknown {
+        /// Its name, shortened.
+        name: String,
+    },
+    /// Send it once.
+    #[error("the form has the field {name} twice; send it once")]
+    Twice {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Send plain UTF-8 text of at most 64 bytes.
+    #[error("the field {name} is not UTF-8 text of at most {MAX_TEXT} bytes")]
+    NotText {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Send a smaller file.
+    #[error("the field {name} is larger than the {} MB that this server accepts; send a shorter or a compressed file", limit / 1_000_000)]
+    TooLarge {
+        /// Its name.
+        name: &'static str,
+        /// Bytes that are accepted.
+        limit: u64,
+    },
+    /// Choose a file that has something in it.
+    #[error("the {name} file is empty; choose another one")]
+    Empty {
+        /// Its field.
+        name: &'static str,
+    },
+    /// Send one of the two.
+    #[error("the form has no audio; send an audio file, or the name of a sample clip as sample")]
+    NoAudio,
+    /// Send one of the two.
+    #[error("the form has both an audio file and a sample clip; send one of them")]
+    TwoAudios,
+    /// Free some space.
+    #[error("the upload cannot be stored ({0}); free some space and try again")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Longest text field in bytes.
+const MAX_TEXT: usize = 64;
+
+/// Bytes that may be under way between the network and a field: more than any field header has.
+const SLACK: u64 = 1 << 20;
+
+/// Reads a form, audio straight to a file in `uploads`, which goes away when its [`TempPath`] is dropped.
+///
+/// Memory is bounded by about a megabyte plus the features. Sizes are checked as bytes arrive, so what is
+/// too large is not stored first.
+///
+/// # Errors
+/// The first thing wrong with it.
+pub async fn read_form(
+    request: Request,
+    uploads: &Path,
+    max_audio_bytes: u64,
+    max_features_bytes: u64,
+) -> Result<Form, FieldError> {
+    let malformed = |reason: String| FieldError::Malformed { reason };
+    let taken = Arc::new(AtomicU64::new(0));
+    let request = request.map(|body| Body::from_stream(Metered::new(body, Arc::clone(&taken))));
+    let mut multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| malformed(error.body_text().to_ascii_lowercase()))?;
+
+    let mut form = Form::default();
+    while let Some(mut field) =
+        multipart.next_field().await.map_err(|error| malformed(error.body_text().to_ascii_lowercase()))?
+    {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "audio" => {
+                refuse_second("audio", form.audio.is_some())?;
+                let file_name = safe_file_name(field.file_name().unwrap_or_default());
+                let path = store(&mut field, uploads, max_audio_bytes, &taken).await?;
+                form.audio = Some((path, file_name));
+            }
+            "features" => {
+                refuse_second("features", form.features.is_some())?;
+                form.features = Some(collect(&mut field, "features", max_features_bytes, &taken).await?);
+            }
+            "sample" => put_text("sample", &mut form.sample, &mut field, &taken).await?,
+            "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,
+            "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
+            _ => {
+                return Err(FieldError::Unknown { name: name.chars().take(40).collect() });
+            }
+        }
+    }
+    match (&form.audio, &form.sample) {
+        (None, None) => Err(FieldError::NoAudio),
+        (Some(_), Some(_)) => Err(FieldError::TwoAudios),
+        _ => Ok(form),
+    }
+}
+
+fn refuse_second(name: &'static str, there: bool) -> Result<(), FieldError> {
+    if there { Err(FieldError::Twice { name }) } else { Ok(()) }
+}
+
+/// Next piece of a field; `None` at its end.
+async fn chunk(field: &mut Field<'_>, taken: &AtomicU64) -> Result<Option<Bytes>, FieldError> {
+    let chunk = field
+        .chunk()
+        .await
+        .map_err(|error| FieldError::Malformed { reason: error.body_text().to_ascii_lowercase() })?;
+    if let Some(chunk) = &chunk {
+        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    }
+    Ok(chunk)
+}
+
+async fn put_text(
+    name: &'static str,
+    place: &mut Option<String>,
+    field: &mut Field<'_>,
+    taken: &AtomicU64,
+) -> Result<(), FieldError> {
+    refuse_second(name, place.is_some())?;
+    let mut text = Vec::new();
+    while let Some(chunk) = chunk(field, taken).await? {
+        if text.len() + chunk.len() > MAX_TEXT {
+            return Err(FieldError::NotText { name });
+        }
+        text.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name })?;
+    // An empty field is what a form sends for a choice that was not made.
+    *place = (!text.is_empty()).then_some(text);
+    Ok(())
+}
+
+async fn collect(
+    field: &mut Field<'_>,
+    name: &'static str,
+    limit: u64,
+    taken: &AtomicU64,
+) -> Result<Bytes, FieldError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunk(field, taken).await? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(FieldError::TooLarge { name, limit });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    if bytes.is_empty() { Err(FieldError::Empty { name }) } else { Ok(bytes.into()) }
+}
+
+async fn store(
+    field: &mut Field<'_>,
+    uploads: &Path,
+    limit: u64,
+    taken: &AtomicU64,
+) -> Result<TempPath, FieldError> {
+    let (file, path) = NamedTempFile::with_prefix_in("upload-", uploads)?.into_parts();
+    let mut file = tokio::fs::File::from_std(file);
+    let mut size = 0;
+    while let Some(chunk) = chunk(field, taken).await? {
+        size += chunk.len() as u64;
+        if size > limit {
+            return Err(FieldError::TooLarge { name: "audio", limit });
+        }
+        file.write_all(&chunk).await?;
+    }
+    // Without this, an error of the last write would go unnoticed.
+    file.flush().await?;
+    if size == 0 { Err(FieldError::Empty { name: "audio" }) } else { Ok(path) }
+}
+
+/// The last part of a path, of either kind, without control characters, at most 120 characters.
+fn safe_file_name(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut clean: String = name.chars().filter(|c| !c.is_control()).collect();
+    let length = clean.chars().count();
+    if length > 120 {
+        // The end is kept: the extension tells decoders and people what it is.
+        clean = clean.chars().skip(length - 120).collect();
+    }
+    match clean.trim() {
+        "" | "." | ".." => "audio".to_owned(),
+        trimmed => trimmed.to_owned(),
+    }
+}
+
+/// A body that gives no more than [`SLACK`] bytes ahead of what the form's reader has taken.
+///
+/// The multipart parser takes whatever the network has, and a field header that never ends would fill the
+/// memory. This holds it back once; when nothing was taken by the next time, the header is too long.
+struct Metered {
+    body: BodyDataStream,
+    fed: u64,
+    taken: Arc<AtomicU64>,
+    held_at: Option<u64>,
+}
+
+impl Metered {
+    fn new(body: Body, taken: Arc<AtomicU64>) -> Self {
+        Self { body: body.into_data_stream(), fed: 0, taken, held_at: None }
+    }
+}
+
+impl Stream for Metered {
+    type Item = Result<Bytes, axum::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let taken = self.taken.load(Ordering::Relaxed);
+        if self.fed.saturating_sub(taken) > SLACK {
+            if self.held_at == Some(taken) {
+                return Poll::Ready(Some(Err("a field header is too long".into())));
+            }
+            self.held_at = Some(taken);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.held_at = None;
+        match Pin::new(&mut self.body).poll_next(context) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.fed += bytes.len() as u64;
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_lose_their_folders() {
+        for (sent, kept) in [
+            ("speech.wav", "speech.wav"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\me\\讲话.mp3", "讲话.mp3"),
+            ("a\0b\n.wav", "ab.wav"),
+            ("..", "audio"),
+            ("dir/", "audio"),
+            ("", "audio"),
+        ] {
+            assert_eq!(safe_file_name(sent), kept, "{sent:?}");
+        }
+        let long = safe_file_name(&format!("{}.flac", "x".repeat(500)));
+        assert!(long.ends_with("x.flac") && long.len() == 120);
+    }
+}
