@@ -173,9 +173,9 @@ mod tests {
             thread::scope(|scope| {
                 let waiting = scope.spawn(|| track.wait(0..3));
                 if drop_it {
-                    drop(writer)
+                    drop(writer);
                 } else {
-                    writer.fail("no more memory")
+                    writer.fail("no more memory");
                 }
                 let error = waiting.join().unwrap().unwrap_err();
                 let reason = if drop_it { "stopped before its end" } else { "no more memory" };

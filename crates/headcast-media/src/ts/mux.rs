@@ -110,8 +110,9 @@ impl Muxer {
         let pictures = self.video.len();
         let mut tables = 0;
         for (picture, (pes, packets)) in self.video.iter().zip(video_spread).enumerate() {
-            // Sound goes in when its picture has gone in: at PCR_LEAD before it is due, like the picture.
-            while let Some((pes, packets)) = audio.next_if(|(sound, _)| sound.pts < pes.pts) {
+            // Sound goes in after the picture it is heard with: like that, PCR_LEAD before it is due. Where picture
+            // and sound are cut apart, sound may be due before the first picture; still that one comes first.
+            while let Some((pes, packets)) = audio.next_if(|(sound, _)| picture > 0 && sound.pts < pes.pts) {
                 pes.write(packets, &mut audio_counter, &mut out);
             }
             while tables < COUNTERS && tables * pictures <= picture * COUNTERS {
