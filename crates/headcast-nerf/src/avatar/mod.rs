@@ -10,17 +10,21 @@
 //! | `thumbnail.jpg` or `.png` | optional |
 //! | `LICENSE.txt` | optional |
 //!
-//! [`Avatar::load`] opens one.
+//! [`import`] makes one from an upstream checkpoint and its data folder; [`Avatar::load`] opens one.
 
+mod dataset;
 mod error;
+mod import;
+mod inspect;
+mod library;
 mod manifest;
 mod model_file;
 mod picture;
 mod poses;
 
 use std::borrow::Cow;
-use std::fs;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use headcast_core::{Intrinsics, Pose, RgbImage};
@@ -30,6 +34,9 @@ use crate::model::ErNerf;
 use manifest::Manifest;
 
 pub use error::AvatarError;
+pub use import::{Background, ImportReport, ImportRequest, import};
+pub use inspect::{AvatarFacts, Report, inspect};
+pub use library::{Details, Summary, list};
 pub use manifest::check_name;
 
 /// A face that can speak.
@@ -65,7 +72,7 @@ pub struct Avatar {
     torso_images: TorsoImages,
 }
 
-/// Smoothing over time, all off in upstream's ER-NeRF and all on in LiveTalking.
+/// Smoothing over time, all off in upstream's ER-NeRF and all on in `LiveTalking`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Smoothing {
     /// Camera poses, over seven frames.
@@ -245,21 +252,30 @@ fn check_size(file: &str, found: (u32, u32), expected: (u32, u32)) -> Result<(),
     Err(AvatarError::Picture { file: file.to_owned(), what })
 }
 
-/// Largest file that is read whole.
+/// Largest file of an avatar, read whole.
 const MAX_FILE: u64 = 1 << 30;
 
 /// Reads a file; `None` if it does not exist.
 fn read_optional(path: &Path) -> Result<Option<Cow<'static, [u8]>>, AvatarError> {
-    let size = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(None);
+    match read_bounded(path, MAX_FILE) {
+        Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
+        Err(AvatarError::Io { source, .. })
+            if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
         }
-        Err(e) => return Err(AvatarError::io(path)(e)),
-    };
-    if size > MAX_FILE {
-        let file = path.display().to_string();
-        return Err(AvatarError::data(file, format!("it has {size} bytes, at most {MAX_FILE} are accepted")));
+        Err(e) => Err(e),
     }
-    fs::read(path).map(|bytes| Some(Cow::Owned(bytes))).map_err(AvatarError::io(path))
+}
+
+/// Reads a file of at most `limit` bytes, whatever its metadata say.
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, AvatarError> {
+    let file = File::open(path).map_err(AvatarError::io(path))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(AvatarError::io(path))?;
+    if bytes.len() as u64 > limit {
+        let what = format!("it has more than {limit} bytes, which no such file needs; is it the right one?");
+        return Err(AvatarError::data(path.display().to_string(), what));
+    }
+    Ok(bytes)
 }

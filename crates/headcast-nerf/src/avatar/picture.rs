@@ -17,7 +17,7 @@ pub(super) struct Rgba {
     pub(super) data: Vec<u8>,
 }
 
-/// Decodes a PNG or JPEG, told by its first bytes. Alpha is dropped, as OpenCV's default reader does.
+/// Decodes a PNG or JPEG, told by its first bytes. Alpha is dropped, as `OpenCV`'s default reader does.
 pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
     if bytes.starts_with(&[0xff, 0xd8]) {
         return decode_jpeg(file, bytes);

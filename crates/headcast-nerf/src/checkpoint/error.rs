@@ -54,7 +54,7 @@ pub enum CheckpointError {
         held: u64,
     },
     /// Use the file that training wrote, not a part of one.
-    #[error("the checkpoint has no tensor `{tensor}`{}", missing_hint(*.family))]
+    #[error("the checkpoint has no tensor `{tensor}`{}", missing_hint(.family))]
     MissingTensor {
         /// State-dict name.
         tensor: String,

@@ -107,13 +107,14 @@ impl<R: Read + Seek> Checkpoint<R> {
     }
 
     fn open_safetensors(mut source: Source<R>, start: &[u8]) -> Result<Self, CheckpointError> {
-        let damaged = |e: safetensors::SafeTensorError| CheckpointError::damaged(format!("safetensors header: {e}"));
         let header_bytes = start.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
         if header_bytes > MAX_PICKLE {
             return Err(CheckpointError::damaged(format!("the safetensors header declares {header_bytes} bytes")));
         }
-        let header = source.read_at(0, 8 + header_bytes, "the safetensors header")?;
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&header).map_err(damaged)?;
+        let header = source.read_at(8, header_bytes, "the safetensors header")?;
+        // Also checks that the arrays follow each other and are as long as their shapes say.
+        let metadata: safetensors::tensor::Metadata = serde_json::from_slice(&header)
+            .map_err(|e| CheckpointError::damaged(format!("safetensors header: {e}")))?;
         let mut entries = Vec::new();
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else { continue };
@@ -178,9 +179,7 @@ impl<R: Read + Seek> Checkpoint<R> {
             entries.push(Entry { name: name.to_owned(), slot });
         }
         if !entries.iter().any(|e| matches!(e.slot, Slot::Tensor { .. })) && !names.iter().any(|n| n == AD_SIGN) {
-            let shown: Vec<_> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
-            let found = if shown.is_empty() { "an empty dictionary".to_owned() } else { shown.join(", ") };
-            return Err(CheckpointError::NoModel { found });
+            return Err(CheckpointError::NoModel { found: show(&entries) });
         }
         Ok(Self { source, entries, scalars, top: names, skipped: arena.skipped() })
     }
@@ -276,6 +275,19 @@ impl<R: Read + Seek> Checkpoint<R> {
 }
 
 const AD_SIGN: &str = "network_fn_state_dict";
+
+/// The first entries of a dictionary without tensors.
+fn show(entries: &[Entry]) -> String {
+    let shown: Vec<_> = entries
+        .iter()
+        .take(8)
+        .map(|entry| match &entry.slot {
+            Slot::Tensor { .. } => format!("`{}`", entry.name),
+            Slot::Other(what) => format!("`{}` ({what})", entry.name),
+        })
+        .collect();
+    if shown.is_empty() { "an empty dictionary".to_owned() } else { shown.join(", ") }
+}
 
 /// Row-major strides of a contiguous tensor.
 fn strides(shape: &[usize]) -> Vec<usize> {

@@ -1,0 +1,431 @@
+//! From an upstream checkpoint and its data folder to an avatar.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use headcast_core::RgbImage;
+
+use super::dataset::{Transforms, eye_values};
+use super::error::AvatarError;
+use super::inspect::{Report, inspect};
+use super::manifest::{self, Frames as FramesEntry, Manifest, Model, Picture, SmoothingEntry, Source, check_name};
+use super::poses::Frames;
+use super::{Avatar, Smoothing, model_file, picture, poses, read_bounded};
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::model::ErNerf;
+
+/// What to import. Only the first three fields have no default: start from [`ImportRequest::new`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportRequest {
+    /// `ngp.pth`, or any other ER-NeRF checkpoint.
+    pub checkpoint: PathBuf,
+    /// Folder of the trained subject: poses, `au.csv`, background, torso pictures.
+    pub data: PathBuf,
+    /// Name of the avatar: see [`check_name`].
+    pub name: String,
+    /// For people; default: the name.
+    pub title: Option<String>,
+    /// Who made it and who is shown.
+    pub credits: Option<String>,
+    /// Terms of use, a name or a sentence.
+    pub licence: Option<String>,
+    /// A text file to keep with it as `LICENSE.txt`.
+    pub licence_file: Option<PathBuf>,
+    /// Pose file; default: `transforms_train.json`, else `transforms_val.json` of the data folder.
+    pub transforms: Option<PathBuf>,
+    /// Default: `bc.jpg` (or `.png`) of the data folder.
+    pub background: Option<Background>,
+    /// A small JPEG or PNG to show in lists.
+    pub thumbnail: Option<PathBuf>,
+    /// One eye value in `[0, 1]` for all frames instead of `au.csv` (upstream `--fix_eye`).
+    pub fix_eye: Option<f32>,
+    /// Upstream `--att`: 1 or 2, which files cannot tell apart; default 2.
+    pub attention: Option<u8>,
+    /// Upstream `--max_steps`; default 16.
+    pub max_steps: Option<u32>,
+    /// Defaults of the avatar.
+    pub smoothing: Smoothing,
+    /// Keep feature tables in half precision: half the size, differences below one step in 8 bits almost everywhere.
+    pub half: bool,
+    /// Replace an avatar of this name.
+    pub overwrite: bool,
+}
+
+/// What is put behind the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Background {
+    /// A PNG or JPEG, resized if it has another size than the video.
+    File(PathBuf),
+    /// One colour.
+    Colour([u8; 3]),
+}
+
+impl ImportRequest {
+    /// A request with every default.
+    pub fn new(checkpoint: impl Into<PathBuf>, data: impl Into<PathBuf>, name: impl Into<String>) -> Self {
+        Self {
+            checkpoint: checkpoint.into(),
+            data: data.into(),
+            name: name.into(),
+            title: None,
+            credits: None,
+            licence: None,
+            licence_file: None,
+            transforms: None,
+            background: None,
+            thumbnail: None,
+            fix_eye: None,
+            attention: None,
+            max_steps: None,
+            smoothing: Smoothing::default(),
+            half: false,
+            overwrite: false,
+        }
+    }
+}
+
+/// What [`import`] made.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// The new folder.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What it holds.
+    pub avatar: Report,
+    /// What the user should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Display for ImportReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.avatar)?;
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Imports an avatar into `library_dir/NAME`.
+///
+/// Everything is read and checked first, then written to a hidden folder beside the target, opened once as a
+/// check, and renamed: an avatar is there whole or not at all.
+///
+/// # Errors
+/// [`AvatarError`]; nothing is left behind.
+pub fn import(request: &ImportRequest, library_dir: &Path) -> Result<ImportReport, AvatarError> {
+    check_name(&request.name)?;
+    let target = library_dir.join(&request.name);
+    let exists = || target.symlink_metadata().is_ok();
+    if exists() && !request.overwrite {
+        return Err(AvatarError::Exists { name: request.name.clone() });
+    }
+    let mut notes = Vec::new();
+    let files = gather(request, &mut notes)?;
+
+    fs::create_dir_all(library_dir).map_err(AvatarError::io(library_dir))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".import-")
+        .tempdir_in(library_dir)
+        .map_err(AvatarError::io(library_dir))?;
+    // Named like the avatar, so that loading it as a check sees the final name.
+    let folder = staging.path().join(&request.name);
+    fs::create_dir(&folder).map_err(AvatarError::io(&folder))?;
+    let bytes = files.write(&folder)?;
+    Avatar::load(&folder)?;
+    publish(staging.path(), &folder, &target, request)?;
+    let avatar = inspect(&target)?;
+    Ok(ImportReport { path: target, bytes, avatar, notes })
+}
+
+/// Moves `folder` to `target`; an avatar that is replaced goes into `staging`, which is removed afterwards.
+fn publish(staging: &Path, folder: &Path, target: &Path, request: &ImportRequest) -> Result<(), AvatarError> {
+    let old = staging.join("replaced");
+    let replaced = match fs::rename(target, &old) {
+        Ok(()) => true,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(AvatarError::io(target)(e)),
+    };
+    // Someone else may have made it since the first look.
+    if replaced && !request.overwrite {
+        fs::rename(&old, target).map_err(AvatarError::io(target))?;
+        return Err(AvatarError::Exists { name: request.name.clone() });
+    }
+    fs::rename(folder, target).map_err(|e| {
+        if replaced && let Err(e) = fs::rename(&old, target) {
+            return AvatarError::io(target)(e);
+        }
+        AvatarError::io(target)(e)
+    })
+}
+
+/// The files of an avatar before they are written.
+struct Files {
+    small: Vec<(String, Vec<u8>)>,
+    /// Copied one by one: a minute of torso pictures does not belong in memory.
+    torso: Vec<(u32, PathBuf)>,
+}
+
+impl Files {
+    fn write(&self, folder: &Path) -> Result<u64, AvatarError> {
+        let mut total = 0;
+        let mut write = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            total += bytes.len() as u64;
+            let written = File::create_new(&path).and_then(|mut file| {
+                file.write_all(bytes)?;
+                // On disk before the rename makes it visible.
+                file.sync_all()
+            });
+            written.map_err(AvatarError::io(path))
+        };
+        for (name, bytes) in &self.small {
+            write(name, bytes)?;
+        }
+        if !self.torso.is_empty() {
+            let torso = folder.join("torso");
+            fs::create_dir(&torso).map_err(AvatarError::io(torso))?;
+            for (img_id, path) in &self.torso {
+                write(&super::torso_file(*img_id), &read_bounded(path, MAX_PICTURE)?)?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Reads and checks everything.
+fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, AvatarError> {
+    let (mut model, source) = read_model(request)?;
+    if let Some(attention) = request.attention {
+        manifest::check_attention(attention, model.options.attention)?;
+        model.options.attention = attention;
+    }
+    if let Some(max_steps) = request.max_steps {
+        manifest::check_max_steps(max_steps)?;
+        model.options.max_steps = max_steps;
+    }
+    let (transforms, poses_file) = read_transforms(request)?;
+    let eyes = read_eyes(request, &model, &transforms.img_ids)?;
+    let (background_name, background) = read_background(request, transforms.width, transforms.height, notes)?;
+    let torso = match &model.torso {
+        Some(_) => Vec::new(),
+        None => torso_images(request, &transforms, notes)?,
+    };
+
+    let o = &model.options;
+    let mut small = vec![
+        (model_file::FILE.to_owned(), model_file::to_bytes(&model, request.half)?),
+        (background_name.clone(), background),
+    ];
+    let mut thumbnail = None;
+    if let Some(path) = &request.thumbnail {
+        let bytes = read_bounded(path, MAX_THUMBNAIL)?;
+        picture::decode(&path.display().to_string(), &bytes)?;
+        let name = format!("thumbnail.{}", extension(&bytes));
+        small.push((name.clone(), bytes));
+        thumbnail = Some(name);
+    }
+    if let Some(path) = &request.licence_file {
+        small.push(("LICENSE.txt".to_owned(), read_bounded(path, MAX_THUMBNAIL)?));
+    }
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        kind: manifest::KIND.to_owned(),
+        title: request.title.clone().unwrap_or_else(|| request.name.clone()),
+        credits: request.credits.clone().unwrap_or_default(),
+        licence: request.licence.clone().unwrap_or_default(),
+        picture: Picture {
+            width: transforms.width,
+            height: transforms.height,
+            fx: transforms.intrinsics.fx,
+            fy: transforms.intrinsics.fy,
+            cx: transforms.intrinsics.cx,
+            cy: transforms.intrinsics.cy,
+        },
+        model: Model {
+            features: manifest::features_word(o.features).to_owned(),
+            eye: model.has_eye(),
+            torso: model.torso.is_some(),
+            attention: o.attention,
+            max_steps: o.max_steps,
+            dt_gamma: o.dt_gamma,
+            min_near: o.min_near,
+            torso_shrink: o.torso_shrink,
+        },
+        smoothing: SmoothingEntry {
+            path: request.smoothing.path,
+            eyes: request.smoothing.eyes,
+            lips: request.smoothing.lips,
+        },
+        frames: FramesEntry {
+            poses: transforms.poses.len(),
+            torso_images: torso.len(),
+            background: background_name,
+            thumbnail,
+        },
+        source: Source { poses: poses_file, ..source },
+    };
+    small.push(("avatar.toml".to_owned(), manifest.to_toml()?.into_bytes()));
+    let frames = Frames { poses: transforms.poses, eyes, img_ids: transforms.img_ids };
+    small.push((poses::FILE.to_owned(), frames.to_bytes()?));
+    Ok(Files { small, torso })
+}
+
+fn read_model(request: &ImportRequest) -> Result<(ErNerf, Source), AvatarError> {
+    let path = &request.checkpoint;
+    let file = File::open(path).map_err(AvatarError::io(path))?;
+    let wrap = |source: CheckpointError| AvatarError::Checkpoint { file: path.display().to_string(), source };
+    let mut checkpoint = Checkpoint::open(BufReader::new(file)).map_err(wrap)?;
+    let model = ErNerf::from_checkpoint(&mut checkpoint).map_err(wrap)?;
+    let count = |name: &str| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+        checkpoint.scalar(name).filter(|v| (0.0..1e15).contains(v)).map(|v| v as u64)
+    };
+    let source = Source {
+        checkpoint: file_name(path),
+        poses: String::new(),
+        epoch: count("epoch"),
+        step: count("global_step"),
+    };
+    Ok((model, source))
+}
+
+fn read_transforms(request: &ImportRequest) -> Result<(Transforms, String), AvatarError> {
+    let path = match &request.transforms {
+        Some(path) => path.clone(),
+        None => {
+            let names = ["transforms_train.json", "transforms_val.json"];
+            let found = names.iter().map(|name| request.data.join(name)).find(|path| path.exists());
+            found.ok_or_else(|| AvatarError::Missing {
+                file: names[0].to_owned(),
+                folder: request.data.display().to_string(),
+                hint: "it holds the camera poses; upstream's data_utils/process.py writes it (and \
+                       transforms_val.json) into the subject's folder, LiveTalking calls it data_kf.json: pass that \
+                       with --transforms"
+                    .to_owned(),
+            })?
+        }
+    };
+    Ok((Transforms::read(&path)?, file_name(&path)))
+}
+
+fn read_eyes(request: &ImportRequest, model: &ErNerf, img_ids: &[u32]) -> Result<Vec<f32>, AvatarError> {
+    if let Some(eye) = request.fix_eye {
+        if !(0.0..=1.0).contains(&eye) {
+            let expected = "use 0 (open) to 1 (shut); upstream's usual value is 0.25";
+            return Err(AvatarError::Option { option: "--fix-eye", value: eye.to_string(), expected });
+        }
+        return Ok(vec![eye; img_ids.len()]);
+    }
+    if !model.has_eye() {
+        return Ok(vec![0.0; img_ids.len()]);
+    }
+    let path = request.data.join("au.csv");
+    eye_values(&path, img_ids)?.ok_or_else(|| AvatarError::EyeValues { file: path.display().to_string() })
+}
+
+/// Name inside the avatar, and bytes: the original if its size fits, so that nothing is lost.
+fn read_background(
+    request: &ImportRequest,
+    width: u32,
+    height: u32,
+    notes: &mut Vec<String>,
+) -> Result<(String, Vec<u8>), AvatarError> {
+    let as_png = |image: &RgbImage| Ok(("background.png".to_owned(), picture::encode_png("background.png", image)?));
+    let path = match &request.background {
+        Some(Background::Colour(rgb)) => {
+            let image = RgbImage::filled(width, height, *rgb);
+            return as_png(&image.map_err(|source| AvatarError::PictureSize { file: "background".to_owned(), source })?);
+        }
+        Some(Background::File(path)) => path.clone(),
+        None => {
+            let names = ["bc.jpg", "bc.jpeg", "bc.png"];
+            let found = names.iter().map(|name| request.data.join(name)).find(|path| path.exists());
+            found.ok_or_else(|| AvatarError::Missing {
+                file: names[0].to_owned(),
+                folder: request.data.display().to_string(),
+                hint: "it is the background picture; upstream's data_utils/process.py writes it into the subject's \
+                       folder: put it there, or pass --background FILE, white or black"
+                    .to_owned(),
+            })?
+        }
+    };
+    let file = path.display().to_string();
+    let bytes = read_bounded(&path, MAX_PICTURE)?;
+    let image = picture::decode(&file, &bytes)?;
+    if (image.width(), image.height()) == (width, height) {
+        return Ok((format!("background.{}", extension(&bytes)), bytes));
+    }
+    notes.push(format!(
+        "the background was resized from {}x{} to {width}x{height}, the size of the video",
+        image.width(),
+        image.height()
+    ));
+    let resized = picture::resize(&image, width, height);
+    as_png(&resized.map_err(|source| AvatarError::PictureSize { file, source })?)
+}
+
+/// The captured torso of every pose. A head without any is allowed, with a note.
+fn torso_images(
+    request: &ImportRequest,
+    transforms: &Transforms,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(u32, PathBuf)>, AvatarError> {
+    let folder = request.data.join("torso_imgs");
+    if !folder.is_dir() {
+        notes.push(format!(
+            "this is a head without a torso and {} is missing: the head is shown on the background alone. \
+             Upstream's data_utils/process.py writes the torso pictures; put the folder there and import again",
+            folder.display()
+        ));
+        return Ok(Vec::new());
+    }
+    let mut images: Vec<(u32, PathBuf)> = Vec::new();
+    let mut missing = 0usize;
+    let mut first_missing = None;
+    let mut ids = transforms.img_ids.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    for img_id in ids {
+        let path = folder.join(format!("{img_id}.png"));
+        if path.is_file() {
+            images.push((img_id, path));
+        } else {
+            missing += 1;
+            first_missing = first_missing.or(Some(img_id));
+        }
+    }
+    if let Some(img_id) = first_missing {
+        return Err(AvatarError::Missing {
+            file: format!("{img_id}.png"),
+            folder: folder.display().to_string(),
+            hint: format!(
+                "{missing} of {} poses have no torso picture (torso_imgs/<img_id>.png, written by upstream's \
+                 data_utils/process.py); complete the folder, or remove it to show the head alone",
+                transforms.img_ids.len()
+            ),
+        });
+    }
+    // One now: most mistakes concern all of them alike.
+    if let Some((_, path)) = images.first() {
+        let file = path.display().to_string();
+        let torso = picture::decode_png(&file, &read_bounded(path, MAX_PICTURE)?)?;
+        super::check_size(&file, (torso.width, torso.height), (transforms.width, transforms.height))?;
+    }
+    Ok(images)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn extension(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(&[0xff, 0xd8]) { "jpg" } else { "png" }
+}
+
+const MAX_PICTURE: u64 = 256 << 20;
+const MAX_THUMBNAIL: u64 = 1 << 20;
