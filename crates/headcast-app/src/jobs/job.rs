@@ -7,9 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use headcast::core::SegmentPlan;
+use headcast::media::mp4::Layout;
+use headcast::media::segment::Config;
+use headcast::media::store::SegmentStore;
 use headcast::source::SegmentSource;
 use tempfile::TempPath;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::event::{Event, EventBody, EventLog, Level, Progress};
 use super::id::JobId;
@@ -71,7 +74,6 @@ pub struct Snapshot {
 }
 
 /// One avatar speaking one clip.
-#[derive(Debug)]
 pub struct Job {
     id: JobId,
     created: SystemTime,
@@ -79,7 +81,23 @@ pub struct Job {
     cancelled: AtomicBool,
     /// Last sequence number of the event log; whoever waits for anything watches this.
     seq: watch::Sender<u64>,
+    /// Where everything is in the finished video file; made when somebody first asks for it.
+    pub(super) mp4: OnceCell<Arc<Layout>>,
     inner: Mutex<Inner>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("id", &self.id).field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// What is left of the source when the job is over.
+#[derive(Clone)]
+pub(super) struct Media {
+    pub(super) config: Config,
+    pub(super) segment_head: Bytes,
+    pub(super) store: Arc<dyn SegmentStore>,
 }
 
 struct Inner {
@@ -90,7 +108,7 @@ struct Inner {
     upload: Option<TempPath>,
     source: Option<Arc<dyn SegmentSource>>,
     plan: Option<SegmentPlan>,
-    segment_head: Bytes,
+    media: Option<Media>,
     made: Vec<bool>,
     wanted: Option<usize>,
     meter: Meter,
@@ -98,12 +116,6 @@ struct Inner {
     events: EventLog,
     started: Option<SystemTime>,
     finished: Option<SystemTime>,
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("state", &self.state).field("made", &self.made).finish_non_exhaustive()
-    }
 }
 
 /// Progress is told at most this often, so that a fast renderer does not flood its watchers.
@@ -117,6 +129,7 @@ impl Job {
             request,
             cancelled: AtomicBool::new(false),
             seq: watch::Sender::new(0),
+            mp4: OnceCell::new(),
             inner: Mutex::new(Inner {
                 state: State::Queued,
                 failure: None,
@@ -124,7 +137,7 @@ impl Job {
                 upload,
                 source: None,
                 plan: None,
-                segment_head: Bytes::new(),
+                media: None,
                 made: Vec::new(),
                 wanted: None,
                 meter: Meter::default(),
@@ -190,7 +203,7 @@ impl Job {
 
     /// The first bytes of every segment; empty until it is opened.
     pub fn segment_head(&self) -> Bytes {
-        self.lock().segment_head.clone()
+        self.lock().media.as_ref().map(|media| media.segment_head.clone()).unwrap_or_default()
     }
 
     /// Whether segment `index` exists; `None` when there is no such segment in the plan, or no plan yet.
@@ -252,8 +265,12 @@ impl Job {
         self.publish(&mut self.lock(), EventBody::Log(level, message.into()));
     }
 
+    pub(super) fn media(&self) -> Option<Media> {
+        self.lock().media.clone()
+    }
+
     /// Opening becomes rendering, unless it was cancelled meanwhile.
-    pub(super) fn opened(&self, opened: Opened) {
+    pub(super) fn opened(&self, opened: Opened, store: Arc<dyn SegmentStore>) {
         let plan = opened.source.plan().clone();
         let mut inner = self.lock();
         if inner.state != State::Opening {
@@ -267,7 +284,11 @@ impl Job {
         inner.progress.total = plan.timeline().frames();
         inner.progress.phase = Phase::Rendering;
         inner.plan = Some(plan);
-        inner.segment_head = opened.source.segment_head();
+        inner.media = Some(Media {
+            config: *opened.source.config(),
+            segment_head: opened.source.segment_head(),
+            store,
+        });
         inner.source = Some(opened.source);
         inner.state = State::Rendering;
         self.publish(&mut inner, EventBody::State);

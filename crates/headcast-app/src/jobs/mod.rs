@@ -22,4 +22,4 @@ pub use studio::{
     Audio, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
     Studio,
 };
-pub use table::{CreateError, Jobs, Limits};
+pub use table::{CreateError, Jobs, Limits, ReadError};

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use headcast::media::mp4::{self, Index, Layout};
+use headcast::media::store::{Folder, StoreError};
 use tempfile::TempPath;
 
 use super::id::JobId;
@@ -44,6 +46,27 @@ pub enum CreateError {
     /// The operating system has no randomness to name a job with.
     #[error("the operating system gives no random numbers to name a job with")]
     Name,
+}
+
+/// Why something made cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Wait until it is made; look at the disk when it was.
+    #[error("segment {index} is not there")]
+    NotMade {
+        /// The segment.
+        index: usize,
+    },
+    /// Look at the disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Make the job again.
+    #[error("the video file cannot be put together: {0}")]
+    Mp4(#[from] mp4::Error),
+    /// Ask again, unless the server is stopping.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
 }
 
 /// All jobs of this process.
@@ -190,9 +213,23 @@ impl Jobs {
     /// Reads a made segment. Blocks for the disk.
     ///
     /// # Errors
-    /// When it is not made, or the file cannot be read.
-    pub fn segment(&self, id: JobId, index: usize) -> io::Result<Bytes> {
-        std::fs::read(self.shared.segment_path(id, index)).map(Bytes::from)
+    /// When it is not made, or cannot be read.
+    pub fn segment(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
+        let media = job.media().ok_or(ReadError::NotMade { index })?;
+        media.store.get(index)?.ok_or(ReadError::NotMade { index })
+    }
+
+    /// Where everything is in the video file of a finished job. Reads every segment when asked first.
+    ///
+    /// # Errors
+    /// When a segment is not made, or cannot be read.
+    pub async fn mp4(&self, job: &Arc<Job>) -> Result<Arc<Layout>, ReadError> {
+        let make = || async {
+            let job = Arc::clone(job);
+            let made = tokio::task::spawn_blocking(move || layout(&job)).await;
+            made.map_err(|error| ReadError::Interrupted(error.to_string()))?
+        };
+        job.mp4.get_or_try_init(make).await.cloned()
     }
 
     /// Cancels every job, which ends everyone's wait, and stops the worker. Blocks for one frame at most.
@@ -277,24 +314,26 @@ impl Shared {
         let _ = std::fs::remove_dir_all(self.dir.join(id.as_str()));
     }
 
-    /// Stores a made segment: whole or not at all.
-    pub(super) fn put_segment(&self, id: JobId, index: usize, bytes: &[u8]) -> io::Result<()> {
-        let path = self.segment_path(id, index);
-        std::fs::create_dir_all(self.dir.join(id.as_str()))?;
-        let part = path.with_extension("part");
-        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).inspect_err(|_| {
-            let _ = std::fs::remove_file(&part);
-        })
-    }
-
-    fn segment_path(&self, id: JobId, index: usize) -> PathBuf {
-        self.dir.join(id.as_str()).join(format!("segment_{index:05}.ts"))
+    /// A place for the segments of this job.
+    pub(super) fn store(&self, id: JobId) -> Result<Folder, StoreError> {
+        Folder::open(self.dir.join(id.as_str()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing panics halfway through a change, so a poisoned table is still a whole one.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn layout(job: &Job) -> Result<Arc<Layout>, ReadError> {
+    let (Some(media), Some(plan)) = (job.media(), job.plan()) else {
+        return Err(ReadError::NotMade { index: 0 });
+    };
+    let mut file = Index::new(&media.config, &plan);
+    for index in 0..plan.len() {
+        file.push(&media.store.get(index)?.ok_or(ReadError::NotMade { index })?)?;
+    }
+    Ok(Arc::new(file.finish()?))
 }
 
 impl Table {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use headcast::source::MakeError;
@@ -18,7 +19,7 @@ pub(super) fn run(shared: &Shared) {
         // A bug in a renderer costs its job, not the server and everyone else's.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &task {
             Task::Open(job) => open(shared, job),
-            Task::Make(job, index) => make(shared, job, *index),
+            Task::Make(job, index) => make(job, *index),
         }));
         if outcome.is_err() {
             job.fail(Failure {
@@ -49,14 +50,17 @@ fn open(shared: &Shared, job: &Job) {
                 plan.len()
             );
             job.log(Level::Info, summary);
-            job.opened(opened);
+            match shared.store(job.id()) {
+                Ok(store) => job.opened(opened, Arc::new(store)),
+                Err(error) => job.fail(Failure { code: "disk", message: error.to_string() }),
+            }
         }
         Err(_) if job.is_cancelled() => {}
         Err(error) => job.fail(Failure { code: error.code, message: error.message }),
     }
 }
 
-fn make(shared: &Shared, job: &Job, index: usize) {
+fn make(job: &Job, index: usize) {
     let Some(source) = job.source() else { return };
     let Some(frames) = source.plan().frames(index) else { return };
     let began = Instant::now();
@@ -80,11 +84,10 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     if job.is_cancelled() {
         return;
     }
-    if let Err(error) = shared.put_segment(job.id(), index, &bytes) {
-        return job.fail(Failure {
-            code: "disk",
-            message: format!("segment {index} cannot be stored ({error}); free some space and try again"),
-        });
+    let Some(media) = job.media() else { return };
+    let size = bytes.len();
+    if let Err(error) = media.store.put(index, bytes) {
+        return job.fail(Failure { code: "disk", message: error.to_string() });
     }
     let secs = began.elapsed().as_secs_f64();
     job.log(
@@ -93,7 +96,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
             "segment {index}: frames {} to {}, {} kB in {secs:.2} s",
             frames.start,
             frames.end - 1,
-            bytes.len() / 1000
+            size / 1000
         ),
     );
     job.segment_made(index);

@@ -7,11 +7,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headcast::core::SegmentPlan;
 use headcast::core::timeline::{event_playlist, vod_playlist};
+use headcast::media::store::file_name;
 
 use super::AppState;
 use super::jobs::find;
 use super::problem::Problem;
-use super::segment;
 use crate::jobs::{Job, State as JobState};
 
 pub(super) async fn index(
@@ -23,7 +23,7 @@ pub(super) async fn index(
     if job.state().is_over() && job.state() != JobState::Done {
         return Err(ended(&job));
     }
-    Ok(answer(vod_playlist(&plan.ok_or_else(not_yet)?, segment::name)))
+    Ok(answer(vod_playlist(&plan.ok_or_else(not_yet)?, file_name)))
 }
 
 pub(super) async fn live(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -34,7 +34,7 @@ pub(super) async fn live(State(state): State<AppState>, Path(id): Path<String>) 
     let over = job.state().is_over();
     let plan: Option<SegmentPlan> = plan.or_else(|| job.plan());
     let plan = plan.ok_or_else(|| if over { ended(&job) } else { not_yet() })?;
-    Ok(answer(event_playlist(&plan, job.made_from_start(), over, segment::name)))
+    Ok(answer(event_playlist(&plan, job.made_from_start(), over, file_name)))
 }
 
 fn answer(text: String) -> Response {

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use headcast::media::store::file_name;
 
 use super::jobs::find;
 use super::playlist::{ended, not_yet};
@@ -16,16 +17,11 @@ use super::problem::Problem;
 use super::{AppState, problem};
 use crate::jobs::Job;
 
-/// File name of segment `index`, as the playlists list it.
-pub(super) fn name(index: usize) -> String {
-    format!("segment_{index:05}.ts")
-}
-
-fn parse(file_name: &str) -> Option<usize> {
-    let digits = file_name.strip_prefix("segment_")?.strip_suffix(".ts")?;
+fn parse(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix("segment_")?.strip_suffix(".ts")?;
     let index = digits.parse().ok()?;
     // One address per segment, so that caches keep one copy.
-    (name(index) == file_name).then_some(index)
+    (file_name(index) == name).then_some(index)
 }
 
 /// A made segment, whole; a planned one starts at once with its first packets and goes on when it exists.
@@ -34,10 +30,10 @@ fn parse(file_name: &str) -> Option<usize> {
 /// The first packets at once keep the first-byte timers of players quiet.
 pub(super) async fn segment(
     State(state): State<AppState>,
-    Path((id, file_name)): Path<(String, String)>,
+    Path((id, name)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    let Some(index) = parse(&file_name) else { return Err(problem::no_such_page().await) };
+    let Some(index) = parse(&name) else { return Err(problem::no_such_page().await) };
     let Some(plan) = job.plan() else {
         return Err(if job.state().is_over() { ended(&job) } else { not_yet() });
     };
@@ -96,10 +92,10 @@ async fn made(job: &Job, index: usize) -> bool {
     }
 }
 
-pub(super) async fn read(state: &AppState, job: &Job, index: usize) -> io::Result<Bytes> {
-    let state = state.clone();
-    let id = job.id();
-    tokio::task::spawn_blocking(move || state.jobs().segment(id, index)).await.map_err(io::Error::other)?
+pub(super) async fn read(state: &AppState, job: &Arc<Job>, index: usize) -> io::Result<Bytes> {
+    let (state, job) = (state.clone(), Arc::clone(job));
+    let read = tokio::task::spawn_blocking(move || state.jobs().segment(&job, index)).await;
+    read.map_err(io::Error::other)?.map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -1,10 +1,199 @@
-//! `video.mp4`: the same pictures and sound in one file.
+//! `video.mp4`: the same pictures and sound in one file, put together while it is sent.
+
+use std::fmt::Write;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use headcast::media::mp4::Layout;
+
 use super::AppState;
 use super::jobs::find;
+use super::playlist::ended;
 use super::problem::Problem;
-use axum::extract::{Path, State};
-use axum::response::Response;
-pub(super) async fn mp4(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let _job = find(&state, &id)?;
-    Err(Problem::internal("soon"))
+use super::segment;
+use crate::jobs::{Job, State as JobState};
+
+/// The whole file or one range of it; with `?download` browsers save it under a name of its own.
+pub(super) async fn mp4(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let job = find(&state, &id)?;
+    match job.state() {
+        JobState::Done => {}
+        over if over.is_over() => return Err(ended(&job)),
+        _ => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "not_done",
+                "the video is still being made; ask again when the job is done",
+            )
+            .retry_after(5));
+        }
+    }
+    let layout = state.jobs().mp4(&job).await.map_err(Problem::internal)?;
+    let length = layout.total_len();
+
+    // The bytes never change, so the job's name is their tag.
+    let etag = format!("\"{id}\"");
+    let mut answer = HeaderMap::new();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    answer.insert(header::ETAG, HeaderValue::try_from(&etag).map_err(Problem::internal)?);
+    if query.as_deref().is_some_and(|query| query.split('&').any(|part| part.starts_with("download"))) {
+        let disposition = HeaderValue::try_from(disposition(&job)).map_err(Problem::internal)?;
+        answer.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+
+    let same_file = headers.get(header::IF_RANGE).is_none_or(|sent| sent.as_bytes() == etag.as_bytes());
+    let wanted = headers.get(header::RANGE).filter(|_| same_file).and_then(|range| range.to_str().ok());
+    let (status, range) = match wanted.map(|text| parse_range(text, length)) {
+        // What is not understood is ignored (RFC 9110 §14.2).
+        None | Some(Asked::Whole) => (StatusCode::OK, 0..length),
+        Some(Asked::Part(range)) => {
+            let text = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+            answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(Problem::internal)?);
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+        Some(Asked::Nothing) => {
+            let text = format!("bytes */{length}");
+            answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(Problem::internal)?);
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
+        }
+    };
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    Ok((status, answer, body(state, job, layout, range)).into_response())
+}
+
+/// What a `Range` header asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Whole,
+    Part(Range<u64>),
+    /// It begins past the end.
+    Nothing,
+}
+
+/// Understands one range of bytes (RFC 9110 §14.1.2); a list of them gets the whole file, which is allowed.
+fn parse_range(text: &str, length: u64) -> Asked {
+    let number = |text: &str| text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.trim().split_once('-')) else {
+        return Asked::Whole;
+    };
+    let range = match (first, last) {
+        ("", count) => match number(count) {
+            Some(count) => length.saturating_sub(count)..length,
+            None => return Asked::Whole,
+        },
+        (first, "") => match number(first) {
+            Some(first) => first..length,
+            None => return Asked::Whole,
+        },
+        (first, last) => match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(length),
+            _ => return Asked::Whole,
+        },
+    };
+    if range.start < range.end { Asked::Part(range) } else { Asked::Nothing }
+}
+
+/// `range` of the file, one segment in memory at a time.
+fn body(state: AppState, job: Arc<Job>, layout: Arc<Layout>, range: Range<u64>) -> Body {
+    let header = layout.header();
+    let header_len = header.len() as u64;
+    let segments = layout.segments_in(range.clone());
+    let start = cut(&header, 0, &range);
+    let rest = stream::unfold(segments, move |mut left| {
+        let (state, job, layout, range) =
+            (state.clone(), Arc::clone(&job), Arc::clone(&layout), range.clone());
+        async move {
+            let index = left.next()?;
+            Some((payload(&state, &job, &layout, index, &range).await, left))
+        }
+    });
+    let first = (!start.is_empty() && header_len > 0).then_some(Ok(start));
+    Body::from_stream(futures_util::StreamExt::chain(stream::iter(first), rest))
+}
+
+async fn payload(
+    state: &AppState,
+    job: &Arc<Job>,
+    layout: &Arc<Layout>,
+    index: usize,
+    range: &Range<u64>,
+) -> io::Result<Bytes> {
+    let segment = segment::read(state, job, index).await?;
+    let payload = layout.payload(index, &segment).map_err(io::Error::other)?;
+    let place = layout.payload_range(index).ok_or_else(|| io::Error::other("no such segment"))?;
+    Ok(cut(&payload, place.start, range))
+}
+
+/// The part of `bytes`, which lie at `start` in the file, that is inside `range`.
+fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
+    let inside = |position: u64| {
+        let offset = position.saturating_sub(start);
+        usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len()))
+    };
+    bytes.slice(inside(range.start)..inside(range.end).max(inside(range.start)))
+}
+
+/// `attachment` under the name of the recording and the avatar (RFC 6266, with the RFC 8187 form for what is
+/// not ASCII).
+fn disposition(job: &Job) -> String {
+    let request = job.request();
+    let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
+    let name = format!("{stem}-{}.mp4", request.avatar);
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' })
+        .collect();
+    let mut text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''");
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_as_in_rfc_9110() {
+        assert_eq!(parse_range("bytes=0-499", 1000), Asked::Part(0..500));
+        assert_eq!(parse_range("bytes=500-", 1000), Asked::Part(500..1000));
+        assert_eq!(parse_range("bytes=-300", 1000), Asked::Part(700..1000));
+        assert_eq!(parse_range("bytes=-3000", 1000), Asked::Part(0..1000));
+        assert_eq!(parse_range("bytes=900-5000", 1000), Asked::Part(900..1000));
+        assert_eq!(parse_range("bytes=1000-", 1000), Asked::Nothing);
+        assert_eq!(parse_range("bytes=-0", 1000), Asked::Nothing);
+        for whole in ["bytes=5-4", "bytes=0-1,5-6", "bytes=a-b", "chars=0-1", "bytes=+1-2", ""] {
+            assert_eq!(parse_range(whole, 1000), Asked::Whole, "{whole}");
+        }
+        assert_eq!(parse_range("bytes=0-18446744073709551615", u64::MAX), Asked::Part(0..u64::MAX));
+    }
+
+    #[test]
+    fn a_cut_is_what_both_have() {
+        let bytes = Bytes::from_static(b"456789");
+        assert_eq!(cut(&bytes, 4, &(0..100)), "456789");
+        assert_eq!(cut(&bytes, 4, &(6..8)), "67");
+        assert_eq!(cut(&bytes, 4, &(0..4)), "");
+        assert_eq!(cut(&bytes, 4, &(10..12)), "");
+    }
 }
