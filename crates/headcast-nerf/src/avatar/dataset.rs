@@ -55,15 +55,24 @@ impl Transforms {
             return Err(error(format!("it has {} frames, expected 1 to {MAX_FRAMES}", file.frames.len())));
         }
         let (width, height) = file.size().ok_or_else(|| {
-            error(format!("its picture size is not 1 to {} a side (`w`, `h`, or twice `cx`, `cy`)", RgbImage::MAX_SIDE))
+            error(format!(
+                "its picture size is not 1 to {} a side (`w`, `h`, or twice `cx`, `cy`)",
+                RgbImage::MAX_SIDE
+            ))
         })?;
         let intrinsics = file.intrinsics(width, height).ok_or_else(|| {
-            error("it has no usable focal length (`focal_len`, `fl_x`, `fl_y`, `camera_angle_x` or `_y`)".to_owned())
+            error(
+                "it has no usable focal length (`focal_len`, `fl_x`, `fl_y`, `camera_angle_x` or `_y`)"
+                    .to_owned(),
+            )
         })?;
         let poses = file.frames.iter().enumerate().map(|(i, frame)| {
             let pose = matrix(&frame.transform_matrix).map(|m| renderer_pose(&m)).filter(is_rigid);
             pose.ok_or_else(|| {
-                error(format!("`transform_matrix` of frame {i} (img_id {}) is no 4x4 rigid transform", frame.img_id))
+                error(format!(
+                    "`transform_matrix` of frame {i} (img_id {}) is no 4x4 rigid transform",
+                    frame.img_id
+                ))
             })
         });
         let poses = poses.collect::<Result<_, _>>()?;
@@ -76,7 +85,11 @@ impl File {
     /// Upstream: `w` and `h`, else `2 int(cx)` and `2 int(cy)`.
     fn size(&self) -> Option<(u32, u32)> {
         let side = |value: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is checked"
+            )]
             (1.0..=f64::from(RgbImage::MAX_SIDE)).contains(&value).then_some(value as u32)
         };
         match (self.w, self.h) {
@@ -133,7 +146,10 @@ fn parse_eyes(name: &str, bytes: &[u8], img_ids: &[u32]) -> Result<Vec<f32>, Ava
     let mut lines = text.lines();
     let header = lines.next().unwrap_or_default();
     let column = header.split(',').position(|name| name.trim() == "AU45_r").ok_or_else(|| {
-        error("it has no column `AU45_r`; it must be the table that OpenFace's FeatureExtraction writes".to_owned())
+        error(
+            "it has no column `AU45_r`; it must be the table that OpenFace's FeatureExtraction writes"
+                .to_owned(),
+        )
     })?;
     let rows = lines.filter(|line| !line.trim().is_empty()).enumerate().map(|(i, line)| {
         let cell = line.split(',').nth(column).map(str::trim).unwrap_or_default();
@@ -186,7 +202,9 @@ mod tests {
         assert!(parse(good, "").unwrap_err().contains("0 frames"));
         assert!(parse("\"cx\": 2, \"cy\": 2,", FRAME).unwrap_err().contains("focal length"));
         assert!(parse("\"focal_len\": 1.0,", FRAME).unwrap_err().contains("picture size"));
-        assert!(parse("\"focal_len\": 1.0, \"w\": 1e9, \"h\": 1e9,", FRAME).unwrap_err().contains("picture size"));
+        assert!(
+            parse("\"focal_len\": 1.0, \"w\": 1e9, \"h\": 1e9,", FRAME).unwrap_err().contains("picture size")
+        );
         let bad = FRAME.replace("[1,0,0,0.1]", "[9,0,0,0.1]");
         assert!(parse(good, &bad).unwrap_err().contains("frame 0 (img_id 3)"));
         let short = FRAME.replace("[1,0,0,0.1]", "[1,0,0]");

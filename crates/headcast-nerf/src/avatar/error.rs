@@ -19,7 +19,9 @@ pub enum AvatarError {
         source: std::io::Error,
     },
     /// Choose another name.
-    #[error("\"{name}\" is no avatar name: use 1 to 64 letters a-z A-Z, digits, `-` and `_`, beginning with a letter or digit")]
+    #[error(
+        "\"{name}\" is no avatar name: use 1 to 64 letters a-z A-Z, digits, `-` and `_`, beginning with a letter or digit"
+    )]
     Name {
         /// As given.
         name: String,

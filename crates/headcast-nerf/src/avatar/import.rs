@@ -10,7 +10,9 @@ use headcast_core::RgbImage;
 use super::dataset::{Transforms, eye_values};
 use super::error::AvatarError;
 use super::inspect::{Report, inspect};
-use super::manifest::{self, Frames as FramesEntry, Manifest, Model, Picture, SmoothingEntry, Source, check_name};
+use super::manifest::{
+    self, Frames as FramesEntry, Manifest, Model, Picture, SmoothingEntry, Source, check_name,
+};
 use super::poses::Frames;
 use super::{Avatar, Smoothing, model_file, picture, poses, read_bounded};
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -335,11 +337,15 @@ fn read_background(
     height: u32,
     notes: &mut Vec<String>,
 ) -> Result<(String, Vec<u8>), AvatarError> {
-    let as_png = |image: &RgbImage| Ok(("background.png".to_owned(), picture::encode_png("background.png", image)?));
+    let as_png =
+        |image: &RgbImage| Ok(("background.png".to_owned(), picture::encode_png("background.png", image)?));
     let path = match &request.background {
         Some(Background::Colour(rgb)) => {
             let image = RgbImage::filled(width, height, *rgb);
-            return as_png(&image.map_err(|source| AvatarError::PictureSize { file: "background".to_owned(), source })?);
+            return as_png(
+                &image
+                    .map_err(|source| AvatarError::PictureSize { file: "background".to_owned(), source })?,
+            );
         }
         Some(Background::File(path)) => path.clone(),
         None => {

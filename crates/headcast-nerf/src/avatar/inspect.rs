@@ -93,10 +93,9 @@ pub fn inspect(path: &Path) -> Result<Report, AvatarError> {
                     licence: avatar.licence,
                 });
             }
-            Err(e) => report.problems.push(e.to_string()),
+            // Loading also says what the model lacks, with the file's name.
+            Err(e) => report.problems = vec![e.to_string()],
         }
-        // Loading reports what the model lacks in the words of the file.
-        report.problems.dedup();
         return Ok(report);
     }
     let checkpoint = path.join("ngp.pth");
@@ -104,7 +103,8 @@ pub fn inspect(path: &Path) -> Result<Report, AvatarError> {
         return Err(AvatarError::Missing {
             file: "avatar.toml".to_owned(),
             folder: path.display().to_string(),
-            hint: "it is no avatar, and there is no ngp.pth in it either; name the checkpoint file itself".to_owned(),
+            hint: "it is no avatar, and there is no ngp.pth in it either; name the checkpoint file itself"
+                .to_owned(),
         });
     }
     let mut report = inspect_file(path, &checkpoint)?;
@@ -190,7 +190,10 @@ impl fmt::Display for Report {
             }
         }
         line("family", &self.family)?;
-        line("model", &format_args!("{} tensors, {} values, {} bytes", self.tensors, self.parameters, self.bytes))?;
+        line(
+            "model",
+            &format_args!("{} tensors, {} values, {} bytes", self.tensors, self.parameters, self.bytes),
+        )?;
         if self.family != Family::Unknown && self.family != Family::AdNerf {
             let features = self.features.map_or("rows of an unknown width", FeatureKind::describe);
             line("features", &features)?;

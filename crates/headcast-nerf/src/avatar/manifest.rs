@@ -66,7 +66,10 @@ impl Model {
             if (low..=high).contains(&value) {
                 Ok(value)
             } else {
-                Err(AvatarError::data("avatar.toml", format!("{what} {value} is not between {low} and {high}")))
+                Err(AvatarError::data(
+                    "avatar.toml",
+                    format!("{what} {value} is not between {low} and {high}"),
+                ))
             }
         };
         check_attention(self.attention, options.attention)?;
@@ -88,7 +91,11 @@ pub(super) fn check_attention(attention: u8, detected: u8) -> Result<(), AvatarE
     } else {
         "the model has audio attention, so it must be 1 or 2"
     };
-    if fits { Ok(()) } else { Err(AvatarError::Option { option: "attention", value: attention.to_string(), expected }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(AvatarError::Option { option: "attention", value: attention.to_string(), expected })
+    }
 }
 
 pub(super) fn check_max_steps(max_steps: u32) -> Result<(), AvatarError> {
@@ -164,7 +171,9 @@ impl Manifest {
 
     pub(super) fn to_toml(&self) -> Result<String, AvatarError> {
         let text = toml::to_string(self).map_err(|e| AvatarError::data("avatar.toml", e.to_string()))?;
-        Ok(format!("# headcast avatar. Texts and [smoothing] may be edited; the rest must fit the other files.\n{text}"))
+        Ok(format!(
+            "# headcast avatar. Texts and [smoothing] may be edited; the rest must fit the other files.\n{text}"
+        ))
     }
 }
 

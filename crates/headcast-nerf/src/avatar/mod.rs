@@ -88,7 +88,10 @@ pub struct Smoothing {
 enum TorsoImages {
     None,
     /// `<folder>/torso/<img_id>.png`, the id of each pose.
-    Folder { folder: PathBuf, img_ids: Vec<u32> },
+    Folder {
+        folder: PathBuf,
+        img_ids: Vec<u32>,
+    },
     /// PNG bytes of each pose.
     Memory(Vec<Cow<'static, [u8]>>),
 }
@@ -114,7 +117,10 @@ impl Avatar {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn from_files(name: &str, get: &dyn Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self, AvatarError> {
+    pub fn from_files(
+        name: &str,
+        get: &dyn Fn(&str) -> Option<Cow<'static, [u8]>>,
+    ) -> Result<Self, AvatarError> {
         let folder = format!("the avatar \"{name}\"");
         let torso = |img_ids: Vec<u32>| {
             let images = img_ids.iter().map(|id| {
@@ -137,19 +143,22 @@ impl Avatar {
         let manifest = need("avatar.toml", "every avatar has one; `headcast avatar import` makes avatars")?;
         let manifest = Manifest::parse(&manifest)?;
         let model = need(model_file::FILE, "it holds the network; import the avatar again")?;
-        let model = Checkpoint::open(Cursor::new(model)).and_then(|mut file| ErNerf::from_checkpoint(&mut file));
+        let model =
+            Checkpoint::open(Cursor::new(model)).and_then(|mut file| ErNerf::from_checkpoint(&mut file));
         let mut model =
             model.map_err(|source| AvatarError::Checkpoint { file: model_file::FILE.to_owned(), source })?;
         manifest.model.apply(&mut model.options)?;
         let frames = need(poses::FILE, "it holds the camera poses; import the avatar again")?;
         let frames = poses::Frames::from_bytes(frames)?;
         if frames.poses.len() != manifest.frames.poses {
-            let what = format!("it holds {} poses, avatar.toml says {}", frames.poses.len(), manifest.frames.poses);
+            let what =
+                format!("it holds {} poses, avatar.toml says {}", frames.poses.len(), manifest.frames.poses);
             return Err(AvatarError::data(poses::FILE, what));
         }
         let file = manifest.frames.background.as_str();
         check_inner_name(file)?;
-        let background = picture::decode(file, &need(file, "it is the background picture; import the avatar again")?)?;
+        let background =
+            picture::decode(file, &need(file, "it is the background picture; import the avatar again")?)?;
         let (width, height) = (manifest.picture.width, manifest.picture.height);
         check_size(file, (background.width(), background.height()), (width, height))?;
         let thumbnail = match &manifest.frames.thumbnail {
@@ -159,11 +168,8 @@ impl Avatar {
             }
             None => None,
         };
-        let torso_images = if manifest.frames.torso_images == 0 {
-            TorsoImages::None
-        } else {
-            torso(frames.img_ids)?
-        };
+        let torso_images =
+            if manifest.frames.torso_images == 0 { TorsoImages::None } else { torso(frames.img_ids)? };
         Ok(Self {
             name: name.to_owned(),
             intrinsics: manifest.picture.intrinsics(),
@@ -207,7 +213,9 @@ impl Avatar {
         assert!(pose_index < self.poses.len(), "pose {pose_index} of {}", self.poses.len());
         let (file, bytes) = match &self.torso_images {
             TorsoImages::None => return Ok(Cow::Borrowed(&self.background)),
-            TorsoImages::Memory(images) => (format!("torso picture {pose_index}"), images[pose_index].clone()),
+            TorsoImages::Memory(images) => {
+                (format!("torso picture {pose_index}"), images[pose_index].clone())
+            }
             TorsoImages::Folder { folder, img_ids } => {
                 let file = torso_file(img_ids[pose_index]);
                 let bytes = read_optional(&folder.join(&file))?.ok_or_else(|| {
@@ -241,7 +249,10 @@ fn check_inner_name(file: &str) -> Result<(), AvatarError> {
     if !file.is_empty() && !file.starts_with('.') && file.chars().all(plain) {
         return Ok(());
     }
-    Err(AvatarError::data("avatar.toml", format!("\"{file}\" is not the plain name of a file in the avatar's folder")))
+    Err(AvatarError::data(
+        "avatar.toml",
+        format!("\"{file}\" is not the plain name of a file in the avatar's folder"),
+    ))
 }
 
 fn check_size(file: &str, found: (u32, u32), expected: (u32, u32)) -> Result<(), AvatarError> {

@@ -55,7 +55,10 @@ pub(super) fn decode_png(file: &str, bytes: &[u8]) -> Result<Rgba, AvatarError> 
     let (width, height) = reader.info().size();
     let side = 1..=RgbImage::MAX_SIDE;
     if !side.contains(&width) || !side.contains(&height) {
-        return Err(error(format!("a picture of {width}x{height} pixels is outside 1 to {} a side", RgbImage::MAX_SIDE)));
+        return Err(error(format!(
+            "a picture of {width}x{height} pixels is outside 1 to {} a side",
+            RgbImage::MAX_SIDE
+        )));
     }
     // At most 8192 × 8192 × 4 bytes, by the check above.
     let len = reader.output_buffer_size().ok_or_else(|| error("the PNG is too large".to_owned()))?;
@@ -67,7 +70,9 @@ pub(super) fn decode_png(file: &str, bytes: &[u8]) -> Result<Rgba, AvatarError> 
         png::ColorType::GrayscaleAlpha => {
             data.as_chunks::<2>().0.iter().flat_map(|[v, a]| [*v, *v, *v, *a]).collect()
         }
-        png::ColorType::Rgb => data.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect(),
+        png::ColorType::Rgb => {
+            data.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect()
+        }
         png::ColorType::Grayscale => data.iter().flat_map(|v| [*v, *v, *v, 255]).collect(),
         png::ColorType::Indexed => return Err(error("the PNG's palette cannot be expanded".to_owned())),
     };
@@ -112,7 +117,11 @@ pub(super) fn composite(over: &Rgba, under: &RgbImage) -> RgbImage {
 }
 
 /// Resizes by area: shrinking averages what each new pixel covers, enlarging interpolates linearly.
-pub(super) fn resize(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, headcast_core::ImageError> {
+pub(super) fn resize(
+    image: &RgbImage,
+    width: u32,
+    height: u32,
+) -> Result<RgbImage, headcast_core::ImageError> {
     let mut out = RgbImage::filled(width, height, [0; 3])?;
     let columns = taps(image.width(), width);
     let rows = taps(image.height(), height);
@@ -208,12 +217,15 @@ mod tests {
 
     #[test]
     fn resizing_by_area_keeps_means_and_flat_colours() {
-        let image = RgbImage::from_raw(4, 2, [10, 30, 50, 70, 20, 40, 60, 80].iter().flat_map(|v| [*v; 3]).collect());
+        let image =
+            RgbImage::from_raw(4, 2, [10, 30, 50, 70, 20, 40, 60, 80].iter().flat_map(|v| [*v; 3]).collect());
         let half = resize(&image.unwrap(), 2, 1).unwrap();
         assert_eq!([half.pixel(0, 0)[0], half.pixel(1, 0)[0]], [25, 65]);
         let flat = RgbImage::filled(7, 5, [3, 200, 255]).unwrap();
         for (w, h) in [(3, 2), (7, 5), (20, 11), (1, 1)] {
-            assert!(resize(&flat, w, h).unwrap().data().as_chunks::<3>().0.iter().all(|p| *p == [3, 200, 255]));
+            assert!(
+                resize(&flat, w, h).unwrap().data().as_chunks::<3>().0.iter().all(|p| *p == [3, 200, 255])
+            );
         }
         let same = picture(6, 4);
         assert_eq!(resize(&same, 6, 4).unwrap(), same);

@@ -44,7 +44,8 @@ pub(super) fn renderer_pose(matrix: &[[f64; 4]; 3]) -> Pose {
 impl Frames {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, AvatarError> {
         let n = self.poses.len();
-        let pose: Vec<u8> = self.poses.iter().flat_map(|p| p.0[..3].as_flattened()).flat_map(|v| v.to_le_bytes()).collect();
+        let pose: Vec<u8> =
+            self.poses.iter().flat_map(|p| p.0[..3].as_flattened()).flat_map(|v| v.to_le_bytes()).collect();
         let eye: Vec<u8> = self.eyes.iter().flat_map(|v| v.to_le_bytes()).collect();
         let ids: Vec<u8> = self.img_ids.iter().flat_map(|v| v.to_le_bytes()).collect();
         let view = |dtype, shape, data| TensorView::new(dtype, shape, data);
@@ -66,7 +67,8 @@ impl Frames {
         let n = match file.shape("pose") {
             Some([n, 3, 4]) if (1..=MAX_FRAMES).contains(n) => *n,
             found => {
-                let what = format!("`pose` has shape {found:?}, expected [N, 3, 4] with N from 1 to {MAX_FRAMES}");
+                let what =
+                    format!("`pose` has shape {found:?}, expected [N, 3, 4] with N from 1 to {MAX_FRAMES}");
                 return Err(AvatarError::data(FILE, what));
             }
         };
@@ -80,7 +82,8 @@ impl Frames {
         let eyes = file.read("eye").and_then(|t| t.to_finite_f32()).map_err(wrap)?;
         let ids = file.read("img_id").and_then(|t| t.to_i64()).map_err(wrap)?;
         let rows = pose.as_chunks::<4>().0.as_chunks::<3>().0;
-        let poses: Vec<Pose> = rows.iter().map(|[a, b, c]| Pose([*a, *b, *c, [0.0, 0.0, 0.0, 1.0]])).collect();
+        let poses: Vec<Pose> =
+            rows.iter().map(|[a, b, c]| Pose([*a, *b, *c, [0.0, 0.0, 0.0, 1.0]])).collect();
         if let Some(bad) = poses.iter().position(|pose| !is_rigid(pose)) {
             return Err(AvatarError::data(FILE, format!("pose {bad} is no rotation with a translation")));
         }
@@ -103,7 +106,8 @@ pub(super) fn is_rigid(pose: &Pose) -> bool {
     let det = (0..3)
         .map(|k| r[0][k] * (r[1][(k + 1) % 3] * r[2][(k + 2) % 3] - r[1][(k + 2) % 3] * r[2][(k + 1) % 3]))
         .sum::<f32>();
-    (0..3).all(|a| near(dot(a, a), 1.0) && near(dot(a, (a + 1) % 3), 0.0) && r[a][3].is_finite()) && near(det, 1.0)
+    (0..3).all(|a| near(dot(a, a), 1.0) && near(dot(a, (a + 1) % 3), 0.0) && r[a][3].is_finite())
+        && near(det, 1.0)
 }
 
 #[cfg(test)]

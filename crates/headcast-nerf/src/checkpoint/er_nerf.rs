@@ -6,7 +6,9 @@ use headcast_core::FeatureKind;
 
 use super::error::{CheckpointError, shape_text};
 use super::reader::Checkpoint;
-use crate::model::{AudioAttention, AudioNet, Conv1d, ErNerf, ErOptions, GridTable, Linear, Matrix, Mlp, Torso};
+use crate::model::{
+    AudioAttention, AudioNet, Conv1d, ErNerf, ErOptions, GridTable, Linear, Matrix, Mlp, Torso,
+};
 
 impl ErNerf {
     /// Builds the network from an opened checkpoint.
@@ -25,8 +27,10 @@ impl ErNerf {
         let mut loader = Loader(checkpoint);
         let aabb = loader.fixed::<6>("aabb_infer")?;
         let bound = aabb[3];
-        if !(0.0..=MAX_BOUND).contains(&bound) || (0..3).any(|k| aabb[k] >= aabb[k + 3]) {
-            return Err(loader.values("aabb_infer", format!("the box {aabb:?} is empty or beyond {MAX_BOUND}")));
+        if bound <= 0.0 || bound > MAX_BOUND || (0..3).any(|k| aabb[k] >= aabb[k + 3]) {
+            return Err(
+                loader.values("aabb_infer", format!("the box {aabb:?} is empty or beyond {MAX_BOUND}"))
+            );
         }
         let (density_bitfield, cascades) = loader.bitfield()?;
         let (audio, features) = loader.audio_net()?;
@@ -186,8 +190,9 @@ impl<R: Read + Seek> Loader<'_, R> {
             });
         };
         let features = FeatureKind::from_dims(dims).ok_or(CheckpointError::AudioDims { dims })?;
-        let mut convolution =
-            |i: usize, outputs, inputs| self.convolution(&format!("audio_net.encoder_conv.{i}"), outputs, inputs);
+        let mut convolution = |i: usize, outputs, inputs| {
+            self.convolution(&format!("audio_net.encoder_conv.{i}"), outputs, inputs)
+        };
         let convolutions = [
             convolution(0, 32, dims)?,
             convolution(2, 32, 32)?,

@@ -44,7 +44,9 @@ pub enum CheckpointError {
         what: String,
     },
     /// A hostile or damaged file: the size is refused before any memory is asked for.
-    #[error("tensor `{tensor}` declares {declared} bytes, but the file holds {held} for it; the file is not used")]
+    #[error(
+        "tensor `{tensor}` declares {declared} bytes, but the file holds {held} for it; the file is not used"
+    )]
     DeclaredSize {
         /// State-dict name.
         tensor: String,

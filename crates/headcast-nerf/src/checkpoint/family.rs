@@ -34,7 +34,8 @@ impl Family {
         let any = |names: &[&str]| names.iter().any(|name| has(name));
         if any(&["encoder_xy.offsets", "encoder_xy.embeddings", "encoder_yz.offsets", "encoder_xz.offsets"]) {
             Self::ErNerf
-        } else if any(&["encoder_ambient.offsets", "encoder_ambient.embeddings", "ambient_net.net.0.weight"]) {
+        } else if any(&["encoder_ambient.offsets", "encoder_ambient.embeddings", "ambient_net.net.0.weight"])
+        {
             Self::RadNerf
         } else if has_top("network_fn_state_dict") || any(&["pts_linears.0.weight"]) {
             Self::AdNerf

@@ -58,9 +58,9 @@ fn storages<R: Read + Seek>(
     let mut places = HashMap::new();
     for key in keys {
         let key = arena.str(*key).ok_or_else(|| CheckpointError::damaged("a storage's key is no text"))?;
-        let dtype = dtypes
-            .get(key)
-            .ok_or_else(|| CheckpointError::damaged(format!("nothing says which type storage `{key}` has")))?;
+        let dtype = dtypes.get(key).ok_or_else(|| {
+            CheckpointError::damaged(format!("nothing says which type storage `{key}` has"))
+        })?;
         let count = source.read_at(at, 8, &format!("storage `{key}`"))?;
         let count = count.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
         at += 8;

@@ -226,7 +226,8 @@ impl Arena {
             return Ok(Node::Opaque(format!("{}.{}", class.module, class.name).into()));
         };
         let key = self.str(*key).ok_or("a storage's key is no text")?;
-        let count = self.int(*count).and_then(|n| u64::try_from(n).ok()).ok_or("a storage's count is no size")?;
+        let count =
+            self.int(*count).and_then(|n| u64::try_from(n).ok()).ok_or("a storage's count is no size")?;
         if rest.iter().any(|id| *self.get(*id) != Node::None) {
             return Err("a storage that views another one, as PyTorch wrote before 0.4".to_owned());
         }

@@ -271,7 +271,8 @@ impl Machine<'_> {
     }
 
     fn recall(&mut self, slot: u32) -> Result<(), String> {
-        let id = *self.memo.get(&slot).ok_or_else(|| format!("memo slot {slot} is read and was never set"))?;
+        let id =
+            *self.memo.get(&slot).ok_or_else(|| format!("memo slot {slot} is read and was never set"))?;
         self.stack.push(id);
         Ok(())
     }
@@ -344,7 +345,8 @@ mod tests {
     #[test]
     fn values_are_built() {
         // {'a': [1, -2, 300], 'b': 0.5} as CPython's pickle writes it, without memo.
-        let bytes = b"\x80\x02}(X\x01\0\0\0a](K\x01J\xfe\xff\xff\xffM\x2c\x01eX\x01\0\0\0bG\x3f\xe0\0\0\0\0\0\0u.";
+        let bytes =
+            b"\x80\x02}(X\x01\0\0\0a](K\x01J\xfe\xff\xff\xffM\x2c\x01eX\x01\0\0\0bG\x3f\xe0\0\0\0\0\0\0u.";
         let (_, arena) = run_bytes(bytes).unwrap();
         let mut arena2 = Arena::default();
         let (root, _) = run(bytes, 0, &mut arena2).unwrap();
@@ -359,7 +361,10 @@ mod tests {
         assert_eq!(run_bytes(b"\x8a\0.").unwrap().0, Node::Int(0));
         assert_eq!(run_bytes(b"\x8a\x01\xff.").unwrap().0, Node::Int(-1));
         assert_eq!(run_bytes(b"\x8a\x02\xff\0.").unwrap().0, Node::Int(255));
-        assert_eq!(run_bytes(b"\x8a\x09\0\0\0\0\0\0\0\0\x01.").unwrap().0, Node::Long([0, 0, 0, 0, 0, 0, 0, 0, 1].into()));
+        assert_eq!(
+            run_bytes(b"\x8a\x09\0\0\0\0\0\0\0\0\x01.").unwrap().0,
+            Node::Long([0, 0, 0, 0, 0, 0, 0, 0, 1].into())
+        );
     }
 
     #[test]

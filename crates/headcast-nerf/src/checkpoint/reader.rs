@@ -68,8 +68,11 @@ impl<R: Read + Seek> Checkpoint<R> {
         } else if start.get(8) == Some(&b'{') {
             Self::open_safetensors(source, &start)
         } else {
-            let start =
-                if start.is_empty() { "nothing, it is empty".to_owned() } else { format!("\"{}\"", start.escape_ascii()) };
+            let start = if start.is_empty() {
+                "nothing, it is empty".to_owned()
+            } else {
+                format!("\"{}\"", start.escape_ascii())
+            };
             Err(CheckpointError::Format { start })
         }
     }
@@ -109,7 +112,9 @@ impl<R: Read + Seek> Checkpoint<R> {
     fn open_safetensors(mut source: Source<R>, start: &[u8]) -> Result<Self, CheckpointError> {
         let header_bytes = start.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
         if header_bytes > MAX_PICKLE {
-            return Err(CheckpointError::damaged(format!("the safetensors header declares {header_bytes} bytes")));
+            return Err(CheckpointError::damaged(format!(
+                "the safetensors header declares {header_bytes} bytes"
+            )));
         }
         let header = source.read_at(8, header_bytes, "the safetensors header")?;
         // Also checks that the arrays follow each other and are as long as their shapes say.
@@ -119,10 +124,12 @@ impl<R: Read + Seek> Checkpoint<R> {
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else { continue };
             let (from, to) = info.data_offsets;
-            let place = Place { start: 8 + header_bytes + from as u64, bytes: (to - from) as u64, crc32: None };
+            let place =
+                Place { start: 8 + header_bytes + from as u64, bytes: (to - from) as u64, crc32: None };
             let slot = match DType::from_safetensors(info.dtype) {
                 Some(dtype) => {
-                    let view = View { dtype, strides: strides(&info.shape), shape: info.shape.clone(), offset: 0 };
+                    let view =
+                        View { dtype, strides: strides(&info.shape), shape: info.shape.clone(), offset: 0 };
                     let inside = place.start.checked_add(place.bytes).is_some_and(|end| end <= source.len());
                     let held = if inside { place.bytes } else { source.len().saturating_sub(place.start) };
                     check_declared(&name, &view, held)?;
@@ -161,7 +168,9 @@ impl<R: Read + Seek> Checkpoint<R> {
         // Upstream accepts a bare state dict as well.
         let model = arena.lookup(root, "model").unwrap_or(root);
         let Some(state) = arena.entries(model) else {
-            return Err(CheckpointError::NoModel { found: format!("`model` which is {}", arena.describe(model)) });
+            return Err(CheckpointError::NoModel {
+                found: format!("`model` which is {}", arena.describe(model)),
+            });
         };
         let mut entries = Vec::new();
         for (name, id) in state {
@@ -178,7 +187,9 @@ impl<R: Read + Seek> Checkpoint<R> {
             };
             entries.push(Entry { name: name.to_owned(), slot });
         }
-        if !entries.iter().any(|e| matches!(e.slot, Slot::Tensor { .. })) && !names.iter().any(|n| n == AD_SIGN) {
+        if !entries.iter().any(|e| matches!(e.slot, Slot::Tensor { .. }))
+            && !names.iter().any(|n| n == AD_SIGN)
+        {
             return Err(CheckpointError::NoModel { found: show(&entries) });
         }
         Ok(Self { source, entries, scalars, top: names, skipped: arena.skipped() })

@@ -45,13 +45,13 @@ impl Index {
             }
         }
         let root = {
-            let mut pickles = members.keys().filter_map(|name| name.strip_suffix("data.pkl"));
-            let found = pickles.next().filter(|root| root.is_empty() || root.ends_with('/'));
-            match (found, pickles.next()) {
+            let roots = members.keys().filter_map(|name| name.strip_suffix("data.pkl"));
+            let mut roots = roots.filter(|root| root.is_empty() || root.ends_with('/'));
+            match (roots.next(), roots.next()) {
                 (Some(root), None) => root.to_owned(),
                 _ => {
                     return Err(CheckpointError::damaged(
-                        "the zip has no `data.pkl`, so torch.save did not write it",
+                        "the zip has no `data.pkl` (or several), so torch.save did not write it",
                     ));
                 }
             }
@@ -94,7 +94,8 @@ impl Index {
 
 /// Offset, bytes and number of entries of the central directory.
 fn find_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<(u64, u64, u64), CheckpointError> {
-    let truncated = || CheckpointError::damaged("the zip directory at its end is missing, the file is truncated");
+    let truncated =
+        || CheckpointError::damaged("the zip directory at its end is missing, the file is truncated");
     let tail_len = source.len().min(END_LEN as u64 + 0xffff);
     let tail_at = source.len() - tail_len;
     let tail = source.read_at(tail_at, tail_len, "the end of the zip")?;

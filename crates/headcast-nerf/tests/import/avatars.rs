@@ -117,10 +117,15 @@ fn half_precision_changes_tables_only_and_little() {
     import(&ImportRequest { half: true, ..subject.request() }, &subject.library()).unwrap();
     let half = Avatar::load(&subject.library().join("ann")).unwrap().model;
     let full = crate::containers::load(&fs::read(subject.path("ngp.pth")).unwrap()).unwrap();
-    assert_eq!((&half.sigma, &half.audio, &half.density_bitfield), (&full.sigma, &full.audio, &full.density_bitfield));
+    assert_eq!(
+        (&half.sigma, &half.audio, &half.density_bitfield),
+        (&full.sigma, &full.audio, &full.density_bitfield)
+    );
     assert_ne!(half.planes, full.planes);
     for (a, b) in half.planes.iter().zip(&full.planes) {
-        assert!(a.embeddings.iter().zip(&b.embeddings).all(|(a, b)| (a - b).abs() <= b.abs() / 2048.0 + 3e-8));
+        assert!(
+            a.embeddings.iter().zip(&b.embeddings).all(|(a, b)| (a - b).abs() <= b.abs() / 2048.0 + 3e-8)
+        );
     }
 }
 
@@ -143,7 +148,9 @@ fn existing_avatars_are_kept_unless_replaced_and_lists_show_them() {
     let details = avatars[0].details.as_ref().unwrap();
     assert_eq!((details.title.as_str(), details.poses, details.torso), ("second", 3, true));
     assert!(avatars[1].details.as_ref().unwrap_err().to_string().contains("format 9"));
-    let hidden = fs::read_dir(&library).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    let hidden = fs::read_dir(&library)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(hidden.count(), 0, "staging folders are removed");
 }
 
@@ -185,9 +192,15 @@ fn bad_requests_and_bad_files_leave_nothing_behind() {
         (ImportRequest { fix_eye: Some(1.5), ..base.clone() }, "--fix-eye 1.5"),
         (ImportRequest { attention: Some(0), ..base.clone() }, "attention 0"),
         (ImportRequest { max_steps: Some(0), ..base.clone() }, "max_steps 0"),
-        (ImportRequest { checkpoint: subject.path("au.csv"), ..base.clone() }, "neither a PyTorch checkpoint"),
+        (
+            ImportRequest { checkpoint: subject.path("au.csv"), ..base.clone() },
+            "neither a PyTorch checkpoint",
+        ),
         (ImportRequest { transforms: Some(subject.path("au.csv")), ..base.clone() }, "no pose file"),
-        (ImportRequest { background: Some(Background::File(subject.path("au.csv"))), ..base.clone() }, "neither a PNG"),
+        (
+            ImportRequest { background: Some(Background::File(subject.path("au.csv"))), ..base.clone() },
+            "neither a PNG",
+        ),
         (ImportRequest { thumbnail: Some(subject.path("au.csv")), ..base.clone() }, "neither a PNG"),
     ] {
         let error = subject.refused(&request);
@@ -195,7 +208,8 @@ fn bad_requests_and_bad_files_leave_nothing_behind() {
     }
     // Poses of a longer recording than the eye values.
     subject.put("other.json", transforms(&[0, 9]).as_bytes());
-    let error = subject.refused(&ImportRequest { transforms: Some(subject.path("other.json")), ..base.clone() });
+    let error =
+        subject.refused(&ImportRequest { transforms: Some(subject.path("other.json")), ..base.clone() });
     assert!(error.contains("another recording"), "{error}");
     let mut state = er_state(true);
     find(&mut state, "torso_net.net.2.weight").bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -251,7 +265,9 @@ fn heads_without_a_torso_take_captured_torsos() {
     // Removed behind its back.
     fs::remove_file(report.path.join("torso/2.png")).unwrap();
     assert!(avatar.backdrop(1).unwrap_err().to_string().contains("torso/2.png"));
-    assert!(Avatar::from_files("ann", &|name| fs::read(report.path.join(name)).ok().map(Cow::Owned)).is_err());
+    assert!(
+        Avatar::from_files("ann", &|name| fs::read(report.path.join(name)).ok().map(Cow::Owned)).is_err()
+    );
 }
 
 #[test]
@@ -335,7 +351,10 @@ fn fixture_subjects_import() {
 fn the_built_in_avatar_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../headcast-app/assets/avatars/milo");
     let avatar = Avatar::load(&folder).unwrap();
-    assert_eq!((avatar.name.as_str(), avatar.width, avatar.height, avatar.poses.len()), ("milo", 512, 512, 1500));
+    assert_eq!(
+        (avatar.name.as_str(), avatar.width, avatar.height, avatar.poses.len()),
+        ("milo", 512, 512, 1500)
+    );
     assert!(avatar.model.torso.is_some() && avatar.model.has_eye());
     assert_eq!(avatar.model.options.features, FeatureKind::DeepSpeech);
     for words in ["ICT-FaceKit", "MIT", "USC Institute for Creative Technologies"] {

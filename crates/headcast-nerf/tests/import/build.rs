@@ -7,13 +7,13 @@ pub(crate) enum Py {
     Int(i32),
     Float(f64),
     Str(String),
-    List(Vec<Py>),
-    Tuple(Vec<Py>),
-    Dict(Vec<(Py, Py)>),
+    List(Vec<Self>),
+    Tuple(Vec<Self>),
+    Dict(Vec<(Self, Self)>),
     /// `collections.OrderedDict`, with the `_metadata` attribute of a state dict.
     State(Vec<Tensor>),
     /// `module.name(*args)`.
-    Call(&'static str, &'static str, Vec<Py>),
+    Call(&'static str, &'static str, Vec<Self>),
     /// Opcodes as they are.
     Raw(Vec<u8>),
 }
@@ -289,7 +289,12 @@ pub(crate) fn er_state(torso: bool) -> Vec<Tensor> {
     };
     let mut state = vec![
         Tensor::floats("aabb_infer", &[6], &[-1.0, -0.5, -1.0, 1.0, 0.5, 1.0]),
-        Tensor::new("density_bitfield", "ByteStorage", &[262_144], (0..262_144).map(|i| u8::from(i % 7 == 0)).collect()),
+        Tensor::new(
+            "density_bitfield",
+            "ByteStorage",
+            &[262_144],
+            (0..262_144).map(|i| u8::from(i % 7 == 0)).collect(),
+        ),
         Tensor::new("step_counter", "IntStorage", &[16, 2], vec![0; 128]),
     ];
     let mut add = |name: &str, shape: &[u64]| {

@@ -1,5 +1,7 @@
 //! Checkpoints and avatars, good and bad: containers, hostile pickles, import, the built-in avatar.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
 mod avatars;
 mod build;
 mod containers;

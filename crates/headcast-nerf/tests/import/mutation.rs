@@ -31,7 +31,11 @@ fn mutated_checkpoints_never_panic() {
     let state = er_state(true);
     let top = checkpoint(state.clone(), &[("extra", Py::Call("a.b", "c", vec![Py::Int(1)]))]);
     let (mut refused, mut accepted) = (0, 0);
-    for file in [torch_zip(&top), torch_legacy(&top), zip(&members(&top), ZipOptions { zip64: true, ..Default::default() })] {
+    for file in [
+        torch_zip(&top),
+        torch_legacy(&top),
+        zip(&members(&top), ZipOptions { zip64: true, ..Default::default() }),
+    ] {
         let places = interesting(&file, &state);
         // Pickle and directory lie at the ends; weights fill the middle.
         let (head, tail) = (places.len().min(12_000), places.len() - 9_000);
@@ -60,7 +64,10 @@ fn mutated_checkpoints_never_panic() {
         }
     }
     println!("{refused} refused, {accepted} still loaded");
-    assert!(refused > 500 && accepted > 50, "the mutations no longer reach both outcomes: {refused}, {accepted}");
+    assert!(
+        refused > 500 && accepted > 50,
+        "the mutations no longer reach both outcomes: {refused}, {accepted}"
+    );
 }
 
 #[test]
