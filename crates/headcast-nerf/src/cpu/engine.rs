@@ -48,7 +48,7 @@ pub struct Engine {
     max_steps: usize,
     width: u32,
     height: u32,
-    scratch: Mutex<Vec<Box<Scratch>>>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 /// Everything one frame depends on besides the model.
@@ -255,7 +255,7 @@ impl Engine {
         let next = AtomicUsize::new(0);
         let work = || {
             let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut scratch = kept.unwrap_or_else(|| Box::new(self.new_scratch()));
+            let mut scratch = kept.unwrap_or_else(|| self.new_scratch());
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= jobs {
@@ -267,7 +267,7 @@ impl Engine {
         };
         std::thread::scope(|scope| {
             for _ in 1..self.threads.get().min(jobs) {
-                scope.spawn(&work);
+                scope.spawn(work);
             }
             work();
         });

@@ -167,8 +167,8 @@ impl Kernel for March<'_> {
             while column < tile.width {
                 let first = row * TILE + column;
                 let direction = directions(s, pose, intrinsics, tile.x + column, tile.y + row);
-                for axis in 0..3 {
-                    s.store(direction[axis], &mut rays.direction[axis][first..first + S::LANES]);
+                for (direction, to) in direction.into_iter().zip(&mut rays.direction) {
+                    s.store(direction, &mut to[first..first + S::LANES]);
                 }
                 // Lanes past the tile's edge are rays of no pixel.
                 march(s, lattice, occupancy, pose.origin(), direction, first, tile.width - column, rays);
@@ -192,9 +192,8 @@ fn directions<S: Simd>(s: S, pose: &Pose, intrinsics: &Intrinsics, x: usize, y: 
     let norm = s.sqrt(s.add(s.fma(across, across, s.mul(down, down)), one));
     let (cx, cy, cz) = (s.div(across, norm), s.div(down, norm), s.div(one, norm));
     let mut out = [one; 3];
-    for axis in 0..3 {
-        let row = pose.0[axis];
-        out[axis] = s.fma(s.splat(row[0]), cx, s.fma(s.splat(row[1]), cy, s.mul(s.splat(row[2]), cz)));
+    for (out, row) in out.iter_mut().zip(&pose.0) {
+        *out = s.fma(s.splat(row[0]), cx, s.fma(s.splat(row[1]), cy, s.mul(s.splat(row[2]), cz)));
     }
     out
 }

@@ -84,7 +84,7 @@ impl Occupancy {
             let level = s.max_i(s.max_i(by_position, by_step), s.splat_i(0));
             #[expect(clippy::cast_possible_wrap, reason = "at most eight cascades")]
             let level = s.min_i(level, s.splat_i(self.cascades as i32 - 1));
-            let extent = s.from_bits(s.shl::<23>(s.add_i(level, s.splat_i(127))));
+            let extent = s.float_of_bits(s.shl::<23>(s.add_i(level, s.splat_i(127))));
             // 65536 words a cascade.
             (s.div(one, s.min(extent, s.splat(self.bound))), s.shl::<16>(level))
         };
@@ -107,7 +107,7 @@ const _: () = assert!(CASCADE_WORDS == 1 << 16, "`test` finds a cascade by a shi
 /// `e` with `x = m 2^e`, `m` in `[0.5, 1)`.
 #[inline(always)]
 fn exponent<S: Simd>(s: S, x: S::F) -> S::I {
-    s.add_i(s.sar::<23>(s.to_bits(x)), s.splat_i(-126))
+    s.add_i(s.sar::<23>(s.bits_of_float(x)), s.splat_i(-126))
 }
 
 /// Half the side of a cascade's cube.
@@ -130,6 +130,7 @@ fn every_third_bit(code: usize) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers that make a pattern")]
 mod tests {
     use super::super::simd::{Dispatch, Kernel, SimdLevel};
     use super::*;

@@ -167,8 +167,8 @@ mod tests {
             let mut at = 0;
             while at < PACKET {
                 let y = self.1.forward(s, self.3, at);
-                for r in 0..3 {
-                    s.store(y[r], &mut out[r].0[at..at + S::LANES]);
+                for (y, row) in y.into_iter().zip(&mut out) {
+                    s.store(y, &mut row.0[at..at + S::LANES]);
                 }
                 at += S::LANES;
             }

@@ -88,7 +88,6 @@ fn schedule_end(deaths: &[u64], max_steps: usize) -> usize {
     let rays: u64 = deaths.iter().sum();
     let (mut alive, mut budget) = (rays, 0);
     while budget < max_steps && alive > 0 {
-        #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
         let step = (rays / alive).clamp(1, 8) as usize;
         alive -= deaths[budget + 1..=budget + step].iter().sum::<u64>();
         budget += step;

@@ -265,8 +265,8 @@ impl Kernel for MarchRow<'_> {
         let mut first = 0;
         while first < self.live {
             let mut direction = [s.splat(0.0); 3];
-            for axis in 0..3 {
-                direction[axis] = s.load(&self.rays.direction[axis][first..first + S::LANES]);
+            for (direction, from) in direction.iter_mut().zip(&self.rays.direction) {
+                *direction = s.load(&from[first..first + S::LANES]);
             }
             let live = self.live - first;
             march(s, self.lattice, self.occupancy, self.origin, direction, first, live, self.rays);

@@ -92,9 +92,8 @@ impl FieldRows {
             let [log_sigma] = field.log_sigma.forward(s, &self.third, at);
             s.store(log_sigma, &mut self.log_sigma.0[at..at + S::LANES]);
             let rgb = field.rgb.forward(s, &self.second, at);
-            for channel in 0..3 {
-                let color = color_activation(s, rgb[channel]);
-                s.store(color, &mut self.rgb[channel].0[at..at + S::LANES]);
+            for (logit, row) in rgb.into_iter().zip(&mut self.rgb) {
+                s.store(color_activation(s, logit), &mut row.0[at..at + S::LANES]);
             }
             at += S::LANES;
         }
@@ -325,8 +324,8 @@ impl Kernel for Shade<'_> {
                 let direction = load3(s, &work.rows.direction, at);
                 let t = s.load(&work.t.0[at..at + S::LANES]);
                 let p = lattice.position(s, origin, direction, t);
-                for axis in 0..3 {
-                    s.store(p[axis], &mut work.rows.position[axis].0[at..at + S::LANES]);
+                for (p, row) in p.into_iter().zip(&mut work.rows.position) {
+                    s.store(p, &mut row.0[at..at + S::LANES]);
                 }
                 at += S::LANES;
             }

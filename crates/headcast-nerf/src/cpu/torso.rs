@@ -245,9 +245,8 @@ impl Kernel for ShadeTorso<'_> {
         let mut lane = 0;
         while lane < PACKET {
             let out = engine.net_out.forward(s, &work.second, lane);
-            for channel in 0..4 {
-                let value = color_activation(s, out[channel]);
-                s.store(value, &mut work.out[channel].0[lane..lane + S::LANES]);
+            for (logit, row) in out.into_iter().zip(&mut work.out) {
+                s.store(color_activation(s, logit), &mut row.0[lane..lane + S::LANES]);
             }
             lane += S::LANES;
         }

@@ -134,12 +134,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtepi32_ps(a) }
     }
     #[inline(always)]
-    fn from_bits(self, a: __m256i) -> __m256 {
+    fn float_of_bits(self, a: __m256i) -> __m256 {
         // SAFETY: see the impl.
         unsafe { _mm256_castsi256_ps(a) }
     }
     #[inline(always)]
-    fn to_bits(self, a: __m256) -> __m256i {
+    fn bits_of_float(self, a: __m256) -> __m256i {
         // SAFETY: see the impl.
         unsafe { _mm256_castps_si256(a) }
     }

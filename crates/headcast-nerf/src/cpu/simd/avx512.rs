@@ -131,12 +131,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepi32_ps(a) }
     }
     #[inline(always)]
-    fn from_bits(self, a: __m512i) -> __m512 {
+    fn float_of_bits(self, a: __m512i) -> __m512 {
         // SAFETY: see the impl.
         unsafe { _mm512_castsi512_ps(a) }
     }
     #[inline(always)]
-    fn to_bits(self, a: __m512) -> __m512i {
+    fn bits_of_float(self, a: __m512) -> __m512i {
         // SAFETY: see the impl.
         unsafe { _mm512_castps_si512(a) }
     }

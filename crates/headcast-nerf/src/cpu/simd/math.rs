@@ -21,7 +21,7 @@ pub(in crate::cpu) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     p = s.fma(p, r, s.splat(0.5));
     p = s.fma(p, s.mul(r, r), s.add(r, s.splat(1.0)));
     let power = s.shl::<23>(s.add_i(s.to_int(n), s.splat_i(127)));
-    s.mul(p, s.from_bits(power))
+    s.mul(p, s.float_of_bits(power))
 }
 
 /// `1 / (1 + e^-x)`.

@@ -167,9 +167,9 @@ pub(super) trait Simd: Copy {
     fn to_int(self, a: Self::F) -> Self::I;
     fn to_float(self, a: Self::I) -> Self::F;
     /// Reinterprets the bits.
-    fn from_bits(self, a: Self::I) -> Self::F;
+    fn float_of_bits(self, a: Self::I) -> Self::F;
     /// Reinterprets the bits.
-    fn to_bits(self, a: Self::F) -> Self::I;
+    fn bits_of_float(self, a: Self::F) -> Self::I;
     fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
     fn min_i(self, a: Self::I, b: Self::I) -> Self::I;
     fn max_i(self, a: Self::I, b: Self::I) -> Self::I;

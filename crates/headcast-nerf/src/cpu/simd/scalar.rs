@@ -99,11 +99,11 @@ impl Simd for Scalar {
         a as f32
     }
     #[inline(always)]
-    fn from_bits(self, a: i32) -> f32 {
+    fn float_of_bits(self, a: i32) -> f32 {
         f32::from_bits(a as u32)
     }
     #[inline(always)]
-    fn to_bits(self, a: f32) -> i32 {
+    fn bits_of_float(self, a: f32) -> i32 {
         a.to_bits() as i32
     }
     #[inline(always)]

@@ -1,0 +1,225 @@
+//! One stage at a time.
+
+use headcast_nerf::Profile;
+use headcast_nerf::cpu::{SimdLevel, probe};
+use headcast_nerf::field::{Ray, Reference, camera_ray, plane_coordinates};
+use headcast_nerf::model::ErNerf;
+
+use crate::at_every_level;
+use crate::npz::Npz;
+use crate::scene::{ALL, Scene, fixture_folder};
+
+/// A feature against the largest value of its level's table: half a step of 16 bits, and what f32 positions
+/// cost on the finest level.
+const FEATURE: f32 = 6e-5;
+/// ln sigma: absolute, and relative to its value.
+const LOG_SIGMA: (f32, f32) = (5e-4, 1e-4);
+/// Colour, absolute: a fortieth of an 8-bit step.
+const RGB: f32 = 1e-4;
+/// Opacity, colour and offset of the torso.
+const TORSO: f32 = 2e-5;
+/// Rays that may take other samples, because one lies on a cell's face.
+const STRAY_RAYS: f32 = 0.002;
+
+/// Golden query points, box corners among them, and their directions.
+fn queries(scene: &Scene) -> (Vec<[f32; 3]>, Vec<[f32; 3]>) {
+    let golden = scene.golden();
+    (golden.rows("points"), golden.rows("dirs"))
+}
+
+/// Largest difference of the features, in units of the largest value in the level's table.
+fn encoding_error(level: SimdLevel, scene: &Scene, against: &ErNerf) -> f32 {
+    let engine = scene.engine(level, Profile::Parity, 1);
+    let (points, directions) = queries(scene);
+    let reference = Reference::new(against);
+    let mut worst = 0.0_f32;
+    for ((features, x), d) in probe::encode(&engine, &points).iter().zip(&points).zip(&directions) {
+        let expected = reference.point(&scene.codes[0], 0.0, *x, *d).encoding;
+        for (k, (got, want)) in features.iter().zip(&expected).enumerate() {
+            let table = &scene.model.planes[k / 12];
+            let level = table.offsets[k % 12] as usize..table.offsets[k % 12 + 1] as usize;
+            let largest = table.embeddings[level].iter().fold(1e-6_f32, |m, v| m.max(v.abs()));
+            worst = worst.max((got - want).abs() / largest);
+        }
+    }
+    worst
+}
+
+fn encode(level: SimdLevel) {
+    for name in ALL {
+        let scene = Scene::fixture(name);
+        let worst = encoding_error(level, &scene, &scene.model);
+        println!("{name} {level}: features within {worst:.1e}");
+        assert!(worst < FEATURE, "{name}: {worst}");
+    }
+    let scene = Scene::fixture("er-head");
+    let mut other = scene.model.clone();
+    other.planes.swap(1, 2);
+    assert!(encoding_error(level, &scene, &other) > FEATURE, "control: planes exchanged");
+}
+at_every_level!(encode_parity, super::encode);
+
+/// Largest differences of ln sigma (in units of its tolerance) and of colour.
+fn field_error(level: SimdLevel, scene: &Scene, against: &ErNerf) -> (f32, f32) {
+    let engine = scene.engine(level, Profile::Parity, 1);
+    let (points, directions) = queries(scene);
+    let (code, eye) = (&scene.codes[0], scene.eyes[0]);
+    let reference = Reference::new(against);
+    let (mut density, mut color) = (0.0_f32, 0.0_f32);
+    let ours = probe::field(&engine, code, eye, &points, &directions);
+    for ((got, x), d) in ours.iter().zip(&points).zip(&directions) {
+        let want = reference.point(code, eye, *x, *d);
+        let tolerance = LOG_SIGMA.0 + LOG_SIGMA.1 * want.log_sigma.abs();
+        density = density.max((got.log_sigma - want.log_sigma).abs() / tolerance);
+        for (got, want) in got.rgb.iter().zip(want.rgb) {
+            color = color.max((got - want).abs());
+        }
+    }
+    (density, color)
+}
+
+fn field(level: SimdLevel) {
+    for name in ALL {
+        let scene = Scene::fixture(name);
+        let (density, color) = field_error(level, &scene, &scene.model);
+        println!("{name} {level}: ln sigma at {density:.2} of its tolerance, colour within {color:.1e}");
+        assert!(density < 1.0 && color < RGB, "{name}: {density} {color}");
+    }
+    let scene = Scene::fixture("er-head");
+    type Change = fn(&mut ErNerf);
+    let changes: [(&str, Change); 5] = [
+        ("audio attention", |m| m.audio_channel_attention.layers[1].data[70] += 0.5),
+        ("eye attention", |m| m.eye_attention.layers[1].data[3] += 2.0),
+        ("sigma", |m| m.sigma.layers[1].data[100] += 0.1),
+        ("geometry", |m| m.sigma.layers[2].data[64 * 9..64 * 10].iter_mut().for_each(|w| *w += 0.1)),
+        ("individual code", |m| m.individual_code[1] += 0.2),
+    ];
+    for (what, change) in changes {
+        let mut other = scene.model.clone();
+        change(&mut other);
+        let (density, color) = field_error(level, &scene, &other);
+        assert!(density > 1.0 || color > RGB, "control: {what} changed, {density} {color}");
+    }
+}
+at_every_level!(field_parity, super::field);
+
+/// Fraction of the rays whose samples differ, and rays with samples.
+fn stray_rays(level: SimdLevel, scene: &Scene, against: &ErNerf) -> (f32, usize) {
+    let engine = scene.engine(level, Profile::Parity, 1);
+    let reference = Reference::new(against);
+    let marcher = reference.marcher();
+    let capacity = scene.model.options.max_steps as usize + 7;
+    let (mut stray, mut hit) = (0, 0);
+    let ours = probe::rays(&engine, &scene.poses[0], &scene.intrinsics);
+    for (pixel, (direction, samples)) in (0u32..).zip(&ours) {
+        let (i, j) = (pixel % scene.width, pixel / scene.width);
+        let exact = camera_ray(&scene.poses[0], &scene.intrinsics, i, j);
+        for (got, want) in direction.iter().zip(exact.direction) {
+            assert!((got - want).abs() < 1e-6, "pixel {pixel}: {direction:?} {exact:?}");
+        }
+        // From the very same ray, so that only the placement is compared.
+        let ray = Ray { origin: exact.origin, direction: *direction };
+        let (mut t, far) = reference.near_far(&ray);
+        let mut expected = Vec::new();
+        while expected.len() < capacity {
+            let Some(sample) = marcher.next_sample(&ray, &mut t, far) else { break };
+            expected.push(sample);
+        }
+        hit += usize::from(!expected.is_empty());
+        let same = samples.len() == expected.len()
+            && samples.iter().zip(&expected).all(|(t, sample)| {
+                let dt = probe::step_length(&engine, *t);
+                (t + dt - sample.t_end).abs() < 1e-6 && (dt - sample.dt).abs() < 1e-7
+            });
+        stray += usize::from(!same);
+    }
+    (stray as f32 / ours.len() as f32, hit)
+}
+
+fn march(level: SimdLevel) {
+    for name in ALL {
+        let scene = Scene::fixture(name);
+        let (stray, hit) = stray_rays(level, &scene, &scene.model);
+        println!("{name} {level}: {hit} rays with samples, {stray:.4} of all differ");
+        assert!(stray <= STRAY_RAYS && hit > 100, "{name}: {stray} {hit}");
+    }
+    let scene = Scene::fixture("er-head");
+    let mut other = scene.model.clone();
+    other.density_bitfield.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
+    assert!(stray_rays(level, &scene, &other).0 > 10.0 * STRAY_RAYS, "control: bits from the other end");
+}
+at_every_level!(march_parity, super::march);
+
+fn march_two_cascades(level: SimdLevel) {
+    let golden = Npz::open(&fixture_folder("march-cascade2").join("golden.npz"));
+    let mut scene = Scene::fixture("er-head");
+    scene.model.density_bitfield = golden.u8("bitfield").data;
+    scene.model.aabb = golden.rows::<6>("box")[0];
+    scene.model.options.bound = scene.model.aabb[3];
+    scene.model.options.cascades = 2;
+    let (origins, directions) = (golden.rows::<3>("rays_o"), golden.rows::<3>("rays_d"));
+    for max_steps in [16, 256, 512, 1024] {
+        scene.model.options.max_steps = max_steps;
+        let engine = scene.engine(level, Profile::Parity, 1);
+        let xyz = golden.f32(&format!("xyz_{max_steps}"));
+        let slots = xyz.shape[1];
+        let t_end = golden.f32(&format!("t_{max_steps}")).data;
+        let mut stray = 0;
+        for (ray, (origin, direction)) in origins.iter().zip(&directions).enumerate() {
+            let expected = t_end[ray * slots..(ray + 1) * slots].iter().filter(|t| **t != 0.0);
+            let samples = probe::samples(&engine, *origin, &[*direction]).remove(0);
+            let count = expected.clone().count().min(max_steps as usize + 7);
+            let same = samples.len().min(slots) == count
+                && samples
+                    .iter()
+                    .zip(expected)
+                    .all(|(t, end)| (t + probe::step_length(&engine, *t) - end).abs() < 4e-6);
+            stray += usize::from(!same);
+        }
+        let fraction = stray as f32 / origins.len() as f32;
+        println!("{level}, {max_steps} steps: {stray} of {} rays differ", origins.len());
+        assert!(fraction <= 0.01, "{max_steps} steps: {stray} of {}", origins.len());
+    }
+}
+at_every_level!(march_cascade_parity, super::march_two_cascades);
+
+fn torso_error(level: SimdLevel, scene: &Scene, against: &ErNerf) -> f32 {
+    let engine = scene.engine(level, Profile::Parity, 1);
+    let reference = Reference::new(against);
+    let anchors = reference.torso_anchors(&scene.poses[0]).unwrap();
+    let ours = probe::torso(&engine, &scene.poses[0]);
+    let q =
+        |pixel: u32| plane_coordinates(scene.width, scene.height, pixel % scene.width, pixel / scene.width);
+    let visible = (0..scene.width * scene.height).filter(|pixel| reference.torso_mask(q(*pixel)));
+    assert!(visible.eq(ours.iter().map(|pixel| pixel.pixel)), "the mask");
+    let mut worst = 0.0_f32;
+    for got in &ours {
+        let want = reference.torso_point(&anchors, q(got.pixel)).unwrap();
+        let got = [got.alpha, got.rgb[0], got.rgb[1], got.rgb[2], got.offset[0], got.offset[1]];
+        let want = [want.alpha, want.rgb[0], want.rgb[1], want.rgb[2], want.offset[0], want.offset[1]];
+        for (got, want) in got.iter().zip(want) {
+            worst = worst.max((got - want).abs());
+        }
+    }
+    worst
+}
+
+fn torso(level: SimdLevel) {
+    let scene = Scene::fixture("er-torso");
+    let worst = torso_error(level, &scene, &scene.model);
+    println!("{level}: torso within {worst:.1e}");
+    assert!(worst < TORSO, "{worst}");
+    type Change = fn(&mut headcast_nerf::model::Torso);
+    let changes: [(&str, Change); 3] = [
+        ("deformation", |torso| torso.deform.layers[1].data[40] += 0.5),
+        ("anchor", |torso| torso.anchor_points[1][0] += 0.05),
+        ("individual code", |torso| torso.individual_code[2] += 0.1),
+    ];
+    for (what, change) in changes {
+        let mut other = scene.model.clone();
+        change(other.torso.as_mut().unwrap());
+        let worst = torso_error(level, &scene, &other);
+        assert!(worst > TORSO, "control: {what} changed, {worst}");
+    }
+}
+at_every_level!(torso_parity, super::torso);

@@ -1,0 +1,137 @@
+//! Whole frames: against the reference, against goldens, and against themselves.
+
+use headcast_core::RgbImage;
+use headcast_nerf::Profile;
+use headcast_nerf::cpu::SimdLevel;
+
+use crate::at_every_level;
+use crate::scene::{ALL, Difference, Scene, difference};
+
+/// Pixels that may be more than one step of 8 bits off: a sample on a cell's face.
+const BEYOND_ONE: f32 = 0.001;
+/// Values that may be one step off: truncation tells apart what lies on either side of a whole number.
+const ONE_STEP: f32 = 0.02;
+
+fn assert_close(what: &str, difference: &Difference) {
+    let Difference { beyond_one, any, largest } = difference;
+    println!("{what}: {beyond_one:.5} beyond one step, {any:.5} differ, {largest} at most");
+    assert!(difference.beyond_one <= BEYOND_ONE && difference.any <= ONE_STEP, "{what}: {difference:?}");
+}
+
+fn whole_frame(level: SimdLevel, profile: Profile) {
+    for name in ALL {
+        let scene = Scene::fixture(name);
+        let engine = scene.engine(level, profile, 2);
+        for frame in &scene.frames {
+            let what = format!("{name} frame {frame}, {level}, {profile}");
+            let ours = scene.render(&engine, *frame);
+            assert_close(
+                &what,
+                &difference(ours.data(), &Scene::reference_of_fixture(name, *frame, profile)),
+            );
+            if profile == Profile::Parity {
+                let golden = scene.golden().u8(&format!("frame{frame}_u8")).data;
+                assert_close(&format!("{what}, golden"), &difference(ours.data(), &golden));
+            }
+        }
+    }
+}
+
+fn parity(level: SimdLevel) {
+    whole_frame(level, Profile::Parity);
+}
+at_every_level!(parity_profile, super::parity);
+
+fn quality(level: SimdLevel) {
+    whole_frame(level, Profile::Quality);
+}
+at_every_level!(quality_profile, super::quality);
+
+/// A picture with several tiles, whose right and lower ones are cut.
+fn odd_size() -> Scene {
+    Scene::fixture("er-torso").resized(103, 77)
+}
+
+#[test]
+fn controls_turn_red() {
+    let mut scene = Scene::fixture("er-torso");
+    let expected = scene.reference(0, Profile::Parity);
+    let render = |scene: &Scene, profile| scene.render(&scene.engine(SimdLevel::best(), profile, 1), 0);
+    assert_close("nothing changed", &difference(render(&scene, Profile::Parity).data(), &expected));
+
+    let red = |what: &str, picture: &RgbImage| {
+        let difference = difference(picture.data(), &expected);
+        println!("control, {what}: {difference:?}");
+        assert!(difference.beyond_one > BEYOND_ONE || difference.any > ONE_STEP, "{what}: {difference:?}");
+    };
+    scene.codes[0] = scene.codes[5];
+    red("the audio code of another frame", &render(&scene, Profile::Parity));
+    let mut scene = Scene::fixture("er-torso");
+    scene.model.sigma.layers[1].data[100] += 0.5;
+    red("one weight", &render(&scene, Profile::Parity));
+    let mut scene = Scene::fixture("er-torso");
+    scene.poses[0] = scene.poses[5];
+    red("the pose of another frame", &render(&scene, Profile::Parity));
+}
+
+#[test]
+fn the_schedule_of_the_frame_matters() {
+    // Otherwise the profiles' tests would not tell the profiles apart.
+    let scene = Scene::fixture("er-att0-noind");
+    let frame = scene.frames[0];
+    assert_ne!(scene.reference(frame, Profile::Parity), scene.reference(frame, Profile::Quality));
+    let render = |profile| scene.render(&scene.engine(SimdLevel::best(), profile, 1), frame);
+    assert_ne!(render(Profile::Parity), render(Profile::Quality));
+}
+
+fn same_bytes(level: SimdLevel) {
+    let scene = odd_size();
+    for profile in Profile::ALL {
+        let one = scene.engine(level, profile, 1);
+        let pictures: Vec<RgbImage> = (0..4).map(|frame| scene.render(&one, frame)).collect();
+        assert_ne!(pictures[0], pictures[3], "frames differ at all");
+        for threads in [1, 2, 3, 16] {
+            // Backwards, on an engine that has other things behind it, and by several callers at once.
+            let engine = scene.engine(level, profile, threads);
+            for frame in [3, 1, 0, 2, 0] {
+                assert_eq!(scene.render(&engine, frame), pictures[frame], "{profile}, {threads} threads");
+            }
+            std::thread::scope(|scope| {
+                for frame in 0..4 {
+                    let (engine, scene, pictures) = (&engine, &scene, &pictures);
+                    scope.spawn(move || assert_eq!(scene.render(engine, frame), pictures[frame]));
+                }
+            });
+        }
+    }
+}
+at_every_level!(order_and_threads_do_not_matter, super::same_bytes);
+
+#[test]
+fn quality_does_not_depend_on_the_rest_of_the_picture() {
+    let scene = odd_size();
+    let whole = scene.render(&scene.engine(SimdLevel::best(), Profile::Quality, 1), 0);
+    // The same camera, looking at a window of the picture: rays of pixels (x, y) of the window are those of
+    // (x + 40, y + 24) of the whole.
+    let mut crop = odd_size();
+    (crop.width, crop.height) = (40, 30);
+    crop.intrinsics.cx -= 40.0;
+    crop.intrinsics.cy -= 24.0;
+    crop.model.torso = None;
+    crop.background = RgbImage::filled(40, 30, [40, 90, 200]).unwrap();
+    let window = crop.render(&crop.engine(SimdLevel::best(), Profile::Quality, 1), 0);
+    let mut without_torso = odd_size();
+    without_torso.model.torso = None;
+    let whole_head = without_torso.render(&without_torso.engine(SimdLevel::best(), Profile::Quality, 1), 0);
+    let mut head = 0;
+    for y in 0..30 {
+        for x in 0..40 {
+            let (a, b) = (window.pixel(x, y), whole_head.pixel(x + 40, y + 24));
+            // A window's pixel positions round differently in the last bit.
+            assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= 1), "({x}, {y}): {a:?} {b:?}");
+            head += usize::from(a != [40, 90, 200]);
+        }
+    }
+    assert!(head > 200, "{head} pixels of the window show the head");
+    assert_ne!(whole, whole_head, "the torso is in the picture");
+}

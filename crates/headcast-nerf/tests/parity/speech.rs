@@ -1,0 +1,193 @@
+//! From an imported avatar and features to pictures, through [`Renderer`].
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+
+use headcast_core::npy::Array;
+use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage};
+use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
+use headcast_nerf::cpu::{RenderError, SimdLevel};
+use headcast_nerf::{Clip, Profile, Renderer, Settings};
+
+use crate::at_every_level;
+use crate::inputs::Options;
+use crate::npz::Npz;
+use crate::scene::{ALL, Scene, difference, fixture_folder};
+
+/// The fixture as a user would import it.
+fn imported(name: &str, library: &Path) -> Avatar {
+    let folder = fixture_folder(name);
+    let options = Options::read(&folder).expect("an ER-NeRF fixture has options");
+    let mut request = ImportRequest::new(folder.join("ngp.pth"), &folder, name);
+    request.transforms = Some(folder.join("transforms_val.json"));
+    request.background = Some(Background::File(folder.join("bc.png")));
+    request.max_steps = options.number("max_steps").map(|v| v as u32);
+    request.smoothing = Smoothing {
+        path: options.flag("smooth_path"),
+        eyes: options.flag("smooth_eye"),
+        lips: options.flag("smooth_lips"),
+    };
+    Avatar::load(&import(&request, library).unwrap().path).unwrap()
+}
+
+fn features(name: &str) -> FeatureTrack {
+    let folder = fixture_folder(name);
+    let file = Options::read(&folder).unwrap().text("audio_file").to_owned();
+    let array = Array::read_f32(&std::fs::read(folder.join(file)).unwrap()).unwrap();
+    FeatureTrack::from_windows(array.shape.try_into().unwrap(), array.data).unwrap()
+}
+
+fn settings(profile: Profile) -> Settings {
+    Settings { profile, threads: NonZero::new(2), ..Settings::default() }
+}
+
+fn render(renderer: &Renderer, clip: &Clip, frame: u64) -> RgbImage {
+    let mut out = RgbImage::filled(renderer.width(), renderer.height(), [7; 3]).unwrap();
+    renderer.render(clip, FrameIndex(frame), &mut out).unwrap();
+    out
+}
+
+#[test]
+fn imported_fixtures_meet_their_goldens() {
+    let library = tempfile::tempdir().unwrap();
+    for name in ALL {
+        let options = Options::read(&fixture_folder(name)).unwrap();
+        let fix_eye = options.number("fix_eye").map(|v| v as f32);
+        let avatar = Arc::new(imported(name, library.path()));
+        let renderer = Renderer::new(avatar, &Settings { fix_eye, ..settings(Profile::Parity) }).unwrap();
+        let track = features(name);
+        let clip = renderer.clip(&track, track.rows() as u64).unwrap();
+        assert_eq!(clip.frames(), track.rows() as u64);
+        let golden = Npz::open(&fixture_folder(name).join("golden.npz"));
+        for frame in options.frames() {
+            let ours = render(&renderer, &clip, frame as u64);
+            let difference = difference(ours.data(), &golden.u8(&format!("frame{frame}_u8")).data);
+            println!("{name} frame {frame}: {difference:?}");
+            assert!(difference.beyond_one <= 0.001 && difference.any <= 0.02, "{name}: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_replace_what_the_avatar_asks_for() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let track = features("er-torso");
+    let picture = |settings: Settings| {
+        let renderer = Renderer::new(Arc::clone(&avatar), &settings).unwrap();
+        let clip = renderer.clip(&track, track.rows() as u64).unwrap();
+        render(&renderer, &clip, 4)
+    };
+    let base = settings(Profile::Quality);
+    let shipped = picture(base);
+    // The fixture smooths everything.
+    let same = Settings { smooth_path: Some(true), smooth_eye: Some(true), smooth_lips: Some(true), ..base };
+    assert_eq!(picture(same), shipped);
+    let changes = [
+        ("path", Settings { smooth_path: Some(false), ..base }),
+        ("eye", Settings { smooth_eye: Some(false), ..base }),
+        ("lips", Settings { smooth_lips: Some(false), ..base }),
+        ("fixed eye", Settings { fix_eye: Some(1.0), ..base }),
+    ];
+    for (what, settings) in changes {
+        assert_ne!(picture(settings), shipped, "{what}");
+    }
+    let fixed = Settings { fix_eye: Some(0.3), ..base };
+    let unsmoothed = Settings { smooth_eye: Some(false), ..fixed };
+    assert_eq!(picture(fixed), picture(unsmoothed), "a fixed eye has nothing to smooth");
+}
+
+#[test]
+fn frames_do_not_depend_on_what_was_rendered_before() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let track = features("er-torso");
+    let new = || {
+        let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Quality)).unwrap();
+        // Longer than the path and the features: both turns of the path, and the last row over and over.
+        let clip = renderer.clip(&track, 3 * avatar.poses.len() as u64).unwrap();
+        (renderer, clip)
+    };
+    let (renderer, clip) = new();
+    let forwards: Vec<RgbImage> = (0..clip.frames()).map(|frame| render(&renderer, &clip, frame)).collect();
+    let distinct: BTreeSet<&[u8]> = forwards.iter().map(RgbImage::data).collect();
+    assert!(distinct.len() > avatar.poses.len(), "{} different pictures", distinct.len());
+    let (renderer, clip) = new();
+    for frame in (0..clip.frames()).rev() {
+        assert_eq!(render(&renderer, &clip, frame), forwards[frame as usize], "frame {frame}");
+    }
+    std::thread::scope(|scope| {
+        for offset in 0..3 {
+            let (renderer, clip, forwards) = (&renderer, &clip, &forwards);
+            scope.spawn(move || {
+                for frame in (offset..clip.frames()).step_by(3) {
+                    assert_eq!(render(renderer, clip, frame), forwards[frame as usize], "frame {frame}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn refusals_name_both_sides() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Quality)).unwrap();
+    let hubert = features("er-hubert-eye");
+    assert_eq!(hubert.kind(), FeatureKind::Hubert);
+    let error = renderer.clip(&hubert, 3).unwrap_err();
+    assert!(matches!(error, RenderError::Conditioning(_)));
+    let text = error.to_string();
+    assert!(text.contains("DeepSpeech 0.1.0") && text.contains("HuBERT"), "{text}");
+
+    let clip = renderer.clip(&features("er-torso"), 3).unwrap();
+    let mut out = RgbImage::filled(avatar.width, avatar.height, [0; 3]).unwrap();
+    let error = renderer.render(&clip, FrameIndex(3), &mut out).unwrap_err();
+    assert_eq!(error.to_string(), "frame 3 does not exist, the clip has 3 frames");
+    let mut small = RgbImage::filled(3, 4, [0; 3]).unwrap();
+    let error = renderer.render(&clip, FrameIndex(0), &mut small).unwrap_err();
+    assert!(matches!(error, RenderError::PictureSize { found: (3, 4), .. }), "{error}");
+
+    for value in [f32::NAN, -0.1, 1.1] {
+        let settings = Settings { fix_eye: Some(value), ..settings(Profile::Quality) };
+        let error = Renderer::new(Arc::clone(&avatar), &settings).unwrap_err();
+        assert!(matches!(error, RenderError::EyeValue { .. }), "{error}");
+    }
+}
+
+#[test]
+fn probes_are_frames_and_the_description_says_how() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-head", library.path()));
+    let settings = Settings { simd: Some(SimdLevel::Scalar), ..settings(Profile::Parity) };
+    let renderer = Renderer::new(avatar, &settings).unwrap();
+    assert_eq!(renderer.describe(), "CPU, scalar, 2 threads, parity profile");
+    let mut out = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).unwrap();
+    for round in [0, 1, 2, u64::MAX] {
+        let stats = renderer.probe(round, &mut out).unwrap();
+        assert!(stats.samples > 1000 && stats.rays > 100 && stats.lanes >= stats.samples, "{stats:?}");
+    }
+}
+
+/// The built-in avatar, seen through a small picture.
+fn milo() -> Option<Scene> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../headcast-app/assets/avatars/milo");
+    if !folder.exists() {
+        println!("SKIPPED: no built-in avatar in {}", folder.display());
+        return None;
+    }
+    Some(Scene::avatar(Avatar::load(&folder).unwrap()).resized(64, 56))
+}
+
+fn built_in(level: SimdLevel) {
+    let Some(scene) = milo() else { return };
+    for profile in Profile::ALL {
+        let ours = scene.render(&scene.engine(level, profile, 2), 40);
+        let difference = difference(ours.data(), &scene.reference(40, profile));
+        println!("milo, {level}, {profile}: {difference:?}");
+        assert!(difference.beyond_one <= 0.001 && difference.any <= 0.03, "{difference:?}");
+    }
+}
+at_every_level!(built_in_avatar, super::built_in);
