@@ -8,7 +8,9 @@ use std::io::Write;
 use bytes::Bytes;
 use common::{Clip, assert_decodes_silently, decode_pictures, decode_sound, have, probe, psnr, values};
 use headcast_core::FrameRate;
+use headcast_core::timeline::vod_playlist;
 use headcast_media::aac::Channels;
+use headcast_media::store::{Folder, SegmentStore, file_name};
 
 fn write(name: &str, segments: &[Bytes]) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().prefix(name).suffix(".ts").tempfile().unwrap();
@@ -61,6 +63,25 @@ fn joins_have_no_gap_and_no_overlap() {
             assert!((video - clip.secs()).abs() < 0.001, "{rate} fps: {video} s for {} s", clip.secs());
         }
     }
+}
+
+#[test]
+fn the_playlist_plays() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let clip = Clip::new(160, 96, 77, FrameRate::PAL);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Folder::open(folder.path()).unwrap();
+    // Last first: the order of making them cannot matter.
+    (0..clip.plan.len()).rev().for_each(|k| store.put(k, clip.segment(k)).unwrap());
+    let playlist = folder.path().join("index.m3u8");
+    std::fs::write(&playlist, vod_playlist(&clip.plan, file_name)).unwrap();
+    assert_decodes_silently(&playlist);
+    let lines = probe(&playlist, &["-show_entries", "format=duration"]);
+    assert_eq!(values(&lines, "duration"), [format!("{:.6}", clip.secs())]);
+    let lines = probe(&playlist, &["-count_packets", "-show_entries", "stream=nb_read_packets"]);
+    assert!(values(&lines, "nb_read_packets").contains(&"77"));
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Level {
     /// * `y_above`, `y_below`: `[width]`; `cb`, `cr`: `[width / 2]`; overwritten.
     #[cfg_attr(
         target_arch = "x86_64",
-        expect(unsafe_code, reason = "calls the same kernel compiled for AVX2 after the check for it")
+        expect(unsafe_code, reason = "calls the AVX2 kernel after the check for it")
     )]
     pub(super) fn convert(
         self,
@@ -59,29 +59,15 @@ impl Level {
             Self::Avx2 => {
                 // SAFETY: the one precondition is that the CPU has AVX2; the value comes from `detect` only,
                 // which asks it.
-                unsafe { convert_avx2(above, below, y_above, y_below, cb, cr) }
+                unsafe { super::avx2::convert(above, below, y_above, y_below, cb, cr) }
             }
         }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn convert_avx2(
-    above: &[u8],
-    below: &[u8],
-    y_above: &mut [u8],
-    y_below: &mut [u8],
-    cb: &mut [u8],
-    cr: &mut [u8],
-) {
-    convert(above, below, y_above, y_below, cb, cr);
-}
-
 /// Pixels per step; fixed-size arrays let the compiler turn each inner loop into vectors.
-const STEP: usize = 16;
+pub(super) const STEP: usize = 16;
 
-#[inline(always)]
 fn convert(above: &[u8], below: &[u8], y_above: &mut [u8], y_below: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
     let above = above.as_chunks::<{ 3 * STEP }>().0;
     let below = below.as_chunks::<{ 3 * STEP }>().0;
@@ -100,7 +86,6 @@ fn convert(above: &[u8], below: &[u8], y_above: &mut [u8], y_below: &mut [u8], c
     }
 }
 
-#[inline(always)]
 fn planar(rgb: &[u8; 3 * STEP]) -> [[i32; STEP]; 3] {
     let mut out = [[0; STEP]; 3];
     for x in 0..STEP {
@@ -112,12 +97,10 @@ fn planar(rgb: &[u8; 3 * STEP]) -> [[i32; STEP]; 3] {
 }
 
 /// Sums of 2×2 pixels, 0 to 1020.
-#[inline(always)]
 fn sums(above: &[i32; STEP], below: &[i32; STEP]) -> [i32; STEP / 2] {
     std::array::from_fn(|x| above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1])
 }
 
-#[inline(always)]
 fn luma_of(r: &[i32; STEP], g: &[i32; STEP], b: &[i32; STEP], y: &mut [u8; STEP]) {
     for x in 0..STEP {
         let m = 1063 * r[x] + 3576 * g[x] + 361 * b[x];
@@ -125,7 +108,6 @@ fn luma_of(r: &[i32; STEP], g: &[i32; STEP], b: &[i32; STEP], y: &mut [u8; STEP]
     }
 }
 
-#[inline(always)]
 fn chroma_of(
     r: &[i32; STEP / 2],
     g: &[i32; STEP / 2],
@@ -142,7 +124,6 @@ fn chroma_of(
     }
 }
 
-#[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -152,15 +133,15 @@ fn divide<const RECIPROCAL: u64, const SHIFT: u32>(dividend: i32) -> u8 {
     ((u64::from(dividend as u32) * RECIPROCAL) >> SHIFT) as u8
 }
 
-const LUMA_DIVISOR: i32 = 425_000;
-const CB_DIVISOR: i32 = 255 * 9278;
-const CR_DIVISOR: i32 = 255 * 7874;
+pub(super) const LUMA_DIVISOR: i32 = 425_000;
+pub(super) const CB_DIVISOR: i32 = 255 * 9278;
+pub(super) const CR_DIVISOR: i32 = 255 * 7874;
 // Dividend below 2^27, divisor below 2^19.
-const LUMA_SHIFT: u32 = 27 + 19;
+pub(super) const LUMA_SHIFT: u32 = 27 + 19;
 // Dividends below 2^30, divisors below 2^22.
-const CHROMA_SHIFT: u32 = 30 + 22;
-const LUMA_RECIPROCAL: u64 = (1u64 << LUMA_SHIFT).div_ceil(LUMA_DIVISOR.unsigned_abs() as u64);
-const CB_RECIPROCAL: u64 = (1u64 << CHROMA_SHIFT).div_ceil(CB_DIVISOR.unsigned_abs() as u64);
-const CR_RECIPROCAL: u64 = (1u64 << CHROMA_SHIFT).div_ceil(CR_DIVISOR.unsigned_abs() as u64);
+pub(super) const CHROMA_SHIFT: u32 = 30 + 22;
+pub(super) const LUMA_RECIPROCAL: u64 = (1u64 << LUMA_SHIFT).div_ceil(LUMA_DIVISOR.unsigned_abs() as u64);
+pub(super) const CB_RECIPROCAL: u64 = (1u64 << CHROMA_SHIFT).div_ceil(CB_DIVISOR.unsigned_abs() as u64);
+pub(super) const CR_RECIPROCAL: u64 = (1u64 << CHROMA_SHIFT).div_ceil(CR_DIVISOR.unsigned_abs() as u64);
 // A 32-bit reciprocal keeps each product one widening multiplication.
 const _: () = assert!(LUMA_RECIPROCAL >> 32 == 0 && CB_RECIPROCAL >> 32 == 0 && CR_RECIPROCAL >> 32 == 0);

@@ -5,6 +5,8 @@
 //! the 2×2 pixels it stands for, sited in their centre (`chroma_sample_loc_type` 1), which the parameter sets
 //! say.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod kernel;
 
 use headcast_core::RgbImage;
@@ -220,7 +222,10 @@ mod tests {
                 }
             }
             let image = RgbImage::from_raw(512, 512, data).unwrap();
+            picture.fill_with(&image, kernel::Level::Baseline);
+            let baseline = picture.clone();
             picture.fill_from(&image);
+            assert!(picture == baseline, "levels differ at red {high}");
             for low in 0..65_536usize {
                 let (x, y) = (low % 256, low / 256);
                 let at = 3 * (2 * y * 512 + 2 * x);

@@ -83,6 +83,12 @@ impl Config {
         Ok(Self { width, height, frame_rate, qp, level_idc })
     }
 
+    /// The same pictures in another quality.
+    #[must_use]
+    pub fn with_qp(self, qp: Qp) -> Self {
+        Self { qp, ..self }
+    }
+
     /// Pixels per row that go in.
     pub fn width(&self) -> u32 {
         self.width

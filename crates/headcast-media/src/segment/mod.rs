@@ -29,14 +29,9 @@ impl Config {
     }
 
     /// Quality of the pictures. Default [`Qp::DEFAULT`]; six steps down double the bytes.
-    ///
-    /// # Panics
-    /// Never: quality does not change what sizes are allowed.
     #[must_use]
     pub fn qp(mut self, qp: Qp) -> Self {
-        let video = &self.video;
-        self.video = h264::Config::new(video.width(), video.height(), video.frame_rate(), qp)
-            .expect("size and rate were accepted before");
+        self.video = self.video.with_qp(qp);
         self
     }
 
