@@ -8,7 +8,7 @@ use super::kernel::{
     LUMA_SHIFT, STEP,
 };
 
-/// See [`super::kernel::convert`].
+/// Two rows, as [`super::kernel::Level::convert`] has it.
 #[target_feature(enable = "avx2")]
 pub(super) fn convert(
     above: &[u8],
