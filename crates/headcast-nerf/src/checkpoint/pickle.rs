@@ -1,6 +1,6 @@
 //! An interpreter for the pickle opcodes that PyTorch checkpoints are made of (protocol 2).
 //!
-//! Opcode values: `CPython` `Lib/pickletools.py`. Whatever the program says, only inert values are built:
+//! Opcode values: `Lib/pickletools.py` of Python. Whatever the program says, only inert values are built:
 //! see [`Arena::call`] for the names that mean something.
 
 use std::collections::HashMap;
