@@ -276,3 +276,6 @@ impl Meter {
         Level { peak: self.peak, rms: rms as f32 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! The elements are walked flat: a container of interest is entered by reading on behind its header, so that
 //! the unknown lengths of live recordings (RFC 8794 §6.2) need no special case.
 
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 /// Elements looked at; an hour of 20 ms blocks has 180,000.
 const MAX_ELEMENTS: u32 = 4_000_000;
@@ -23,6 +23,8 @@ const DISCARD_PADDING: u32 = 0x75a2;
 /// What a file says of its tracks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Matroska {
+    /// The file ends before the segment does.
+    pub(super) cut_off: bool,
     tracks: Vec<(u32, Track)>,
 }
 
@@ -56,14 +58,15 @@ impl Matroska {
 
 /// Walks the whole file by its element headers and puts the source back at its start.
 pub(super) fn scan(source: &mut (impl Read + Seek)) -> io::Result<Option<Matroska>> {
+    let end = source.seek(SeekFrom::End(0))?;
     source.rewind()?;
     let mut reader = BufReader::with_capacity(4096, &mut *source);
-    let matroska = walk(&mut reader);
+    let matroska = walk(&mut reader, end);
     source.rewind()?;
     matroska.map(Some)
 }
 
-fn walk(reader: &mut BufReader<impl Read + Seek>) -> io::Result<Matroska> {
+fn walk(reader: &mut BufReader<impl Read + Seek>, end: u64) -> io::Result<Matroska> {
     let mut matroska = Matroska::default();
     // The entry being read has its number after or before its delay.
     let mut entry: (Option<u32>, Track) = (None, Track::default());
@@ -78,6 +81,10 @@ fn walk(reader: &mut BufReader<impl Read + Seek>) -> io::Result<Matroska> {
         {
             // Any other element: keep what is known of the entry so far.
             matroska.define(number, entry.1);
+        }
+        // All ones is an unknown length.
+        if id == SEGMENT && size != (1 << 56) - 1 {
+            matroska.cut_off = reader.stream_position()?.saturating_add(size) > end;
         }
         match id {
             SEGMENT | TRACKS | CLUSTER | BLOCK_GROUP => entry = (None, Track::default()),

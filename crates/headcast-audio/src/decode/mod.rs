@@ -25,7 +25,7 @@ mod source;
 mod trim;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::{Read, Seek};
 use std::time::Duration;
@@ -114,13 +114,21 @@ impl Decoder {
         let file_bytes = source.len();
         let head = source.head()?;
         let sniffed = sniff::container(&head);
-        let mp4 = if sniffed == Some(Container::Mp4) { mp4::scan(&mut source)? } else { None };
+        let mp4 = if sniffed == Some(Container::Mp4) {
+            // The index stands at the end of many files, and goes first when one is cut off.
+            let damaged =
+                AudioError::Damaged { container: Container::Mp4.name(), codec: "its index is missing" };
+            Some(mp4::scan(&mut source)?.ok_or(damaged)?)
+        } else {
+            None
+        };
         let matroska = if sniffed == Some(Container::Matroska) { matroska::scan(&mut source)? } else { None };
 
         let opened = Packets::open(source, hint, sniffed, &head);
         let mut packets = status.check(opened)?;
         let mut first = Vec::new();
-        let mut damage = Damage::default();
+        let cut_off = matroska.as_ref().is_some_and(|matroska| matroska.cut_off);
+        let mut damage = Damage { truncated: cut_off, ..Damage::default() };
         loop {
             match status.check(packets.next(&mut first))? {
                 Next::Block if !first.is_empty() => break,
@@ -145,7 +153,7 @@ impl Decoder {
         } else {
             Trim::default()
         };
-        let expected = packets.stated_frames(file_bytes).map(|frames| match trim.total {
+        let expected = packets.stated_frames().map(|frames| match trim.total {
             Some(total) => total,
             // Of these the stated length includes the priming.
             None if packets.container() == Container::Mp4 => frames.saturating_sub(trim.lead),
@@ -159,6 +167,8 @@ impl Decoder {
             output_channels: format.channels.min(2),
             stated: expected
                 .or(packets.rough_frames(format.rate))
+                // A wav header that promises more than the file holds says nothing.
+                .filter(|&frames| packets.fits(frames, file_bytes))
                 .map(|frames| crate::resample::duration(frames, format.rate)),
         };
         let trimmer = Trimmer::new(trim, format.channels);

@@ -46,6 +46,7 @@ pub(super) fn scan(source: &mut (impl Read + Seek)) -> io::Result<Option<Mp4>> {
         source.take(16).read_to_end(&mut header)?;
         let Some((kind, head, size)) = box_header(&header, end - at) else { break };
         if &kind == b"moov" {
+            moov = Some(Vec::new());
             if size <= MAX_MOOV_BYTES {
                 let mut body = Vec::new();
                 source.seek(SeekFrom::Start(at + head))?;

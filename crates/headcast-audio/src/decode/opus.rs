@@ -1,11 +1,11 @@
 //! Opus packets, which Symphonia finds but does not decode.
 
-use opus_decoder::OpusMultistreamDecoder;
+use ropus::OpusMSDecoder;
 
 /// Opus always decodes to 48 kHz here (RFC 7845 §4.2 counts in it too).
 pub(super) const RATE: u32 = 48_000;
 /// Samples per channel in the longest packet, 120 ms (RFC 6716 §3.2.5).
-const MAX_FRAMES: usize = 5760;
+const MAX_FRAMES: u16 = 5760;
 
 /// The identification header of RFC 7845 §5.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,37 +48,34 @@ impl Head {
 
 /// One stream of Opus packets to interleaved `f32` at 48 kHz.
 pub(super) struct Decoder {
-    inner: OpusMultistreamDecoder,
+    inner: OpusMSDecoder,
     channels: usize,
-    gain: f32,
-    pcm: Vec<f32>,
+    /// Factor from 16-bit samples, the header's gain included.
+    scale: f32,
+    pcm: Vec<i16>,
 }
 
 impl Decoder {
     pub(super) fn new(head: &Head) -> Option<Self> {
-        let inner =
-            OpusMultistreamDecoder::new(RATE, head.channels, head.streams, head.coupled, &head.mapping);
-        Some(Self {
-            inner: inner.ok()?,
-            channels: head.channels,
-            // RFC 7845 §5.1: Q7.8 in dB.
-            gain: 10f32.powf(f32::from(head.gain_db_256) / 256.0 / 20.0),
-            pcm: vec![0.0; MAX_FRAMES * head.channels],
-        })
+        let count = |n: usize| i32::try_from(n).ok();
+        let (channels, streams, coupled) =
+            (count(head.channels)?, count(head.streams)?, count(head.coupled)?);
+        let rate = i32::try_from(RATE).ok()?;
+        let inner = OpusMSDecoder::new(rate, channels, streams, coupled, &head.mapping).ok()?;
+        // RFC 7845 §5.1: Q7.8 in dB.
+        let gain = 10f32.powf(f32::from(head.gain_db_256) / 256.0 / 20.0);
+        let pcm = vec![0; usize::from(MAX_FRAMES) * head.channels];
+        Some(Self { inner, channels: head.channels, scale: gain / 32768.0, pcm })
     }
 
-    /// The packet's samples, interleaved; `None` if it is damaged.
-    pub(super) fn decode(&mut self, packet: &[u8]) -> Option<&[f32]> {
+    /// Appends the packet's samples, interleaved, to `out`; `None` if it is damaged.
+    pub(super) fn decode(&mut self, packet: &[u8], out: &mut Vec<f32>) -> Option<()> {
         // An empty packet would ask the decoder to conceal a loss.
-        if packet.is_empty() {
-            return None;
-        }
-        let frames = self.inner.decode_float(packet, &mut self.pcm, false).ok()?;
-        let pcm = self.pcm.get_mut(..frames * self.channels)?;
-        if self.gain != 1.0 {
-            pcm.iter_mut().for_each(|v| *v *= self.gain);
-        }
-        Some(pcm)
+        let len = i32::try_from(packet.len()).ok().filter(|&len| len > 0)?;
+        let frames = self.inner.decode(Some(packet), len, &mut self.pcm, MAX_FRAMES.into(), false).ok()?;
+        let pcm = self.pcm.get(..usize::try_from(frames).ok()? * self.channels)?;
+        out.extend(pcm.iter().map(|&v| f32::from(v) * self.scale));
+        Some(())
     }
 }
 

@@ -225,18 +225,20 @@ impl Packets {
     }
 
     /// Samples per channel that the file states exactly, priming included where the container counts it.
-    ///
-    /// * `file_bytes`: a wav header cannot promise more than the file could hold.
-    pub(super) fn stated_frames(&self, file_bytes: u64) -> Option<u64> {
-        let stated = self.track.num_frames?;
+    pub(super) fn stated_frames(&self) -> Option<u64> {
         match self.container {
-            Container::Wav => Some(stated),
-            Container::Flac | Container::Mp4 => Some(stated),
+            Container::Wav | Container::Flac | Container::Mp4 => self.track.num_frames,
             Container::Mp3 => self.gapless_frames(),
             // Granule positions of Opus and durations of ADTS are estimates here.
             Container::Adts | Container::Ogg | Container::Matroska => None,
         }
-        .filter(|&frames| frames > 0 && (self.container != Container::Wav || file_bytes > 0))
+        .filter(|&frames| frames > 0)
+    }
+
+    /// Whether `frames` samples per channel could fit into a file of this size at all: always, if packed.
+    pub(super) fn fits(&self, frames: u64, file_bytes: u64) -> bool {
+        // One byte per sample is the least that any wav needs.
+        self.container != Container::Wav || frames <= file_bytes
     }
 
     /// Samples per channel by a duration that is good enough to refuse hours, where there is one.
@@ -267,6 +269,14 @@ impl Packets {
                 Ok(None) => return Ok(Next::End { clean: true }),
                 // A chained stream: its second part has another track list, and is not part of this clip.
                 Err(SymphoniaError::ResetRequired) => return Ok(Next::End { clean: true }),
+                // A live recording has no stated end, and the demuxer runs into that of the file. Whether
+                // another one is cut off, `matroska::scan` knows.
+                Err(SymphoniaError::IoError(error))
+                    if self.container == Container::Matroska
+                        && error.kind() == std::io::ErrorKind::UnexpectedEof =>
+                {
+                    return Ok(Next::End { clean: true });
+                }
                 Err(_) => return Ok(Next::End { clean: false }),
             }
         };
@@ -289,12 +299,11 @@ impl Packets {
         let format = match &mut self.decoder {
             Decoder::Opus(decoder) => {
                 let channels = self.opus_head.as_ref()?.channels;
-                let pcm = decoder.decode(&packet.data)?;
+                decoder.decode(&packet.data, out)?;
+                self.usual_frames = out.len() / channels;
                 // Set on the last page, by its granule position.
                 let padding = usize::try_from(packet.trim_end.get()).ok()?;
-                let keep = pcm.len().saturating_sub(padding.saturating_mul(channels));
-                out.extend_from_slice(&pcm[..keep]);
-                self.usual_frames = pcm.len() / channels;
+                out.truncate(out.len().saturating_sub(padding.saturating_mul(channels)));
                 Format { rate: opus::RATE, channels }
             }
             Decoder::Symphonia(decoder) => {
@@ -340,8 +349,11 @@ fn check_format(rate: Option<u32>, channels: Option<usize>) -> Result<(), AudioE
 
 fn refused_container(error: &SymphoniaError, sniffed: Option<Container>, head: &[u8]) -> AudioError {
     match (sniffed, error) {
-        (Some(container), SymphoniaError::Unsupported(what)) => {
-            AudioError::UnsupportedCodec { container: container.name(), codec: (*what).to_owned() }
+        (Some(container @ Container::Wav), SymphoniaError::Unsupported(what)) => {
+            AudioError::UnsupportedCodec {
+                container: container.name(),
+                codec: format!("of a kind it does not know ({what})"),
+            }
         }
         (Some(container), _) if sniff::looks_like(head).is_none() => {
             AudioError::Damaged { container: container.name(), codec: "unknown codec" }

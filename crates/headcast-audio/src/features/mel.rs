@@ -159,14 +159,3 @@ fn triangles() -> Vec<(usize, Vec<f64>)> {
         })
         .collect()
 }
-
-#[cfg(test)]
-pub(super) mod probe {
-    //! Intermediate values for the golden tests.
-
-    use super::{BANDS, MelFrames};
-
-    pub(in super::super) fn level(mel: &MelFrames, frames: usize) -> f64 {
-        super::level(&mel.energies[..frames * BANDS])
-    }
-}

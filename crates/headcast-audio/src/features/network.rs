@@ -55,15 +55,16 @@ impl Network {
 
     /// `[2 n, BANDS]` log-mel frames to `[n, CLASSES]` scores.
     pub(super) fn scores(&self, log_mel: &[f32]) -> Vec<f32> {
-        self.scores_traced(log_mel, &mut |_, _, _| {})
+        self.scores_traced(log_mel, CHUNK, &mut |_, _, _| {})
     }
 
-    pub(super) fn scores_traced(&self, log_mel: &[f32], trace: Trace<'_>) -> Vec<f32> {
+    /// As [`Self::scores`], `chunk` rows at a time, which changes no value.
+    pub(super) fn scores_traced(&self, log_mel: &[f32], chunk: usize, trace: Trace<'_>) -> Vec<f32> {
         let frames = log_mel.len() / BANDS;
         let rows = frames.div_ceil(STEM_STRIDE);
         let mut scores = Vec::with_capacity(rows * CLASSES);
-        for start in (0..rows).step_by(CHUNK) {
-            let end = (start + CHUNK).min(rows);
+        for start in (0..rows).step_by(chunk) {
+            let end = (start + chunk).min(rows);
             self.chunk(log_mel, rows, start, end, &mut scores, trace);
         }
         scores

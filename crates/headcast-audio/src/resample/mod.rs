@@ -97,7 +97,11 @@ impl Stage {
     fn new(rate_in: SampleRate, rate_out: SampleRate, channels: usize) -> Self {
         let hz = |rate: SampleRate| usize::try_from(rate.hz()).expect("a sample rate fits usize");
         let (hz_in, hz_out) = (hz(rate_in), hz(rate_out));
-        let chunk = BLOCK_FRAMES * hz_in.div_ceil(hz_out).max(1);
+        // Blocks are multiples of the reduced ratio. An even multiple puts the filter's centre on a sample
+        // of both sides, so that its delay is a whole number.
+        let unit_in = hz_in / gcd(hz_in, hz_out);
+        let wanted = BLOCK_FRAMES * hz_in.div_ceil(hz_out);
+        let chunk = unit_in * wanted.div_ceil(unit_in).next_multiple_of(2);
         let window = WindowFunction::BlackmanHarris2;
         let fft = Fft::new_custom(hz_in, hz_out, chunk, 1, channels, window, FixedSync::Both)
             .expect("rates, chunk and channel count are not zero");
@@ -131,6 +135,13 @@ impl Stage {
             out.extend_from_slice(&self.block_out[drop * channels..]);
         }
     }
+}
+
+fn gcd(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// `ceil(n · out / in)`.
