@@ -1,6 +1,6 @@
 //! Frames per second of the CPU renderer, where the time goes, and how far from the hardware's limit.
 //!
-//! `cargo bench -p headcast-nerf`. Renders the built-in avatar; `HEADCAST_BENCH_AVATAR` names another avatar's
+//! `cargo bench -p headcast-nerf`, with `-- avx512` for one instruction set. Renders the built-in avatar; `HEADCAST_BENCH_AVATAR` names another avatar's
 //! folder, or a folder with a checkpoint `ngp.pth` and its `transforms_val.json`. Times are processor time
 //! where the system tells it, so that other work on the machine matters little.
 #![expect(
@@ -45,7 +45,11 @@ fn main() {
     let subject = Subject::find();
     let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     println!("{}, {}x{}, {cores} cores", subject.name, subject.width, subject.height);
+    let wanted: Vec<SimdLevel> = std::env::args().filter_map(|name| SimdLevel::from_name(&name)).collect();
     for level in SimdLevel::ALL {
+        if !wanted.is_empty() && !wanted.contains(&level) {
+            continue;
+        }
         if level.is_available() {
             report(&subject, level, cores);
         } else {
@@ -60,7 +64,9 @@ fn report(subject: &Subject, level: SimdLevel, cores: NonZero<usize>) {
         let config = Config { profile: Profile::Quality, threads, simd: level };
         Engine::new(&subject.model, subject.width, subject.height, &config).expect("the subject is an avatar")
     };
+    let start = Instant::now();
     let single = engine(NonZero::<usize>::MIN);
+    println!("  prepared in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let backdrop = single.backdrop(&subject.poses[0], &subject.background).expect("sizes agree");
     let backdrop_ms = per_round(|| {
         black_box(single.backdrop(&subject.poses[0], &subject.background).expect("sizes agree"));

@@ -9,5 +9,6 @@ pub mod model;
 pub mod profile;
 pub mod renderer;
 
+pub use cpu::{RenderError, SimdLevel};
 pub use profile::Profile;
 pub use renderer::{Clip, Renderer, Settings};

@@ -78,7 +78,7 @@ struct Scratch {
 impl Engine {
     /// Prepares `model` for pictures of `width` × `height`.
     ///
-    /// Takes some 20 ms and 10 MB for upstream's default sizes; each thread keeps half a megabyte of working
+    /// Takes some 20 ms and 10 MB for upstream's default sizes; each thread keeps some 200 kB of working
     /// memory more.
     ///
     /// # Errors

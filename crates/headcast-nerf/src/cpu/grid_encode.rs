@@ -116,24 +116,39 @@ impl Planes {
 /// Between the two halves of each lane.
 #[inline(always)]
 fn along<S: Simd>(s: S, pair: S::I, fraction: S::F) -> S::F {
-    let low = s.to_float(s.sar::<16>(s.shl::<16>(pair)));
-    let high = s.to_float(s.sar::<16>(pair));
+    let (low, high) = halves(s, pair);
     s.fma(fraction, s.sub(high, low), low)
 }
 
+/// Low and high 16 bits of each lane, as signed numbers.
+#[inline(always)]
+pub(super) fn halves<S: Simd>(s: S, pair: S::I) -> (S::F, S::F) {
+    (s.to_float(s.sar::<16>(s.shl::<16>(pair))), s.to_float(s.sar::<16>(pair)))
+}
+
+/// The integer step that lets the largest of `values` just fit 16 bits.
+pub(super) fn step_of<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
+    let largest = values.fold(0.0_f32, |largest, v| largest.max(v.abs()));
+    if largest > 0.0 && largest.is_finite() { largest / f32::from(i16::MAX) } else { 1.0 }
+}
+
+/// `value` in steps, rounded; what does not fit saturates, and NaN is 0.
+#[expect(clippy::cast_possible_truncation, reason = "saturating is what is wanted")]
+pub(super) fn quantise(value: f32, step: f32) -> i16 {
+    (value / step).round() as i16
+}
+
 /// Writes out level `l` point by point: values in steps, and the step.
-#[expect(clippy::cast_possible_truncation, reason = "quotients lie within i16 by the choice of the step")]
 fn unroll(table: &GridTable, l: usize, lattice: GridLevel) -> (Vec<i16>, f32) {
     let (first, end) = (table.offsets[l], table.offsets[l + 1]);
     let entries = &table.embeddings[first as usize..end as usize];
-    let largest = entries.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
-    let step = if largest > 0.0 && largest.is_finite() { largest / f32::from(i16::MAX) } else { 1.0 };
+    let step = step_of(entries.iter());
+    let quantised: Vec<i16> = entries.iter().map(|v| quantise(*v, step)).collect();
     let side = lattice.side;
     let mut values = Vec::with_capacity(side as usize * side as usize);
     for b in 0..side {
         for a in 0..side {
-            let entry = grid_index([a, b], side, end - first, GridKind::Hash);
-            values.push((entries[entry as usize] / step).round() as i16);
+            values.push(quantised[grid_index([a, b], side, end - first, GridKind::Hash) as usize]);
         }
     }
     (values, step)

@@ -1,8 +1,8 @@
 //! The CPU renderer: the same pictures as [`crate::field`], a few thousand times sooner.
 //!
-//! A frame is cut into tiles of 32×32 pixels. For each tile [`march`] finds the samples of its rays, and
-//! [`shade`] evaluates the field at 32 samples of 32 rays at a time. Kernels are generic over the instruction
-//! set ([`simd`]); [`fold`] multiplies together what an avatar and a frame determine.
+//! A frame is cut into tiles of 32×32 pixels. For each tile `march` finds the samples of its rays, and
+//! `shade` evaluates the field at 32 samples of 32 rays at a time. Kernels are generic over the instruction
+//! set (`simd`); `fold` multiplies together what an avatar and a frame determine.
 //!
 //! | module | stage |
 //! |---|---|

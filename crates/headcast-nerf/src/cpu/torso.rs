@@ -7,6 +7,7 @@ use headcast_core::Pose;
 
 use super::error::RenderError;
 use super::fold::{at, expect, matrix};
+use super::grid_encode::{halves, quantise, step_of};
 use super::packet::{Layer, Narrow, PACKET, Row, rows};
 use super::simd::math::color_activation;
 use super::simd::{Kernel, Simd};
@@ -30,6 +31,8 @@ const HIDDEN: usize = 32;
 pub(super) struct TorsoEngine {
     torso: Torso,
     levels: Vec<Level>,
+    /// Value of one integer step of each feature: part of the weights that read it.
+    steps: [f32; FEATURES],
     width: usize,
     /// Pixels where the torso may be seen, in order.
     visible: Vec<u32>,
@@ -50,8 +53,8 @@ struct Level {
     inverse_entries: f32,
     /// A level whose rows are longer than its table does not look at the second axis.
     second_axis: f32,
-    /// `[entries, 2]`.
-    values: Vec<f32>,
+    /// `[entries, 2]`, in [`TorsoEngine::steps`].
+    values: Vec<i16>,
 }
 
 /// A torso under one pose.
@@ -84,8 +87,10 @@ impl TorsoEngine {
                 }
             }
         }
+        let (levels, steps) = levels(&torso.grid)?;
         Ok(Self {
-            levels: levels(&torso.grid)?,
+            levels,
+            steps,
             width: width as usize,
             visible,
             down: (0..height)
@@ -121,7 +126,9 @@ impl TorsoEngine {
             let bias: Vec<f32> = (0..HIDDEN)
                 .map(|r| fixed.iter().enumerate().map(|(k, value)| at(weight, r, kept + k) * value).sum())
                 .collect();
-            Layer::new(&matrix(HIDDEN, kept, |r, k| at(weight, r, k)), Some(&bias))
+            let features = kept - POSITION;
+            let step = |k: usize| if k < features { self.steps[k] } else { 1.0 };
+            Layer::new(&matrix(HIDDEN, kept, |r, k| at(weight, r, k) * step(k)), Some(&bias))
         };
         PosedTorso {
             engine: self,
@@ -139,30 +146,39 @@ fn encode_axis(x: f32) -> [f32; PER_AXIS] {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are below 2^24, checked here")]
-fn levels(table: &GridTable) -> Result<Vec<Level>, RenderError> {
+fn levels(table: &GridTable) -> Result<(Vec<Level>, [f32; FEATURES]), RenderError> {
     if table.levels() != LEVELS || table.channels != CHANNELS {
         return Err(RenderError::Unsupported {
             what: format!("a torso grid of {} levels and {} channels", table.levels(), table.channels),
         });
     }
-    let lattices = grid_levels(LEVELS, 16.0, 2048.0);
-    let level = |(lattice, range): (crate::field::GridLevel, &[u32])| {
+    let mut steps = [0.0; FEATURES];
+    let mut levels = Vec::with_capacity(LEVELS);
+    for (l, (lattice, range)) in
+        grid_levels(LEVELS, 16.0, 2048.0).into_iter().zip(table.offsets.windows(2)).enumerate()
+    {
         let entries = range[1] - range[0];
         if entries == 0 || entries > 1 << 23 {
             return Err(RenderError::Unsupported {
                 what: format!("a torso grid level of {entries} entries"),
             });
         }
-        Ok(Level {
+        let values = &table.embeddings[range[0] as usize * CHANNELS..range[1] as usize * CHANNELS];
+        for channel in 0..CHANNELS {
+            steps[l * CHANNELS + channel] = step_of(values.iter().skip(channel).step_by(CHANNELS));
+        }
+        let quantised =
+            values.iter().enumerate().map(|(i, v)| quantise(*v, steps[l * CHANNELS + i % CHANNELS]));
+        levels.push(Level {
             scale: lattice.scale,
             side: lattice.side as f32,
             entries: entries as f32,
             inverse_entries: 1.0 / entries as f32,
             second_axis: if lattice.side > entries { 0.0 } else { 1.0 },
-            values: table.embeddings[range[0] as usize * CHANNELS..range[1] as usize * CHANNELS].to_vec(),
-        })
-    };
-    lattices.into_iter().zip(table.offsets.windows(2)).map(level).collect()
+            values: quantised.collect(),
+        });
+    }
+    Ok((levels, steps))
 }
 
 /// Rows that one packet of pixels works in.
@@ -291,9 +307,9 @@ fn encode<S: Simd>(s: S, levels: &[Level], q: [S::F; 2], lane: usize, out: &mut 
             entry = s.select(s.lt(entry, s.splat(0.0)), s.add(entry, s.splat(level.entries)), entry);
             let inside = s.lt(entry, s.splat(level.entries));
             entry = s.select(inside, entry, s.sub(entry, s.splat(level.entries)));
-            let at = s.shl::<1>(s.to_int(entry));
-            sums[0] = s.fma(weight, s.gather(&level.values, at), sums[0]);
-            sums[1] = s.fma(weight, s.gather(&level.values, s.add_i(at, s.splat_i(1))), sums[1]);
+            let (first, second) = halves(s, s.gather_pairs(&level.values, s.shl::<1>(s.to_int(entry))));
+            sums[0] = s.fma(weight, first, sums[0]);
+            sums[1] = s.fma(weight, second, sums[1]);
         }
         for channel in 0..CHANNELS {
             s.store(sums[channel], &mut out[channel].0[lane..lane + S::LANES]);

@@ -179,15 +179,6 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn gather(self, table: &[f32], index: __m256i) -> __m256 {
-        let last = last_index(table.len(), 0);
-        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
-        unsafe {
-            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
-            _mm256_i32gather_ps::<4>(table.as_ptr(), index)
-        }
-    }
-    #[inline(always)]
     fn gather_words(self, table: &[u32], index: __m256i) -> __m256i {
         let last = last_index(table.len(), 0);
         // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.

@@ -174,15 +174,6 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    fn gather(self, table: &[f32], index: __m512i) -> __m512 {
-        let last = last_index(table.len(), 0);
-        // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.
-        unsafe {
-            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
-            _mm512_i32gather_ps::<4>(index, table.as_ptr())
-        }
-    }
-    #[inline(always)]
     fn gather_words(self, table: &[u32], index: __m512i) -> __m512i {
         let last = last_index(table.len(), 0);
         // SAFETY: see the impl; the unsigned minimum keeps every lane within the table.

@@ -180,10 +180,99 @@ pub(super) trait Simd: Copy {
     fn test_bit(self, word: Self::I, bit: Self::I) -> Self::M;
 
     /// `table[index]`. An index outside the table reads its last entry. Panics on an empty table.
-    fn gather(self, table: &[f32], index: Self::I) -> Self::F;
-    /// `table[index]` as raw 32-bit words, bounds as [`Self::gather`].
     fn gather_words(self, table: &[u32], index: Self::I) -> Self::I;
     /// `table[index]` in the low half and `table[index + 1]` in the high half of each lane. An index
     /// without such a pair reads the last one. Panics if the table has less than two entries.
     fn gather_pairs(self, table: &[i16], index: Self::I) -> Self::I;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs every operation that is more than one obvious instruction on sixteen lanes.
+    struct Operations<'a> {
+        values: &'a [f32; 16],
+        index: &'a [f32; 16],
+        words: &'a [u32],
+        pairs: &'a [i16],
+    }
+
+    impl Kernel for Operations<'_> {
+        type Output = Vec<[f32; 16]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<[f32; 16]> {
+            let mut out = vec![[0.0; 16]; 13];
+            let mut at = 0;
+            while at < 16 {
+                let (a, index) = (s.load(&self.values[at..]), s.load(&self.index[at..]));
+                let (zero, one, two) = (s.splat(0.0), s.splat(1.0), s.splat(2.0));
+                let whole = s.to_int(index);
+                let word = s.gather_words(self.words, whole);
+                let pair = s.gather_pairs(self.pairs, whole);
+                let mask = s.lt(a, one);
+                let bit = s.test_bit(word, s.min_i(s.max_i(whole, s.splat_i(0)), s.splat_i(40)));
+                let mut masked = [0.0; 16];
+                for (lane, masked) in masked.iter_mut().enumerate().take(S::LANES) {
+                    *masked = f32::from(u8::from(s.bits(mask) >> lane & 1 == 1));
+                }
+                let rows = [
+                    s.floor(a),
+                    s.min(a, one),
+                    s.max(a, one),
+                    s.select(mask, two, a),
+                    s.select(s.and(mask, s.lt(zero, a)), one, zero),
+                    s.sqrt(s.max(a, zero)),
+                    s.fma(a, two, one),
+                    s.div(one, a),
+                    s.to_float(s.sar::<16>(pair)),
+                    s.to_float(s.sar::<16>(s.shl::<16>(pair))),
+                    s.select(bit, one, zero),
+                    s.float_of_bits(s.add_i(s.bits_of_float(a), s.splat_i(1))),
+                    s.add(s.load(&masked), s.to_float(s.to_int(s.max(s.min(a, two), zero)))),
+                ];
+                for (row, out) in rows.into_iter().zip(&mut out) {
+                    s.store(row, &mut out[at..]);
+                }
+                at += S::LANES;
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn every_level_computes_the_same() {
+        let mut values: [f32; 16] = std::array::from_fn(|i| (i as f32 - 7.5) * 0.4375);
+        (values[3], values[9], values[12]) = (f32::NAN, -0.25, f32::INFINITY);
+        // Indices far outside either table, below and above: they read the last entry, never past it.
+        let mut index: [f32; 16] = std::array::from_fn(|i| i as f32);
+        (index[1], index[6], index[14], index[15]) = (-1.0, 1e9, -2e9, 12.0);
+        let words: Vec<u32> = (0..13u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+        let pairs: Vec<i16> = (0..13i16).map(|i| i * 1000 - 6000).collect();
+        let run = |dispatch: Dispatch| {
+            dispatch.run(Operations { values: &values, index: &index, words: &words, pairs: &pairs })
+        };
+        let scalar = run(Dispatch::new(SimdLevel::Scalar).expect("always there"));
+        assert_eq!(scalar[8][6], 6000.0, "far outside: the last pair");
+        assert_eq!(scalar[9][1], 5000.0);
+        assert_eq!(scalar[1][3], 1.0, "NaN gives way");
+        for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
+            for (operation, (ours, expected)) in run(dispatch).iter().zip(&scalar).enumerate() {
+                for (lane, (a, b)) in ours.iter().zip(expected).enumerate() {
+                    let same = a == b || (a.is_nan() && b.is_nan());
+                    assert!(same, "{}, operation {operation}, lane {lane}: {a} {b}", dispatch.level());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for level in SimdLevel::ALL {
+            assert_eq!(SimdLevel::from_name(&level.to_string()), Some(level));
+        }
+        assert_eq!(SimdLevel::from_name("AVX"), None);
+        assert!(SimdLevel::best().is_available());
+    }
 }

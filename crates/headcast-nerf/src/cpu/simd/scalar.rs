@@ -131,10 +131,6 @@ impl Simd for Scalar {
         (word >> (bit & 31)) & 1 != 0
     }
     #[inline(always)]
-    fn gather(self, table: &[f32], index: i32) -> f32 {
-        table[(index as u32 as usize).min(table.len() - 1)]
-    }
-    #[inline(always)]
     fn gather_words(self, table: &[u32], index: i32) -> i32 {
         table[(index as u32 as usize).min(table.len() - 1)] as i32
     }
