@@ -18,7 +18,7 @@ const SILENCE_PEAK: f32 = 0.001;
 /// What a recording may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest clip; 2 h by default. Features take about 25 kB per second until the clip ends.
+    /// Longest clip; 2 h by default. Features take about 19 kB per second until the clip ends.
     pub max_duration: Duration,
     /// Shortest clip; 0.1 s by default.
     pub min_duration: Duration,

@@ -40,7 +40,12 @@ fn secs(samples: usize, info: &Info) -> f64 {
 }
 
 /// How late the recording is, in seconds: the shift that fits it best to the pulses.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small positions")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "small positions"
+)]
 fn lag(samples: &[f32], rate: f64) -> f64 {
     let pulse = |t: f64| {
         let at = |c: f64| {
