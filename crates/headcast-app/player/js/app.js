@@ -231,3 +231,5 @@ try {
   composer.refuse(/** @type {api.ApiError} */ (error));
 }
 route();
+// Shown at once as a whole, so that nothing jumps about.
+document.documentElement.classList.add('ready');

@@ -1,5 +1,8 @@
 // When to start playing, so that playback never has to stop.
 
+/** From the moment that a segment exists until the browser can play it. */
+const DELIVERY_SECS = 0.3;
+
 /**
  * Seconds to wait from now until playing from `position` goes through without a pause.
  *
@@ -26,7 +29,7 @@ export function secondsToWait(clip, progress, isReady, position = 0) {
       if (fps <= 0) return null;
       missing += (end - start) * clip.frame_rate;
       const madeIn = Math.max(0, missing - inHand) / fps;
-      worst = Math.max(worst, madeIn - Math.max(0, start - position));
+      worst = Math.max(worst, madeIn + DELIVERY_SECS - Math.max(0, start - position));
     }
     start = end;
   }

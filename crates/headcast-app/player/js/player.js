@@ -5,7 +5,7 @@ import * as api from './api.js';
 import { fragmentLoader } from './loader.js';
 
 /** What a start waits for: less is not worth a message. */
-const NEGLIGIBLE_SECS = 0.4;
+const NEGLIGIBLE_SECS = 0.15;
 
 /**
  * @typedef {'idle' | 'loading' | 'waiting' | 'playing' | 'stalled' | 'ready'} Mode

@@ -24,6 +24,8 @@ use crate::jobs::{EventBody, Job};
 enum Request {
     /// Follow this job from after this event on; `null` follows none.
     Subscribe {
+        // Named, so that it must be there: a missing option would be read as none.
+        #[serde(deserialize_with = "Option::deserialize")]
         subscribe: Option<String>,
         #[serde(default)]
         after: u64,
@@ -82,7 +84,7 @@ impl Client {
                     Some(Ok(Frame::Close(_)) | Err(_)) | None => Err(Gone),
                 },
                 alive = changed => {
-                    if alive { self.send_news().await } else { Err(Gone) }
+                    if alive { self.send_news(0).await } else { Err(Gone) }
                 }
                 _ = ping.tick() => self.send_frame(Frame::Ping(Vec::new().into())).await,
             };
@@ -119,26 +121,30 @@ impl Client {
         let job = id.parse().ok().and_then(|id| self.state.jobs().get(id));
         let Some(job) = job else { return self.send(&Message::Gone { job: id }).await };
         let changes = job.watch();
+        let shown = job.snapshot().seq;
         self.send(&Message::state(self.state.jobs(), &job, after)).await?;
         self.following = Some(Following { job, changes, seq: after });
-        self.send_news().await
+        self.send_news(shown).await
     }
 
-    /// Sends what happened since the last event that was sent.
-    async fn send_news(&mut self) -> Result<(), Gone> {
+    /// Sends what happened since the last event that was sent. The client knows the state as of event `shown`.
+    async fn send_news(&mut self, shown: u64) -> Result<(), Gone> {
         let Some(following) = &mut self.following else { return Ok(()) };
         following.changes.borrow_and_update();
         let job = Arc::clone(&following.job);
         let (events, complete) = job.events_after(following.seq);
-        if !complete {
+        if shown == 0 && !complete {
             let state = Message::state(self.state.jobs(), &job, following.seq);
             self.send(&state).await?;
         }
         let mut changed_state = false;
         for event in events {
-            changed_state |= event.body == EventBody::State;
             let seq = event.seq;
-            self.send(&Message::of(self.state.jobs(), &job, event)).await?;
+            let is_state = event.body == EventBody::State;
+            changed_state |= is_state;
+            if !is_state || seq > shown {
+                self.send(&Message::of(self.state.jobs(), &job, event)).await?;
+            }
             if let Some(following) = &mut self.following {
                 following.seq = seq;
             }

@@ -1,0 +1,166 @@
+//! A studio whose pictures are one colour per frame and whose speed the test decides.
+//!
+//! Every byte of the "audio" is one frame, so `b"x".repeat(40)` is a clip of 40 frames; its segments are real
+//! ones, with real pictures and sound, so that what is made of them can be looked at.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex};
+
+use bytes::Bytes;
+use headcast::core::timeline::Speed;
+use headcast::core::{FrameIndex, FrameRate, RgbImage, SampleRate, SegmentPlan, Timeline};
+use headcast::media::SegmentEncoder;
+use headcast::media::aac::{Channels, Encoder, Fdk};
+use headcast::media::segment::{Config, segment_head};
+use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+use headcast_app::jobs::{
+    Audio, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
+    SampleInfo, Studio,
+};
+
+/// Lets frames through.
+#[derive(Debug, Default)]
+pub struct Gate {
+    allowed: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Lets `frames` more frames through.
+    pub fn allow(&self, frames: u64) {
+        let mut allowed = self.allowed.lock().unwrap();
+        *allowed = allowed.saturating_add(frames);
+        self.changed.notify_all();
+    }
+
+    /// Lets everything through from now on.
+    pub fn open(&self) {
+        self.allow(u64::MAX);
+    }
+
+    fn pass(&self) {
+        let mut allowed = self.changed.wait_while(self.allowed.lock().unwrap(), |n| *n == 0).unwrap();
+        if *allowed != u64::MAX {
+            *allowed -= 1;
+        }
+    }
+}
+
+/// The studio.
+#[derive(Debug, Default)]
+pub struct Double {
+    pub gate: Arc<Gate>,
+}
+
+impl Studio for Double {
+    fn avatars(&self) -> Vec<AvatarInfo> {
+        let avatar = |name: &str, title: &str| AvatarInfo {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            width: 64,
+            height: 64,
+            credits: "nobody".to_owned(),
+        };
+        vec![avatar("milo", "Milo"), avatar("ada", "Ada")]
+    }
+
+    fn thumbnail(&self, avatar: &str) -> Option<Picture> {
+        (avatar == "milo").then(|| Picture { content_type: "image/png", bytes: Bytes::from_static(b"png") })
+    }
+
+    fn samples(&self) -> Vec<SampleInfo> {
+        vec![SampleInfo {
+            id: "hello".to_owned(),
+            language: "en".to_owned(),
+            title: "Hello".to_owned(),
+            file_name: "hello.wav".to_owned(),
+            bytes: Bytes::from_static(&[0; 24]),
+        }]
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        vec!["default".to_owned(), "parity".to_owned()]
+    }
+
+    fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
+        match request.audio_name.as_str() {
+            "text.wav" => Err(refusal("audio_unreadable", "this is text, not audio; choose a recording")),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
+        reporter.phase(Phase::Listening);
+        reporter.log(Level::Info, "listening");
+        let frames = match &request.audio {
+            Audio::File(path) => std::fs::metadata(path).unwrap().len(),
+            Audio::Memory(bytes) => bytes.len() as u64,
+        };
+        if request.audio_name == "late.wav" {
+            return Err(refusal("audio_silent", "nothing can be heard; choose a recording with speech"));
+        }
+        let source = Colours::new(frames, Arc::clone(&self.gate), request.audio_name.clone());
+        Ok(Opened { source: Arc::new(source), warnings: vec!["a warning".to_owned()] })
+    }
+}
+
+fn refusal(code: &'static str, message: &str) -> OpenError {
+    OpenError { kind: OpenErrorKind::Unusable, code, message: message.to_owned() }
+}
+
+/// A clip of `frames` pictures of 64x64 pixels, each of another colour, with silence.
+struct Colours {
+    plan: SegmentPlan,
+    config: Config,
+    units: Vec<Bytes>,
+    gate: Arc<Gate>,
+    behaviour: String,
+}
+
+impl Colours {
+    fn new(frames: u64, gate: Arc<Gate>, behaviour: String) -> Self {
+        let timeline = Timeline::from_frames(frames, FrameRate::PAL).unwrap();
+        let samples = usize::try_from(timeline.samples(SampleRate::AAC)).unwrap();
+        let mut encoder = Fdk::new(Channels::Mono).unwrap();
+        let mut units = encoder.push(&vec![0.0; samples]).unwrap();
+        units.extend(encoder.finish().unwrap());
+        let config = Config::new(64, 64, FrameRate::PAL).unwrap().channels(Channels::Mono);
+        Self { plan: SegmentPlan::new(timeline, Speed(1000)), config, units, gate, behaviour }
+    }
+}
+
+impl SegmentSource for Colours {
+    fn plan(&self) -> &SegmentPlan {
+        &self.plan
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn segment_head(&self) -> Bytes {
+        segment_head(&self.config)
+    }
+
+    fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
+        let mut encoder = SegmentEncoder::new(&self.config, &self.plan, index).unwrap();
+        for frame in encoder.frames() {
+            self.gate.pass();
+            if frame == 3 && self.behaviour == "panic.wav" {
+                panic!("a bug, on purpose");
+            }
+            if frame == 3 && self.behaviour == "broken.wav" {
+                return Err(MakeError::Render { frame: FrameIndex(frame), reason: "no light".to_owned() });
+            }
+            let shade = u8::try_from(frame * 37 % 256).unwrap();
+            let image = RgbImage::filled(64, 64, [shade, 128, 255 - shade]).unwrap();
+            if let ControlFlow::Break(()) = on_frame(FrameDone { frame: FrameIndex(frame), image: &image }) {
+                return Err(MakeError::Cancelled);
+            }
+            encoder.push(&image).unwrap();
+        }
+        let units = encoder.audio_units();
+        let units = usize::try_from(units.start).unwrap()..usize::try_from(units.end).unwrap();
+        Ok(encoder.finish(&self.units[units]).unwrap())
+    }
+}

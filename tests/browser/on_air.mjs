@@ -1,0 +1,173 @@
+// The page in a real browser: a recording goes in, and the face speaks it while the rest is being rendered.
+//
+// node on_air.mjs [--binary headcast] [--english en.wav] [--mandarin zh.wav] [--screenshots folder]
+//                 [--chromium path] [--url of a running server]
+
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { check, finish, openPage, picture, startBrowser, startServer } from './harness.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
+    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+    english: { type: 'string', default: join(root, 'fixtures/speech/en.wav') },
+    mandarin: { type: 'string', default: join(root, 'fixtures/speech/zh.wav') },
+    screenshots: { type: 'string' },
+    url: { type: 'string' },
+  },
+});
+/** The slowest that a clip of a few seconds may be on a busy machine without a GPU, in milliseconds. */
+const PATIENCE = 420_000;
+
+const server = options.url
+  ? { url: options.url, stop: async () => {}, output: () => '' }
+  : await startServer(options.binary);
+const browser = await startBrowser(options.chromium);
+if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
+const shot = async (page, name) => {
+  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
+};
+
+/** Uploads a recording and watches it to its end. */
+async function speaks(name, file, locale, words) {
+  console.log(`\n${name}`);
+  const { page, troubles, close } = await openPage(browser, server.url, { locale });
+  check('the page speaks the language of the browser', (await page.textContent('#generate-text')) === words.generate);
+  await shot(page, `${name}-idle`);
+  await page.setInputFiles('#audio', file);
+  check('the chosen file is shown', (await page.textContent('#drop-title')) === file.split('/').at(-1));
+
+  const began = Date.now();
+  await page.click('#generate');
+  await page.waitForFunction(() => /^#[a-z2-7]{16}$/.test(location.hash), null, { timeout: 60_000 });
+  await page.waitForFunction(() => window.seen.events.some((e) => e.type === 'playing' && e.job), null, { timeout: PATIENCE });
+  const playing = await page.evaluate(() => window.seen.events.find((e) => e.type === 'playing'));
+  const { progress } = playing.job;
+  check(
+    'it plays while it is being rendered',
+    playing.job.state === 'rendering' && progress.frames < progress.total,
+    `${playing.job.state}, ${progress.frames} of ${progress.total} frames, ${Date.now() - began} ms after the click`,
+  );
+  await shot(page, `${name}-on-air`);
+  const first = await picture(page);
+  check('the picture is not black', first.mean > 16 && first.variance > 100, `variance ${first.variance.toFixed(0)}`);
+  const sound = await page.evaluate(() => {
+    const video = document.querySelector('#video');
+    return { bytes: video.webkitAudioDecodedByteCount, muted: video.muted };
+  });
+  check('sound is decoded, and not muted', sound.bytes > 0 && !sound.muted, `${sound.bytes} bytes`);
+
+  await page.waitForFunction(
+    (start) => document.querySelector('#video').currentTime > start + 0.8 || document.querySelector('#video').ended,
+    playing.position,
+    { timeout: PATIENCE },
+  );
+  const second = await picture(page);
+  const moved = first.grey.reduce((most, value, i) => Math.max(most, Math.abs(value - second.grey[i])), 0);
+  check('the picture moves', moved > 4, `by up to ${moved.toFixed(0)} levels`);
+
+  await page.waitForFunction(() => document.querySelector('#video').ended, null, { timeout: PATIENCE });
+  const end = await page.evaluate(() => {
+    const { currentTime, duration } = document.querySelector('#video');
+    return { currentTime, duration, stalls: window.seen.events.filter((e) => e.type === 'waiting' && e.position > 0.2).length };
+  });
+  const { clip } = playing.job;
+  check('it plays to the end', Math.abs(end.currentTime - clip.duration_secs) < 0.1, `${end.currentTime.toFixed(2)} of ${clip.duration_secs} s, ${end.stalls} stalls`);
+
+  await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
+  check('the state is told in words', (await page.textContent('#job-state')) === words.done);
+  const mp4 = await page.evaluate(async () => {
+    const answer = await fetch(document.querySelector('#download').href, { headers: { range: 'bytes=4-7' } });
+    return { status: answer.status, type: answer.headers.get('content-type'), box: await answer.text(), name: answer.headers.get('content-disposition') };
+  });
+  check('the MP4 can be downloaded', mp4.status === 206 && mp4.type === 'video/mp4' && mp4.box === 'ftyp', mp4.name);
+  await shot(page, `${name}-done`);
+
+  await page.reload();
+  await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
+  await page.waitForSelector('#start:not([hidden])', { timeout: 60_000 });
+  check('a reload comes back to it', await page.isVisible('#log .line'));
+  await page.click('#start');
+  await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: 60_000 });
+  check('and plays it again', true);
+  const shift = await page.evaluate(() => window.seen.shift);
+  check('nothing jumps about', shift < 0.05, `layout shift ${shift.toFixed(3)}`);
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+}
+
+async function refusals(english) {
+  console.log('\nbad input');
+  const { page, troubles, close } = await openPage(browser, server.url);
+  await page.click('#generate');
+  check('without a recording it says what to do', (await page.textContent('#composer-trouble')).includes('Choose an audio file'));
+  await page.setInputFiles('#audio', { name: 'empty.wav', mimeType: 'audio/wav', buffer: Buffer.alloc(0) });
+  check('an empty file is refused', (await page.textContent('#composer-trouble')).includes('empty'));
+  await page.setInputFiles('#audio', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') });
+  check('a text file is refused', (await page.textContent('#composer-trouble')).includes('audio file'));
+  check('none of it reached the server', troubles.length === 0, troubles.join('; '));
+
+  await page.setInputFiles('#audio', { name: 'text.wav', mimeType: 'audio/wav', buffer: Buffer.from('this is text, not sound') });
+  await page.click('#generate');
+  await page.waitForSelector('.trouble:not([hidden])', { timeout: 60_000 });
+  const sentence = await page.locator('.trouble:not([hidden])').first().textContent();
+  check('text in an audio file is refused with a sentence', sentence.length > 20 && /[.]$/.test(sentence.trim()), sentence);
+  await shot(page, 'refused');
+
+  await page.goto(`${server.url}#aaaaaaaaaaaaaaaa`);
+  await page.waitForFunction(() => !document.querySelector('#composer').hidden);
+  check('a video that is gone leads back to the start', (await page.textContent('#composer-trouble')).includes('no longer here'));
+
+  await page.setInputFiles('#audio', english);
+  await page.click('#generate');
+  await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'rendering', null, { timeout: PATIENCE });
+  await page.click('#cancel');
+  await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: 10_000 });
+  check('a video can be cancelled', await page.isVisible('#again'));
+  await shot(page, 'cancelled');
+  await page.click('#again');
+  check('and another one begun', await page.isVisible('#generate'));
+  await close();
+}
+
+/** Every width in both schemes: what is asked for is there, in reach, and nothing sticks out. */
+async function layouts() {
+  console.log('\nlayouts');
+  for (const [width, height] of [[1440, 900], [768, 1024], [360, 740]]) {
+    for (const dark of [false, true]) {
+      const { page, close } = await openPage(browser, server.url, { width, height, dark, locale: dark ? 'zh-CN' : 'en-US' });
+      const name = `${width}-${dark ? 'dark-zh' : 'light-en'}`;
+      await page.waitForLoadState('networkidle');
+      const found = await page.evaluate(() => {
+        const small = [...document.querySelectorAll('button, .chip, .drop, .face, summary, .brand')]
+          .filter((element) => element.offsetParent)
+          .map((element) => ({ name: element.id || element.className, box: element.getBoundingClientRect() }))
+          .filter(({ box }) => box.height < 43.5 || box.width < 43.5)
+          .map(({ name }) => name);
+        return { over: document.documentElement.scrollWidth - innerWidth, small };
+      });
+      check(`${name}: fits`, found.over <= 0, `${found.over} px too wide`);
+      check(`${name}: targets are large enough`, found.small.length === 0, found.small.join(', '));
+      await shot(page, `layout-${name}`);
+      await close();
+    }
+  }
+}
+
+try {
+  await layouts();
+  await speaks('english', options.english, 'en-GB', { generate: 'Generate', done: 'Ready' });
+  await speaks('mandarin', options.mandarin, 'zh-CN', { generate: '生成视频', done: '已完成' });
+  await refusals(options.english);
+} catch (error) {
+  check('the test ran to its end', false, error.message);
+  console.log(server.output());
+} finally {
+  await browser.close();
+  await server.stop();
+}
+finish();
