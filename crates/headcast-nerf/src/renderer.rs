@@ -208,6 +208,13 @@ impl Renderer {
     }
 }
 
+// Frames are asked for from several threads at once.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Renderer>();
+    shared::<Clip>();
+};
+
 fn default_threads() -> NonZero<usize> {
     std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }

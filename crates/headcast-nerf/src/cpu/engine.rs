@@ -35,7 +35,8 @@ pub struct Config {
 /// A model made ready to render at one size.
 ///
 /// Frames may be rendered from several threads at once; each call uses [`Config::threads`] of its own.
-/// A picture is a function of its [`FrameRequest`] alone, bit by bit, for a given profile and instruction set.
+/// A picture is a function of its [`FrameRequest`] alone, bit by bit, for a given profile; AVX2 and AVX-512 make
+/// the same bits, scalar code rounds differently where it has no fused multiply-add.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) dispatch: Dispatch,

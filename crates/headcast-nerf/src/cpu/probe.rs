@@ -11,7 +11,7 @@ use super::grid_encode::FEATURES;
 use super::march::{Lattice, March, Rays, TILE, Tile, march};
 use super::occupancy::Occupancy;
 use super::packet::PACKET;
-use super::shade::{FieldRows, OVERRUN};
+use super::shade::{FieldRows, Lanes, OVERRUN, Shade, Shaded};
 use super::simd::{Kernel, Simd};
 use super::torso::{ShadeTorso, TorsoRows};
 use crate::conditioning::AudioCode;
@@ -143,6 +143,46 @@ pub fn torso(engine: &Engine, pose: &Pose) -> Vec<TorsoPixel> {
             rgb: [1, 2, 3].map(|channel| work.out[channel].0[lane]),
             offset: [0, 1].map(|axis| work.offset[axis].0[lane]),
         }));
+    }
+    out
+}
+
+/// What the ray of every pixel collects: the sum of its weights, then red, green and blue times weights;
+/// row-major, before the backdrop, with every ray given the most samples it may have.
+pub fn light(
+    engine: &Engine,
+    pose: &Pose,
+    intrinsics: &Intrinsics,
+    code: &AudioCode,
+    eye: f32,
+) -> Vec<[f32; 4]> {
+    let (width, height) = (engine.width() as usize, engine.height() as usize);
+    let frame = engine.field.of_frame(code, eye);
+    let mut rays = Rays::new(engine.sample_capacity());
+    let (mut lanes, mut shaded) = (Lanes::new(), Shaded::new(None));
+    let mut out = vec![[0.0; 4]; width * height];
+    for y in (0..height).step_by(TILE) {
+        for x in (0..width).step_by(TILE) {
+            let tile = Tile { x, y, width: TILE.min(width - x), height: TILE.min(height - y) };
+            march_tile(engine, pose, intrinsics, tile, &mut rays);
+            shaded.clear();
+            lanes.queue(&rays, tile, &mut shaded);
+            engine.dispatch.run(Shade {
+                field: &engine.field,
+                frame: &frame,
+                lattice: &engine.lattice,
+                origin: pose.origin(),
+                rays: &rays,
+                scheduled: None,
+                work: &mut lanes,
+                out: &mut shaded,
+            });
+            for row in 0..tile.height {
+                let first = (y + row) * width + x;
+                out[first..first + tile.width]
+                    .copy_from_slice(&shaded.light[row * TILE..row * TILE + tile.width]);
+            }
+        }
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use headcast_nerf::Profile;
 use headcast_nerf::cpu::{SimdLevel, probe};
-use headcast_nerf::field::{Ray, Reference, camera_ray, plane_coordinates};
+use headcast_nerf::field::{Budget, FieldRequest, Ray, Reference, camera_ray, plane_coordinates};
 use headcast_nerf::model::ErNerf;
 
 use crate::at_every_level;
@@ -223,3 +223,43 @@ fn torso(level: SimdLevel) {
     }
 }
 at_every_level!(torso_parity, super::torso);
+
+/// Sum of weights and colour of a ray, absolute.
+const LIGHT: f32 = 1e-4;
+
+/// Fraction of the rays that collect something else.
+fn stray_light(level: SimdLevel, scene: &Scene, eye: f32) -> f32 {
+    let engine = scene.engine(level, Profile::Quality, 1);
+    let ours = probe::light(&engine, &scene.poses[0], &scene.intrinsics, &scene.codes[0], eye);
+    let black = vec![0.0; ours.len() * 3];
+    let expected = Reference::new(&scene.model).render(&FieldRequest {
+        pose: scene.poses[0],
+        intrinsics: scene.intrinsics,
+        width: scene.width,
+        height: scene.height,
+        audio_code: scene.codes[0],
+        eye: scene.eyes[0],
+        background: &black,
+        budget: Budget::PerRay(scene.model.options.max_steps + 7),
+    });
+    let close = |a: f32, b: f32| (a - b).abs() <= LIGHT;
+    let stray = ours.iter().enumerate().filter(|(i, [weight, rgb @ ..])| {
+        let want = &expected.rgb[i * 3..i * 3 + 3];
+        !close(*weight, expected.weights[*i])
+            || !rgb.iter().zip(want).all(|(got, want)| close(got.clamp(0.0, 1.0), *want))
+    });
+    stray.count() as f32 / ours.len() as f32
+}
+
+fn composite(level: SimdLevel) {
+    for name in ["er-head", "er-adaptive", "er-att0-noind"] {
+        let scene = Scene::fixture(name);
+        let stray = stray_light(level, &scene, scene.eyes[0]);
+        println!("{name} {level}: {stray:.4} of the rays collect something else");
+        assert!(stray <= STRAY_RAYS, "{name}: {stray}");
+    }
+    let scene = Scene::fixture("er-head");
+    let stray = stray_light(level, &scene, 1.0 - scene.eyes[0]);
+    assert!(stray > 10.0 * STRAY_RAYS, "control: other eyes, {stray}");
+}
+at_every_level!(composite_parity, super::composite);
