@@ -72,6 +72,8 @@ pub(super) struct Packets {
     /// Samples per channel in the latest good packet.
     usual_frames: usize,
     failures: u32,
+    /// The demuxer or decoder gave up, or panicked; it is not asked again.
+    broken: bool,
 }
 
 enum Decoder {
@@ -87,6 +89,17 @@ impl fmt::Debug for Packets {
 
 impl Packets {
     pub(super) fn open(
+        source: Source,
+        hint: Option<&str>,
+        sniffed: Option<Container>,
+        head: &[u8],
+    ) -> Result<Self, AudioError> {
+        let container = sniffed.map_or("audio", Container::name);
+        guard(|| Self::open_unguarded(source, hint, sniffed, head))
+            .unwrap_or(Err(AudioError::Damaged { container, codec: "unknown codec" }))
+    }
+
+    fn open_unguarded(
         source: Source,
         hint: Option<&str>,
         sniffed: Option<Container>,
@@ -156,6 +169,7 @@ impl Packets {
             latest: None,
             usual_frames: 0,
             failures: 0,
+            broken: false,
         })
     }
 
@@ -258,6 +272,16 @@ impl Packets {
 
     /// Replaces `out` with the samples of the next packet of the track.
     pub(super) fn next(&mut self, out: &mut Vec<f32>) -> Result<Next, AudioError> {
+        if self.broken {
+            return Ok(Next::End { clean: false });
+        }
+        self.broken = true;
+        let next = guard(|| self.next_unguarded(out)).unwrap_or(Ok(Next::End { clean: false }))?;
+        self.broken = next == Next::End { clean: false };
+        Ok(next)
+    }
+
+    fn next_unguarded(&mut self, out: &mut Vec<f32>) -> Result<Next, AudioError> {
         out.clear();
         if self.failures > MAX_FAILURES {
             return Ok(Next::End { clean: false });
@@ -335,6 +359,13 @@ impl Packets {
         let frames = stated.filter(|&frames| frames > 0).unwrap_or(self.usual_frames);
         usize::try_from(rate).map_or(frames, |second| frames.min(second))
     }
+}
+
+/// Demuxers and decoders are other people's, and their input is anybody's: a damaged file may trip an
+/// overflow check or an index in them (fragmented mp4 does, in Symphonia 0.6.1). That is a damaged file, and
+/// must not end a server's worker. `None` after a panic; what `step` worked on is not to be used again.
+fn guard<T>(step: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).ok()
 }
 
 fn check_format(rate: Option<u32>, channels: Option<usize>) -> Result<(), AudioError> {
