@@ -1,3 +1,7 @@
 //! The `headcast` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headcast_app::cli::main()
+}

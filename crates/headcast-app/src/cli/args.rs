@@ -1,0 +1,178 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Talking-head video that plays while it is being made.
+#[derive(Debug, Parser)]
+#[command(name = "headcast", version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+impl Arguments {
+    /// `headcast` alone, with or without options, is `headcast serve`.
+    pub(super) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve the web page and the API (this is what plain `headcast` does)
+    Serve(ServeOptions),
+    /// Render speech to a folder: index.m3u8 first, segments as they come, then video.mp4
+    Render(RenderOptions),
+    /// Import, list and inspect avatars
+    #[command(subcommand)]
+    Avatar(AvatarCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeOptions {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(super) host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 7860)]
+    pub(super) port: u16,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    #[command(flatten)]
+    pub(super) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenderOptions {
+    /// Avatar: a name from `headcast avatar list`, or the folder of one
+    #[arg(long, default_value = "milo", value_name = "NAME|DIR")]
+    pub(super) avatar: String,
+    /// Speech: wav, mp3, m4a, aac, flac, ogg, opus or webm
+    #[arg(long, value_name = "FILE")]
+    pub(super) audio: PathBuf,
+    /// Audio features made elsewhere (.npy, one window per video frame) instead of the built-in extractor
+    #[arg(long, value_name = "FILE.npy")]
+    pub(super) features: Option<PathBuf>,
+    /// Quality against fidelity to upstream
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) profile: ProfileName,
+    /// Folder to write index.m3u8, the segments and video.mp4 to
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// Also write every frame as PNG into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) frames: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    #[command(flatten)]
+    pub(super) engine: EngineOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AvatarCommand {
+    /// Make an avatar from an upstream checkpoint and its data folder
+    Import(ImportOptions),
+    /// List the built-in and the imported avatars
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// Say what a checkpoint or an avatar folder holds
+    Inspect {
+        /// A checkpoint file (.pth, .tar, .safetensors) or an avatar folder
+        #[arg(value_name = "FILE|DIR")]
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportOptions {
+    /// Checkpoint (ngp.pth)
+    #[arg(long, value_name = "FILE")]
+    pub(super) checkpoint: PathBuf,
+    /// Upstream's data folder: transforms_train.json, au.csv, bc.jpg, torso_imgs/
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// Pose file [default: transforms_train.json, else transforms_val.json of the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) transforms: Option<PathBuf>,
+    /// Background [default: bc.jpg or bc.png of the data folder]
+    #[arg(long, value_name = "FILE|white|black")]
+    pub(super) background: Option<String>,
+    /// Name of the avatar: letters, digits, - and _
+    #[arg(long)]
+    pub(super) name: String,
+    /// What people see instead of the name
+    #[arg(long)]
+    pub(super) title: Option<String>,
+    /// Whom to credit
+    #[arg(long)]
+    pub(super) credits: Option<String>,
+    /// Licence of the avatar
+    #[arg(long)]
+    pub(super) licence: Option<String>,
+    /// A text file to keep with it as LICENSE.txt
+    #[arg(long, value_name = "FILE")]
+    pub(super) licence_file: Option<PathBuf>,
+    /// A small JPEG or PNG to show in lists
+    #[arg(long, value_name = "FILE")]
+    pub(super) thumbnail: Option<PathBuf>,
+    /// Eye closure of every frame, 0 (open) to 1, for data without au.csv
+    #[arg(long, value_name = "VALUE")]
+    pub(super) fix_eye: Option<f32>,
+    /// Upstream's --att, which a checkpoint cannot tell [default: 2]
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(super) attention: Option<u8>,
+    /// Upstream's --max_steps [default: 16]
+    #[arg(long, value_name = "N")]
+    pub(super) max_steps: Option<u32>,
+    /// Average camera poses over seven frames, as LiveTalking does
+    #[arg(long)]
+    pub(super) smooth_path: bool,
+    /// Average eye values over three frames, as LiveTalking does
+    #[arg(long)]
+    pub(super) smooth_eyes: bool,
+    /// Blend each audio code with the one before, as LiveTalking does
+    #[arg(long)]
+    pub(super) smooth_lips: bool,
+    /// Store weights as 16-bit floats: half the size
+    #[arg(long)]
+    pub(super) half: bool,
+    /// Replace an avatar of the same name
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    #[command(flatten)]
+    pub(super) library: DataOptions,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DataOptions {
+    /// Where avatars and jobs are kept [default: the user's data folder]
+    #[arg(long, value_name = "DIR", env = "HEADCAST_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EngineOptions {
+    /// Rendering threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileName {
+    /// Every ray has its own sample budget; independent of the rest of the picture
+    #[default]
+    Quality,
+    /// Upstream's step schedule for the whole frame, to compare pictures with upstream's
+    Parity,
+}

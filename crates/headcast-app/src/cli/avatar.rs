@@ -1,0 +1,100 @@
+//! `headcast avatar import | list | inspect`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "these commands answer on the terminal")]
+
+use std::path::Path;
+
+use headcast::nerf::avatar::{self, AvatarError, Background, ImportRequest, Smoothing};
+
+use super::args::{AvatarCommand, ImportOptions};
+use super::failure::Failure;
+use crate::data_dir;
+use crate::studio::Avatars;
+
+pub(super) fn run(command: &AvatarCommand) -> Result<(), Failure> {
+    match command {
+        AvatarCommand::Import(options) => import(options),
+        AvatarCommand::List { data } => list(&avatars(data.data_dir.as_deref())?),
+        AvatarCommand::Inspect { path } => inspect(path),
+    }
+}
+
+fn import(options: &ImportOptions) -> Result<(), Failure> {
+    let avatars = avatars(options.library.data_dir.as_deref())?;
+    let request = ImportRequest {
+        title: options.title.clone(),
+        credits: options.credits.clone(),
+        licence: options.licence.clone(),
+        licence_file: options.licence_file.clone(),
+        thumbnail: options.thumbnail.clone(),
+        transforms: options.transforms.clone(),
+        background: options.background.as_deref().map(background),
+        fix_eye: options.fix_eye,
+        attention: options.attention,
+        max_steps: options.max_steps,
+        smoothing: Smoothing {
+            path: options.smooth_path,
+            eyes: options.smooth_eyes,
+            lips: options.smooth_lips,
+        },
+        half: options.half,
+        overwrite: options.overwrite,
+        ..ImportRequest::new(&options.checkpoint, &options.data, &options.name)
+    };
+    let report = avatar::import(&request, avatars.library()).map_err(failure)?;
+    print!("{report}");
+    println!("imported as \"{}\" ({:.1} MB) into {}", options.name, megabytes(report.bytes), report.path.display());
+    Ok(())
+}
+
+/// Upstream's `--bg_img`: a colour by name, or a picture.
+fn background(value: &str) -> Background {
+    match value {
+        "white" => Background::Colour([255; 3]),
+        "black" => Background::Colour([0; 3]),
+        file => Background::File(file.into()),
+    }
+}
+
+fn list(avatars: &Avatars) -> Result<(), Failure> {
+    let (entries, problems) = avatars.list().map_err(failure)?;
+    for entry in entries {
+        let info = &entry.info;
+        println!("{:16} {}x{}  {}; {}", info.name, info.width, info.height, info.title, entry.remark);
+        if !info.credits.is_empty() {
+            println!("{:16} {}", "", info.credits);
+        }
+    }
+    for problem in problems {
+        eprintln!("cannot be used: {problem}");
+    }
+    Ok(())
+}
+
+fn inspect(path: &Path) -> Result<(), Failure> {
+    let report = avatar::inspect(path).map_err(failure)?;
+    print!("{report}");
+    if report.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::input("it cannot be rendered as it is; the problems are listed above"))
+    }
+}
+
+fn avatars(data_dir: Option<&Path>) -> Result<Avatars, Failure> {
+    let data_dir = data_dir::choose(data_dir.map(Path::to_path_buf)).map_err(Failure::machine)?;
+    Ok(Avatars::new(&data_dir))
+}
+
+/// A file that cannot be read or written is the machine's matter unless it simply is not there.
+pub(super) fn failure(error: AvatarError) -> Failure {
+    match &error {
+        AvatarError::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound => Failure::machine(error),
+        _ => Failure::input(error),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "display value")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,116 @@
+//! How far a render is: a bar on a terminal, plain lines in a pipe, nothing when quiet.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use headcast::core::Timeline;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Frames per second over the last few seconds, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    started: Instant,
+    frames: u64,
+    total: u64,
+    real_time: f64,
+}
+
+impl Pace {
+    pub(super) fn new(timeline: &Timeline) -> Self {
+        Self {
+            started: Instant::now(),
+            frames: 0,
+            total: timeline.frames(),
+            real_time: timeline.frame_rate().as_f64(),
+        }
+    }
+
+    /// `12.3 frames/s, 0.49x real time, 0:12 left`
+    fn text(&self) -> String {
+        let elapsed = self.started.elapsed().as_secs_f64().max(1e-3);
+        #[expect(clippy::cast_precision_loss, reason = "display value")]
+        let (done, left) = (self.frames as f64, (self.total - self.frames) as f64);
+        let fps = done / elapsed;
+        let left = if fps > 0.0 { clock(Duration::from_secs_f64((left / fps).min(1e6))) } else { "?".into() };
+        format!("{fps:.1} frames/s, {:.2}x real time, {left} left", fps / self.real_time)
+    }
+}
+
+fn clock(time: Duration) -> String {
+    let secs = time.as_secs();
+    if secs >= 3600 {
+        format!("{}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
+    } else {
+        format!("{}:{:02}", secs / 60, secs % 60)
+    }
+}
+
+/// What the user sees.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Quiet,
+    Lines { pace: Option<Pace> },
+    Bar { bar: ProgressBar, pace: Option<Pace> },
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        if quiet {
+            Self::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Self::Bar { bar: ProgressBar::hidden(), pace: None }
+        } else {
+            Self::Lines { pace: None }
+        }
+    }
+
+    /// One line that stays.
+    #[expect(clippy::print_stderr, reason = "progress belongs to the terminal; results are files")]
+    pub(super) fn say(&self, line: &str) {
+        match self {
+            Self::Quiet => {}
+            Self::Lines { .. } => eprintln!("{line}"),
+            Self::Bar { bar, .. } if bar.is_hidden() => eprintln!("{line}"),
+            Self::Bar { bar, .. } => bar.println(line),
+        }
+    }
+
+    pub(super) fn start(&mut self, timeline: &Timeline) {
+        let now = Some(Pace::new(timeline));
+        match self {
+            Self::Quiet => {}
+            Self::Lines { pace } => *pace = now,
+            Self::Bar { bar, pace } => {
+                *bar = ProgressBar::new(timeline.frames()).with_style(
+                    ProgressStyle::with_template("{bar:32} {pos}/{len} frames, {msg}")
+                        .unwrap_or_else(|_| ProgressStyle::default_bar()),
+                );
+                *pace = now;
+            }
+        }
+    }
+
+    pub(super) fn frame(&mut self) {
+        match self {
+            Self::Quiet | Self::Lines { pace: None } | Self::Bar { pace: None, .. } => {}
+            Self::Lines { pace: Some(pace) } => pace.frames += 1,
+            Self::Bar { bar, pace: Some(pace) } => {
+                pace.frames += 1;
+                bar.set_position(pace.frames);
+                bar.set_message(pace.text());
+            }
+        }
+    }
+
+    pub(super) fn segment(&self, name: &str) {
+        if let Self::Lines { pace: Some(pace) } = self {
+            self.say(&format!("{name}: {}/{} frames, {}", pace.frames, pace.total, pace.text()));
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Self::Bar { bar, .. } = self {
+            bar.finish_and_clear();
+        }
+    }
+}

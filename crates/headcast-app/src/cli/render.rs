@@ -1,0 +1,304 @@
+//! `headcast render`: speech in, a folder to play out.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use headcast::core::RgbImage;
+use headcast::core::timeline::{event_playlist, vod_playlist};
+use headcast::media::mp4;
+use headcast::media::store::{Folder, SegmentStore as _, file_name};
+use headcast::nerf::Profile;
+use headcast::nerf::avatar::Avatar;
+use headcast::source::{FrameDone, MakeError};
+use headcast::{SegmentSource, Session};
+
+use super::args::{ProfileName, RenderOptions};
+use super::avatar::failure as avatar_failure;
+use super::failure::Failure;
+use super::progress::Progress;
+use crate::data_dir;
+use crate::jobs::{Level, OpenError, OpenErrorKind, Phase, Reporter};
+use crate::studio::{EngineSettings, LocalStudio, Prepared, Recording, build_notes};
+
+/// Largest feature file that is read: ten hours of HuBERT features are far below it.
+const MAX_FEATURES_BYTES: u64 = 8 << 30;
+
+pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
+    let mut progress = Progress::new(options.quiet);
+    let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
+    let engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
+    let studio = LocalStudio::new(&data_dir, engine);
+    for note in build_notes() {
+        progress.say(&format!("note: {note}"));
+    }
+    let interrupted = on_interrupt()?;
+
+    // Everything that can be wrong with what the user gave is found before anything is written.
+    let name = options.audio.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
+    let recording = Recording::open(&options.audio).map_err(|error| unreadable(&options.audio, &error))?;
+    let features = options.features.as_deref().map(read_features).transpose()?;
+    let prepared = prepare(&studio, &options.avatar, options.profile.into())?;
+    let reporter = Terminal { progress: &progress, interrupted: &interrupted };
+    let (session, warnings) = studio
+        .session(&prepared, recording, &name, features.as_deref(), &reporter)
+        .map_err(|error| open_failure(error, &options.audio))?;
+    for warning in warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
+
+    let output = Output::create(&options.output, options.frames.as_deref())?;
+    let made = output.segments(&session, &mut progress, &interrupted);
+    progress.finish();
+    made?;
+    output.video(&session)?;
+    progress.say(&format!(
+        "{} and {} are ready",
+        output.dir.join("index.m3u8").display(),
+        output.dir.join("video.mp4").display()
+    ));
+    Ok(())
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Quality => Self::Quality,
+            ProfileName::Parity => Self::Parity,
+        }
+    }
+}
+
+/// An avatar by its name, or else by its folder.
+fn prepare(studio: &LocalStudio, avatar: &str, profile: Profile) -> Result<Prepared, Failure> {
+    let folder = Path::new(avatar);
+    let known = studio.known_avatars().load(avatar).map_err(avatar_failure)?;
+    let avatar = match known {
+        Some(avatar) => avatar,
+        None if folder.is_dir() => Avatar::load(folder).map_err(avatar_failure)?,
+        None => {
+            return Err(Failure::input(format!(
+                "there is no avatar \"{avatar}\" and no folder of that name; `headcast avatar list` shows the \
+                 avatars, `headcast avatar import` makes one"
+            )));
+        }
+    };
+    studio.prepare(avatar, profile).map_err(|error| open_failure(error, folder))
+}
+
+fn read_features(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    if bytes > MAX_FEATURES_BYTES {
+        return Err(Failure::input(format!(
+            "{} has {bytes} bytes, more than any clip needs; is it a feature file?",
+            path.display()
+        )));
+    }
+    fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::input(format!("{} cannot be read: {error}", path.display()))
+}
+
+fn open_failure(error: OpenError, path: &Path) -> Failure {
+    match (error.code, error.kind) {
+        ("cancelled", _) => Failure::Interrupted("interrupted; nothing was written".to_owned()),
+        (_, OpenErrorKind::Internal) => Failure::machine(error),
+        _ => Failure::input(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Set by the first Ctrl-C.
+fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let cannot = |error: io::Error| Failure::machine(format!("Ctrl-C cannot be watched for: {error}"));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let flag = Arc::clone(&interrupted);
+    std::thread::Builder::new()
+        .name("interrupt".into())
+        .spawn(move || {
+            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+                flag.store(true, Ordering::Relaxed);
+            }
+        })
+        .map_err(cannot)?;
+    Ok(interrupted)
+}
+
+struct Terminal<'a> {
+    progress: &'a Progress,
+    interrupted: &'a AtomicBool,
+}
+
+impl Reporter for Terminal<'_> {
+    fn phase(&self, _phase: Phase) {}
+
+    fn log(&self, _level: Level, message: &str) {
+        self.progress.say(message);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// The folder that is filled.
+struct Output<'a> {
+    dir: &'a Path,
+    frames: Option<&'a Path>,
+    store: Folder,
+}
+
+impl<'a> Output<'a> {
+    /// Makes the folders and removes what an earlier run left in them.
+    fn create(dir: &'a Path, frames: Option<&'a Path>) -> Result<Self, Failure> {
+        for folder in [Some(dir), frames].into_iter().flatten() {
+            fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+        }
+        for entry in fs::read_dir(dir).map_err(|error| unwritable(dir, &error))?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name == "index.m3u8" || name == "video.mp4" || is_segment(&name);
+            if ours {
+                fs::remove_file(entry.path()).map_err(|error| unwritable(dir, &error))?;
+            }
+        }
+        let store = Folder::open(dir).map_err(Failure::machine)?;
+        Ok(Self { dir, frames, store })
+    }
+
+    /// The complete playlist first, then every segment.
+    ///
+    /// If it cannot be finished, the playlist is cut to what there is, so that it plays, or removed.
+    fn segments(
+        &self,
+        session: &Session,
+        progress: &mut Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let plan = session.plan();
+        self.write("index.m3u8", |file| file.write_all(vod_playlist(plan, file_name).as_bytes()))?;
+        progress.start(plan.timeline());
+        for index in 0..plan.len() {
+            let made = self.segment(session, index, progress, interrupted);
+            let Err(failure) = made else { continue };
+            let left = if index == 0 {
+                let _ = fs::remove_file(self.dir.join("index.m3u8"));
+                "nothing was kept".to_owned()
+            } else {
+                let playlist = event_playlist(plan, index, true, file_name);
+                self.write("index.m3u8", |file| file.write_all(playlist.as_bytes()))?;
+                format!("the {index} of {} segments that are finished play", plan.len())
+            };
+            return Err(match failure {
+                Failure::Input(reason) => Failure::Input(format!("{reason} ({left})")),
+                Failure::Machine(reason) => Failure::Machine(format!("{reason} ({left})")),
+                Failure::Interrupted(reason) => Failure::Interrupted(format!("{reason} ({left})")),
+            });
+        }
+        Ok(())
+    }
+
+    fn segment(
+        &self,
+        session: &Session,
+        index: usize,
+        progress: &mut Progress,
+        interrupted: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let mut frame_error = None;
+        let made = session.make_segment(index, &mut |done: FrameDone<'_>| {
+            progress.frame();
+            if let Some(folder) = self.frames
+                && let Err(error) = write_png(&folder.join(format!("frame_{:06}.png", done.frame.0)), done.image)
+            {
+                frame_error = Some(unwritable(folder, &error));
+                return ControlFlow::Break(());
+            }
+            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let bytes = made.map_err(|error| match (error, frame_error) {
+            (MakeError::Cancelled, Some(failure)) => failure,
+            (MakeError::Cancelled, None) => Failure::Interrupted("interrupted".to_owned()),
+            (error, _) => Failure::machine(error),
+        })?;
+        self.store.put(index, bytes).map_err(Failure::machine)?;
+        progress.segment(&file_name(index));
+        Ok(())
+    }
+
+    /// The same pictures and sound as one file; segments are read one at a time.
+    fn video(&self, session: &Session) -> Result<(), Failure> {
+        let damaged = |error: mp4::Error| Failure::machine(format!("video.mp4 cannot be made: {error}"));
+        let segment = |index| {
+            let missing = || Failure::machine(format!("segment {index} disappeared from {}", self.dir.display()));
+            self.store.get(index).map_err(Failure::machine)?.ok_or_else(missing)
+        };
+        let plan = session.plan();
+        let mut first_pass = mp4::Index::new(session.config(), plan);
+        for index in 0..plan.len() {
+            first_pass.push(&segment(index)?).map_err(damaged)?;
+        }
+        let layout = first_pass.finish().map_err(damaged)?;
+        let mut failure = None;
+        self.write("video.mp4", |file| {
+            file.write_all(&layout.header())?;
+            for index in 0..plan.len() {
+                let payload = segment(index).and_then(|bytes| layout.payload(index, &bytes).map_err(damaged));
+                match payload {
+                    Ok(bytes) => file.write_all(&bytes)?,
+                    Err(reason) => {
+                        failure = Some(reason);
+                        return Err(io::Error::other("see the failure"));
+                    }
+                }
+            }
+            Ok(())
+        })
+        .map_err(|error| failure.unwrap_or(error))
+    }
+
+    /// Writes a file under another name first: it is there whole or not at all.
+    fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let draft = self.dir.join(format!(".{name}.part"));
+        let written = (|| {
+            let mut file = BufWriter::new(File::create(&draft)?);
+            content(&mut file)?;
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&draft, self.dir.join(name))
+        })();
+        written.map_err(|error| {
+            let _ = fs::remove_file(&draft);
+            unwritable(self.dir, &error)
+        })
+    }
+}
+
+fn is_segment(name: &str) -> bool {
+    let number = name.strip_prefix("segment_").and_then(|rest| rest.strip_suffix(".ts"));
+    number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn write_png(path: &PathBuf, image: &RgbImage) -> io::Result<()> {
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), image.width(), image.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    // Frames are for looking at: writing them must not be slower than rendering them.
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(image.data())?;
+    writer.finish()?;
+    Ok(())
+}
+
+fn unwritable(dir: &Path, error: &io::Error) -> Failure {
+    Failure::machine(format!("cannot write to {}: {error}; free some space or choose another folder", dir.display()))
+}

@@ -1,0 +1,103 @@
+//! Every avatar that this program knows: the built-in one and those in the data folder.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use headcast::nerf::avatar::{self, Avatar, AvatarError};
+
+use super::builtin;
+use crate::jobs::{AvatarInfo, Picture};
+
+/// The built-in avatar and the user's library.
+#[derive(Debug, Clone)]
+pub struct Avatars {
+    library: PathBuf,
+}
+
+/// One line of the list.
+#[derive(Debug)]
+pub struct Entry {
+    /// What the page shows.
+    pub info: AvatarInfo,
+    /// Where it comes from and what drives it, for the command line.
+    pub remark: String,
+}
+
+impl Avatars {
+    /// Avatars of the data folder `data_dir`, which need not exist.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { library: data_dir.join("avatars") }
+    }
+
+    /// Where imported avatars are kept.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// Those that can speak, the built-in one first, and a sentence for each that cannot.
+    ///
+    /// # Errors
+    /// [`AvatarError`] when the library cannot be read.
+    pub fn list(&self) -> Result<(Vec<Entry>, Vec<String>), AvatarError> {
+        let mut entries = vec![builtin::entry()];
+        let mut problems = Vec::new();
+        for summary in avatar::list(&self.library)? {
+            match summary.details {
+                // A folder of that name would otherwise stand in for the built-in avatar.
+                Ok(_) if summary.name == builtin::NAME => {
+                    problems.push(format!("{}: the built-in avatar has this name", summary.name));
+                }
+                Ok(details) => entries.push(Entry {
+                    info: AvatarInfo {
+                        name: summary.name,
+                        title: details.title,
+                        width: details.width,
+                        height: details.height,
+                        credits: details.credits,
+                    },
+                    remark: format!("{}, {} features, {} poses", details.kind, details.features, details.poses),
+                }),
+                Err(error) => problems.push(format!("{}: {error}", summary.name)),
+            }
+        }
+        Ok((entries, problems))
+    }
+
+    /// The avatar called `name`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`AvatarError`] when it is there but damaged.
+    pub fn load(&self, name: &str) -> Result<Option<Avatar>, AvatarError> {
+        if name == builtin::NAME {
+            return builtin::load().map(Some);
+        }
+        match self.folder(name) {
+            Some(folder) => Avatar::load(&folder).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A small picture of the avatar called `name`.
+    pub fn thumbnail(&self, name: &str) -> Option<Picture> {
+        if name == builtin::NAME {
+            return builtin::thumbnail();
+        }
+        let folder = self.folder(name)?;
+        // Without one, the first background is better than nothing.
+        ["thumbnail.jpg", "thumbnail.png", "background.jpg", "background.png"].iter().find_map(|file| {
+            let bytes = std::fs::read(folder.join(file)).ok()?;
+            Some(Picture { content_type: content_type(file), bytes: Bytes::from(bytes) })
+        })
+    }
+
+    /// The folder of `name` in the library. Names are checked first: no path ever comes from outside.
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        avatar::check_name(name).ok()?;
+        let folder = self.library.join(name);
+        folder.join("avatar.toml").is_file().then_some(folder)
+    }
+}
+
+pub(super) fn content_type(file: &str) -> &'static str {
+    if file.ends_with(".png") { "image/png" } else { "image/jpeg" }
+}

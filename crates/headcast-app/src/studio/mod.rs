@@ -1,0 +1,363 @@
+//! The real [`Studio`]: finds avatars, measures renderers, turns recordings into sessions.
+
+mod avatars;
+mod builtin;
+mod recording;
+mod samples;
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use headcast::audio::features::read_npy;
+use headcast::audio::{AudioError, Limits};
+use headcast::core::timeline::Speed;
+use headcast::core::{FeatureKind, FrameRate, RgbImage};
+use headcast::nerf::avatar::{Avatar, AvatarError};
+use headcast::nerf::cpu::SimdLevel;
+use headcast::nerf::{Profile, Renderer, Settings};
+use headcast::{Features, SegmentSource as _, Session, Speech, SpeechError, TalkingHead};
+
+use crate::jobs::{
+    AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo, Studio,
+};
+
+pub use avatars::{Avatars, Entry};
+pub use recording::Recording;
+
+/// Renderers kept ready: each holds the tables of one avatar, some 25 MB.
+const RENDERERS: usize = 2;
+
+/// Timed frames per renderer, after one that warms caches.
+const PROBES: u64 = 3;
+
+/// A plan made for the full measured speed would stall at the first hiccup.
+const SPEED_MARGIN: f64 = 0.8;
+
+/// What the machine gives to rendering.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineSettings {
+    /// Threads; `None` is one a core.
+    pub threads: Option<NonZeroUsize>,
+    /// Instruction set; `None` is the best of this CPU.
+    pub simd: Option<SimdLevel>,
+}
+
+impl EngineSettings {
+    /// `HEADCAST_SIMD` names the instruction set: `scalar`, `avx2` or `avx512`.
+    ///
+    /// # Errors
+    /// A sentence, when it names none of these or one that this CPU lacks.
+    pub fn from_env(threads: Option<NonZeroUsize>) -> Result<Self, String> {
+        let simd = match std::env::var("HEADCAST_SIMD") {
+            Err(_) => None,
+            Ok(name) => {
+                let known = SimdLevel::from_name(&name).ok_or_else(|| {
+                    let names: Vec<_> = SimdLevel::ALL.iter().map(|level| level.name()).collect();
+                    format!("HEADCAST_SIMD is {name:?}; use one of {}", names.join(", "))
+                })?;
+                if !known.is_available() {
+                    return Err(format!("HEADCAST_SIMD is {name:?}, which this CPU does not have"));
+                }
+                Some(known)
+            }
+        };
+        Ok(Self { threads, simd })
+    }
+}
+
+/// Avatars, renderers and recordings of this machine.
+#[derive(Debug)]
+pub struct LocalStudio {
+    avatars: Avatars,
+    engine: EngineSettings,
+    limits: Limits,
+    /// Last used last.
+    ready: Mutex<VecDeque<(String, Profile, Prepared)>>,
+}
+
+/// A renderer and how fast it is here.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The renderer.
+    pub renderer: Arc<Renderer>,
+    /// Measured frames per second.
+    pub fps: f64,
+}
+
+impl LocalStudio {
+    /// A studio over the avatars of `data_dir`.
+    pub fn new(data_dir: &Path, engine: EngineSettings) -> Self {
+        Self {
+            avatars: Avatars::new(data_dir),
+            engine,
+            limits: Limits::default(),
+            ready: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    /// The avatars it knows.
+    pub fn known_avatars(&self) -> &Avatars {
+        &self.avatars
+    }
+
+    /// The limits on recordings.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Loads and measures the built-in avatar, so that the first job does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Self::prepare_named`].
+    pub fn warm_up(&self) -> Result<Prepared, OpenError> {
+        self.prepare_named(builtin::NAME, Profile::default())
+    }
+
+    /// The renderer of the avatar called `name`, measured.
+    ///
+    /// # Errors
+    /// [`OpenError`] when there is no such avatar, it is damaged, or it cannot be rendered.
+    pub fn prepare_named(&self, name: &str, profile: Profile) -> Result<Prepared, OpenError> {
+        // Held while a renderer is made: two jobs that want the same one make it once.
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = ready.iter().position(|(n, p, _)| n == name && *p == profile) {
+            let found = ready.remove(at).expect("the position was just found");
+            let prepared = found.2.clone();
+            ready.push_back(found);
+            return Ok(prepared);
+        }
+        let avatar = self.avatars.load(name).map_err(avatar_error)?.ok_or_else(|| unknown_avatar(name))?;
+        let prepared = self.prepare(avatar, profile)?;
+        while ready.len() >= RENDERERS {
+            ready.pop_front();
+        }
+        ready.push_back((name.to_owned(), profile, prepared.clone()));
+        Ok(prepared)
+    }
+
+    /// A renderer for `avatar`, measured with a few frames.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be rendered.
+    pub fn prepare(&self, avatar: Avatar, profile: Profile) -> Result<Prepared, OpenError> {
+        let internal = |error: headcast::nerf::cpu::RenderError| OpenError {
+            kind: OpenErrorKind::Internal,
+            code: "avatar_unusable",
+            message: error.to_string(),
+        };
+        let settings =
+            Settings { profile, threads: self.engine.threads, simd: self.engine.simd, ..Settings::default() };
+        let renderer = Arc::new(Renderer::new(Arc::new(avatar), &settings).map_err(internal)?);
+        let mut picture = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).map_err(|error| {
+            OpenError { kind: OpenErrorKind::Internal, code: "avatar_unusable", message: error.to_string() }
+        })?;
+        renderer.probe(0, &mut picture).map_err(internal)?;
+        let started = Instant::now();
+        for round in 1..=PROBES {
+            renderer.probe(round, &mut picture).map_err(internal)?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of frames")]
+        let fps = PROBES as f64 / started.elapsed().as_secs_f64().max(1e-6);
+        Ok(Prepared { renderer, fps })
+    }
+
+    /// Lets the avatar of `prepared` speak `recording`.
+    ///
+    /// * `features`: bytes of a `.npy` file, or `None` for the built-in model.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what is wrong with the recording or the features, and what to do.
+    pub fn session(
+        &self,
+        prepared: &Prepared,
+        recording: Recording,
+        name: &str,
+        features: Option<&[u8]>,
+        reporter: &dyn Reporter,
+    ) -> Result<(Session, Vec<String>), OpenError> {
+        let Prepared { renderer, fps } = prepared;
+        let wanted = renderer.avatar().model.options.features;
+        let given = features.map(|bytes| given_features(bytes, wanted)).transpose()?;
+        if given.is_none() && wanted != FeatureKind::DeepSpeech {
+            return Err(unusable("features_needed", format!(
+                "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
+                 same recording with upstream's script and hand it over as features",
+                renderer.avatar().title,
+                wanted.describe()
+            )));
+        }
+        let given_rows = given.as_ref().map(headcast::core::FeatureTrack::rows);
+
+        reporter.phase(Phase::Decoding);
+        let features = given.map_or(Features::BuiltIn, Features::Given);
+        let on_progress = &mut |_| {
+            if reporter.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let speech = Speech::open(recording, Some(name), &self.limits, FrameRate::PAL, features, on_progress)
+            .map_err(speech_error)?;
+        let info = &speech.info;
+        reporter.log(Level::Info, &format!(
+            "{name}: {:.2} s of {} ({}), {}, {} channel{}",
+            speech.timeline.secs(),
+            info.codec,
+            info.container.name(),
+            info.sample_rate,
+            info.channels,
+            if info.channels == 1 { "" } else { "s" },
+        ));
+        let mut warnings: Vec<String> = speech.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(given_rows.and_then(|rows| rows_warning(rows, speech.timeline.frames())));
+
+        reporter.phase(Phase::Listening);
+        let head = TalkingHead::new(Arc::clone(renderer), &speech.features, speech.timeline.frames())
+            .map_err(|error| unusable("features_do_not_fit", error.to_string()))?;
+        let speed = Speed::from_fps(fps * SPEED_MARGIN, speech.timeline.frame_rate());
+        let session = Session::new(speech.timeline, speed, speech.track, speech.channels, Arc::new(head))
+            .map_err(|error| OpenError {
+                kind: OpenErrorKind::Internal,
+                code: "picture_not_encodable",
+                message: error.to_string(),
+            })?;
+        reporter.log(Level::Info, &format!(
+            "{} frames in {} segments; {} renders {fps:.1} frames/s here ({})",
+            session.plan().timeline().frames(),
+            session.plan().len(),
+            renderer.avatar().title,
+            renderer.describe(),
+        ));
+        Ok((session, warnings))
+    }
+}
+
+impl Studio for LocalStudio {
+    fn avatars(&self) -> Vec<AvatarInfo> {
+        match self.avatars.list() {
+            Ok((entries, _)) => entries.into_iter().map(|entry| entry.info).collect(),
+            // The library cannot be read; the built-in avatar still speaks.
+            Err(_) => vec![builtin::entry().info],
+        }
+    }
+
+    fn thumbnail(&self, avatar: &str) -> Option<Picture> {
+        self.avatars.thumbnail(avatar)
+    }
+
+    fn samples(&self) -> Vec<SampleInfo> {
+        samples::all()
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        let default = Profile::default();
+        let others = Profile::ALL.into_iter().filter(|profile| *profile != default);
+        std::iter::once(default).chain(others).map(|profile| profile.name().to_owned()).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        build_notes()
+    }
+
+    fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
+        profile(request)?;
+        let recording = Recording::of(&request.audio).map_err(recording_error)?;
+        headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits).map_err(audio_error)?;
+        if let Some(bytes) = &request.features {
+            read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
+        let profile = profile(request)?;
+        reporter.phase(Phase::Preparing);
+        let prepared = self.prepare_named(&request.avatar, profile)?;
+        let recording = Recording::of(&request.audio).map_err(recording_error)?;
+        let (session, warnings) =
+            self.session(&prepared, recording, &request.audio_name, request.features.as_deref(), reporter)?;
+        Ok(Opened { source: Arc::new(session), warnings })
+    }
+}
+
+/// What a user of this build on this machine should know.
+pub fn build_notes() -> Vec<String> {
+    let mut notes = Vec::new();
+    if !headcast::media::h264::has_assembly() {
+        notes.push(
+            "built without nasm: H.264 encoding is 2.4 to 3.5 times slower; install nasm and build again".to_owned(),
+        );
+    }
+    if SimdLevel::best() == SimdLevel::Scalar {
+        notes.push("this CPU has no AVX2: rendering is many times slower".to_owned());
+    }
+    notes
+}
+
+fn profile(request: &JobRequest) -> Result<Profile, OpenError> {
+    let Some(name) = &request.profile else { return Ok(Profile::default()) };
+    Profile::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        unusable("unknown_profile", format!("there is no profile \"{name}\"; use {}", known.join(" or ")))
+    })
+}
+
+fn given_features(bytes: &[u8], wanted: FeatureKind) -> Result<headcast::core::FeatureTrack, OpenError> {
+    let track = read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
+    if track.kind() != wanted {
+        return Err(unusable("features_do_not_fit", format!(
+            "these are features of {}, the avatar was trained with {}; make them again with that extractor",
+            track.kind().describe(),
+            wanted.describe()
+        )));
+    }
+    Ok(track)
+}
+
+/// A few rows more or less are how upstream's extractors round; half a second is another recording.
+fn rows_warning(rows: usize, frames: u64) -> Option<String> {
+    (frames.abs_diff(rows as u64) > 12).then(|| {
+        format!(
+            "the features have {rows} rows, the recording {frames} frames: they were probably made from another \
+             recording; the last row is repeated, rows too many are left out"
+        )
+    })
+}
+
+fn unusable(code: &'static str, message: String) -> OpenError {
+    OpenError { kind: OpenErrorKind::Unusable, code, message }
+}
+
+fn unknown_avatar(name: &str) -> OpenError {
+    unusable("unknown_avatar", format!("there is no avatar \"{name}\"; `headcast avatar list` shows those there are"))
+}
+
+fn avatar_error(error: AvatarError) -> OpenError {
+    OpenError { kind: OpenErrorKind::Internal, code: "avatar_unusable", message: error.to_string() }
+}
+
+fn recording_error(error: std::io::Error) -> OpenError {
+    let message = format!("the recording cannot be read: {error}");
+    OpenError { kind: OpenErrorKind::Internal, code: "recording_unreadable", message }
+}
+
+fn speech_error(error: SpeechError) -> OpenError {
+    match error {
+        SpeechError::Audio(error) => audio_error(error),
+        other => {
+            OpenError { kind: OpenErrorKind::Internal, code: "audio_encoder", message: other.to_string() }
+        }
+    }
+}
+
+fn audio_error(error: AudioError) -> OpenError {
+    let (kind, code) = match &error {
+        AudioError::TooLong { .. } | AudioError::TooLarge { .. } => (OpenErrorKind::TooLarge, "audio_too_long"),
+        AudioError::TooShort { .. } => (OpenErrorKind::Unusable, "audio_too_short"),
+        AudioError::Cancelled => (OpenErrorKind::Internal, "cancelled"),
+        AudioError::Io { .. } => (OpenErrorKind::Internal, "recording_unreadable"),
+        _ => (OpenErrorKind::Unusable, "audio_unusable"),
+    };
+    OpenError { kind, code, message: error.to_string() }
+}
