@@ -66,8 +66,11 @@ mod tests {
     #[test]
     fn jobs_take_turns_in_order_of_arrival() {
         let (first, second) = (JobId::random().unwrap(), JobId::random().unwrap());
-        let need = |job, made| Need { job, made, wanted: None };
-        let pick = |a: &[bool]| PlayheadFirst.next(&[need(first, a), need(second, &[false])]).unwrap().job;
+        let pick = |made: &[bool]| {
+            let needs =
+                [Need { job: first, made, wanted: None }, Need { job: second, made: &[false], wanted: None }];
+            PlayheadFirst.next(&needs).unwrap().job
+        };
         assert_eq!(pick(&[true, false]), first);
         assert_eq!(pick(&[true, true]), second);
     }

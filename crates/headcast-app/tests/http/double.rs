@@ -20,21 +20,21 @@ use headcast_app::jobs::{
 
 /// Lets frames through.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub(super) struct Gate {
     allowed: Mutex<u64>,
     changed: Condvar,
 }
 
 impl Gate {
     /// Lets `frames` more frames through.
-    pub fn allow(&self, frames: u64) {
+    pub(super) fn allow(&self, frames: u64) {
         let mut allowed = self.allowed.lock().unwrap();
         *allowed = allowed.saturating_add(frames);
         self.changed.notify_all();
     }
 
     /// Lets everything through from now on.
-    pub fn open(&self) {
+    pub(super) fn open(&self) {
         self.allow(u64::MAX);
     }
 
@@ -48,8 +48,8 @@ impl Gate {
 
 /// The studio.
 #[derive(Debug, Default)]
-pub struct Double {
-    pub gate: Arc<Gate>,
+pub(super) struct Double {
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Studio for Double {

@@ -1,0 +1,163 @@
+//! The event stream, over a real socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use headcast_app::server::{Config, ServeError, Server, bind};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::double::{Double, Gate};
+
+async fn listen(port: u16) -> (Result<Server, ServeError>, Arc<Gate>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let studio = Double::default();
+    let gate = Arc::clone(&studio.gate);
+    let config = Config { port, data_dir: dir.path().to_owned(), ..Config::default() };
+    (bind(config, Arc::new(studio)).await, gate, dir)
+}
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect(url: &str) -> Self {
+        Self(connect_async(format!("{}api/v1/events", url.replace("http", "ws"))).await.unwrap().0)
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(Duration::from_secs(30), self.0.next()).await.unwrap();
+            if let Message::Text(text) = message.unwrap().unwrap() {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// Messages up to the one that is wanted, which is the last.
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut heard = Vec::new();
+        loop {
+            heard.push(self.hear().await);
+            if wanted(&heard[heard.len() - 1]) {
+                return heard;
+            }
+        }
+    }
+}
+
+fn is_state(state: &str) -> impl Fn(&Value) -> bool {
+    move |message| message["type"] == "state" && message["job"]["state"] == state
+}
+
+/// A job of 24 frames in 3 segments, posted over a socket of its own.
+async fn post(server_url: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let host = server_url.trim_start_matches("http://").trim_end_matches('/');
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    let form = "--e\r\ncontent-disposition: form-data; name=\"sample\"\r\n\r\nhello\r\n--e--\r\n";
+    let request = format!(
+        "POST /api/v1/jobs HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: multipart/form-data; \
+         boundary=e\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let job: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    job["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_tab_follows_a_job_loses_the_line_and_resumes() {
+    let (server, gate, _dir) = listen(0).await;
+    let server = server.unwrap();
+    let url = server.url();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+
+    let id = post(&url).await;
+    let mut tab = Client::connect(&url).await;
+    tab.say(json!({"subscribe": id, "after": 0})).await;
+    assert_eq!(tab.hear().await["type"], "state", "the state comes first");
+    gate.allow(8);
+    let heard = tab.until(|message| message["type"] == "ready").await;
+    assert_eq!(heard[heard.len() - 1]["segment"], 0);
+    assert!(heard.iter().any(|message| message["type"] == "log" && message["message"] == "listening"));
+    let last = heard[heard.len() - 1]["seq"].as_u64().unwrap();
+    drop(tab);
+
+    gate.open();
+    let mut again = Client::connect(&url).await;
+    again.say(json!({"subscribe": id, "after": last})).await;
+    let heard = again.until(is_state("done")).await;
+    let seqs: Vec<_> = heard[1..].iter().filter_map(|message| message["seq"].as_u64()).collect();
+    assert!(seqs.iter().all(|seq| *seq > last) && seqs.is_sorted(), "{last} {seqs:?}");
+
+    // A wish for a segment is no subscription, and nonsense is answered.
+    again.say(json!({"want": 1})).await;
+    again.say(json!({"nonsense": true})).await;
+    assert_eq!(again.hear().await["type"], "error");
+    again.say(json!({"subscribe": "aaaaaaaaaaaaaaaa"})).await;
+    assert_eq!(again.hear().await["type"], "gone");
+
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
+    ended.expect("open streams do not keep the server from ending").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_late_reader_gets_the_state_and_what_is_left_of_the_log() {
+    let (server, gate, _dir) = listen(0).await;
+    let server = server.unwrap();
+    let url = server.url();
+    tokio::spawn(server.run(std::future::pending()));
+    gate.open();
+    let id = post(&url).await;
+    let mut tab = Client::connect(&url).await;
+    tab.say(json!({"subscribe": id})).await;
+    tab.until(is_state("done")).await;
+
+    let mut late = Client::connect(&url).await;
+    late.say(json!({"subscribe": id, "after": 0})).await;
+    let state = late.hear().await;
+    assert_eq!((&state["job"]["state"], &state["job"]["clip"]["ready"]), (&"done".into(), &json!([[0, 3]])));
+    let heard = late.until(|message| message["type"] == "progress").await;
+    assert!(heard.iter().any(|message| message["type"] == "log"), "the log is still there");
+}
+
+#[tokio::test]
+async fn other_sites_get_no_stream() {
+    let (server, gate, _dir) = listen(0).await;
+    gate.open();
+    let server = server.unwrap();
+    let url = format!("{}api/v1/events", server.url().replace("http", "ws"));
+    tokio::spawn(server.run(std::future::pending()));
+    let mut foreign = url.clone().into_client_request().unwrap();
+    foreign.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
+    match connect_async(foreign).await {
+        Err(Error::Http(answer)) => assert_eq!(answer.status(), 403),
+        other => panic!("{other:?}"),
+    }
+    connect_async(url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let (first, gate, _dir) = listen(0).await;
+    gate.open();
+    let port = first.as_ref().unwrap().address().port();
+    let (second, _gate, _dir) = listen(port).await;
+    let error = second.unwrap_err();
+    assert!(matches!(error, ServeError::PortInUse { .. }), "{error}");
+    assert!(error.to_string().contains("--port"), "{error}");
+}

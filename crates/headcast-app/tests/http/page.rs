@@ -1,0 +1,83 @@
+//! The page, its files and its words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use axum::http::{Method, header};
+
+use super::{Bench, request};
+
+#[tokio::test]
+async fn the_page_and_its_files_are_served_to_be_kept() {
+    let bench = Bench::new();
+    let page = bench.get("/").await;
+    assert_eq!(page.header(header::CONTENT_TYPE), "text/html; charset=utf-8");
+    assert_eq!(page.header(header::CACHE_CONTROL), "no-cache");
+    let policy = page.header(header::CONTENT_SECURITY_POLICY);
+    assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    let text = String::from_utf8(page.body.to_vec()).unwrap();
+    let script = text.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let script = bench.get(script).await;
+    assert_eq!(script.header(header::CONTENT_TYPE), "text/javascript; charset=utf-8");
+    assert!(script.header(header::CACHE_CONTROL).contains("immutable"));
+    assert_eq!(bench.get("/assets/0/js/app.js").await.header(header::CACHE_CONTROL), "no-store");
+    assert_eq!(bench.get("/assets/0/../../Cargo.toml").await.problem(404), "no_such_page");
+
+    let mut again = request(Method::GET, "/");
+    again.headers_mut().insert(header::IF_NONE_MATCH, page.headers[header::ETAG].clone());
+    assert_eq!(bench.ask(again).await.status, 304);
+}
+
+fn player() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/player"))
+}
+
+fn words(language: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(player().join(format!("i18n/{language}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// `{name}` in a sentence.
+fn blanks(sentence: &str) -> BTreeSet<&str> {
+    sentence.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
+}
+
+#[test]
+fn every_language_says_everything() {
+    let (english, chinese) = (words("en"), words("zh"));
+    assert_eq!(english.keys().collect::<Vec<_>>(), chinese.keys().collect::<Vec<_>>());
+    for (key, sentence) in &english {
+        assert_eq!(blanks(sentence), blanks(&chinese[key]), "{key}");
+        assert!(!sentence.is_empty() && !chinese[key].is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn every_word_that_the_page_asks_for_is_there_and_none_is_idle() {
+    let mut sources = std::fs::read_to_string(player().join("index.html")).unwrap();
+    for file in std::fs::read_dir(player().join("js")).unwrap() {
+        sources += &std::fs::read_to_string(file.unwrap().path()).unwrap();
+    }
+    let english = words("en");
+    let quoted: BTreeSet<&str> = sources.split(['\'', '"', '`']).collect();
+    let groups: BTreeSet<&str> = english.keys().filter_map(|key| key.split('.').next()).collect();
+    for text in &quoted {
+        let is_key = text.split_once('.').is_some_and(|(group, name)| {
+            groups.contains(group)
+                && !name.is_empty()
+                && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
+        });
+        // File names of the page look like keys.
+        if is_key && !text.ends_with(".js") {
+            assert!(english.contains_key(*text), "{text} has no words");
+        }
+    }
+    // Put together from a prefix and a word of the server.
+    let composed = ["error.", "phase.", "profile.", "state."];
+    for key in english.keys().filter(|key| !composed.iter().any(|prefix| key.starts_with(prefix))) {
+        assert!(quoted.contains(key.as_str()), "{key} is asked for nowhere");
+    }
+    for state in ["queued", "rendering", "done", "failed", "cancelled"] {
+        assert!(english.contains_key(&format!("state.{state}")), "{state}");
+    }
+}
