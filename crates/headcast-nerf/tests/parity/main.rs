@@ -3,7 +3,11 @@
 //! One test body per stage, expanded over the instruction sets; a set that this CPU lacks says SKIPPED. The
 //! reference itself answers to goldens in `tests/fixtures`. What the oracle cannot see: both sides read
 //! checkpoints and make poses, audio codes and lattices of feature levels with the same code.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and tell how close they were")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and tell how close they were"
+)]
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -26,7 +30,6 @@ mod pictures;
 mod poison;
 mod scene;
 mod speech;
-
 
 /// Expands `fn body(level: SimdLevel)` into a test for each instruction set.
 macro_rules! at_every_level {

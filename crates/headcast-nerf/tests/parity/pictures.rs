@@ -49,7 +49,7 @@ at_every_level!(quality_profile, super::quality);
 
 /// A picture with several tiles, whose right and lower ones are cut.
 fn odd_size() -> Scene {
-    Scene::fixture("er-torso").resized(103, 77)
+    Scene::fixture("er-torso").resized(71, 53)
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn same_bytes(level: SimdLevel) {
         let one = scene.engine(level, profile, 1);
         let pictures: Vec<RgbImage> = (0..4).map(|frame| scene.render(&one, frame)).collect();
         assert_ne!(pictures[0], pictures[3], "frames differ at all");
-        for threads in [1, 2, 3, 16] {
+        for threads in [1, 3, 16] {
             // Backwards, on an engine that has other things behind it, and by several callers at once.
             let engine = scene.engine(level, profile, threads);
-            for frame in [3, 1, 0, 2, 0] {
+            for frame in [3, 0, 1] {
                 assert_eq!(scene.render(&engine, frame), pictures[frame], "{profile}, {threads} threads");
             }
             std::thread::scope(|scope| {
@@ -128,11 +128,11 @@ fn quality_does_not_depend_on_the_rest_of_the_picture() {
     let scene = odd_size();
     let whole = scene.render(&scene.engine(SimdLevel::best(), Profile::Quality, 1), 0);
     // The same camera, looking at a window of the picture: rays of pixels (x, y) of the window are those of
-    // (x + 40, y + 24) of the whole.
+    // (x + 20, y + 16) of the whole.
     let mut crop = odd_size();
     (crop.width, crop.height) = (40, 30);
-    crop.intrinsics.cx -= 40.0;
-    crop.intrinsics.cy -= 24.0;
+    crop.intrinsics.cx -= 20.0;
+    crop.intrinsics.cy -= 16.0;
     crop.model.torso = None;
     crop.background = RgbImage::filled(40, 30, [40, 90, 200]).unwrap();
     let window = crop.render(&crop.engine(SimdLevel::best(), Profile::Quality, 1), 0);
@@ -142,7 +142,7 @@ fn quality_does_not_depend_on_the_rest_of_the_picture() {
     let mut head = 0;
     for y in 0..30 {
         for x in 0..40 {
-            let (a, b) = (window.pixel(x, y), whole_head.pixel(x + 40, y + 24));
+            let (a, b) = (window.pixel(x, y), whole_head.pixel(x + 20, y + 16));
             // A window's pixel positions round differently in the last bit.
             assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= 1), "({x}, {y}): {a:?} {b:?}");
             head += usize::from(a != [40, 90, 200]);
