@@ -73,10 +73,10 @@ async function speaks(name, file, locale, words) {
   await page.waitForFunction(() => document.querySelector('#video').ended, null, { timeout: PATIENCE });
   const end = await page.evaluate(() => {
     const { currentTime, duration } = document.querySelector('#video');
-    return { currentTime, duration, stalls: window.seen.events.filter((e) => e.type === 'waiting' && e.position > 0.2).length };
+    return { currentTime, duration, stalls: window.seen.events.filter((e) => e.type === 'waiting' && e.position > 0.2 && e.position < duration - 0.1).map((e) => e.position.toFixed(2)) };
   });
   const { clip } = playing.job;
-  check('it plays to the end', Math.abs(end.currentTime - clip.duration_secs) < 0.1, `${end.currentTime.toFixed(2)} of ${clip.duration_secs} s, ${end.stalls} stalls`);
+  check('it plays to the end', Math.abs(end.currentTime - clip.duration_secs) < 0.1, `${end.currentTime.toFixed(2)} of ${clip.duration_secs} s, stalls at ${end.stalls.join(', ') || 'none'}`);
 
   await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
   check('the state is told in words', (await page.textContent('#job-state')) === words.done);

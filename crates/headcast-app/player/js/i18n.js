@@ -54,7 +54,7 @@ export function explain(problem) {
   const detail = problem.detail ? sentence(problem.detail) : '';
   if (!has(key)) return detail || t('error.unknown');
   // In English the server's own sentence is the more exact one.
-  return language === 'en' && detail ? detail : t(key);
+  return language === 'en' && detail ? detail : t(key, { detail });
 }
 
 /** @param {string} text */

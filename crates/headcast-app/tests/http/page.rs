@@ -81,3 +81,29 @@ fn every_word_that_the_page_asks_for_is_there_and_none_is_idle() {
         assert!(english.contains_key(&format!("state.{state}")), "{state}");
     }
 }
+
+/// Reasons that a job or an upload can end with, as the sources spell them.
+fn codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for folder in ["studio", "jobs"] {
+        for file in std::fs::read_dir(player().with_file_name("src").join(folder)).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for mark in
+                ["code: \"", "unusable(\"", "OpenErrorKind::TooLarge, \"", "OpenErrorKind::Unusable, \""]
+            {
+                let after = text.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+                codes.extend(after.map(str::to_owned));
+            }
+        }
+    }
+    codes
+}
+
+#[test]
+fn every_reason_for_a_failure_has_words() {
+    let (codes, english) = (codes(), words("en"));
+    assert!(codes.contains("render_failed") && codes.len() > 5, "{codes:?}");
+    for code in codes {
+        assert!(english.contains_key(&format!("error.{code}")), "{code} has no words");
+    }
+}
