@@ -57,12 +57,16 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
     let problems = problems(&metadata);
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
-    println!("dependencies: layering, homes, licences and sources of {} packages are in order", packages(&metadata).len());
+    println!(
+        "dependencies: layering, homes, licences and sources of {} packages are in order",
+        packages(&metadata).len()
+    );
     Ok(())
 }
 
@@ -87,7 +91,8 @@ fn problems(metadata: &Value) -> Vec<String> {
             continue;
         }
         let Some(allowed) = layers.get(name) else {
-            problems.push(format!("{name} is not in the list of workspace crates (xtask/src/dependencies.rs)"));
+            problems
+                .push(format!("{name} is not in the list of workspace crates (xtask/src/dependencies.rs)"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {

@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("browser") => browser(),
         Some("deps") => dependencies::check(&root()),
-        Some("fixtures") => cargo(&["test", "-p", "headcast-nerf", "--test", "fixtures", "--", "--nocapture"]),
+        Some("fixtures") => {
+            cargo(&["test", "-p", "headcast-nerf", "--test", "fixtures", "--", "--nocapture"])
+        }
         Some("bench") => cargo(&["bench", "--workspace"]),
         _ => {
             print!("{HELP}");

@@ -191,6 +191,10 @@ impl Ingest {
         let length = duration(samples, rate.hz());
         let timeline = match Timeline::new(samples, rate, options.frame_rate) {
             Some(timeline) if length >= self.limits.min_duration => timeline,
+            // Too short because the rest is missing: that is what has to be put right.
+            _ if self.decoder.damage().truncated || self.decoder.damage().packets > 0 => {
+                return Err(AudioError::Damaged { container: info.container.name(), codec: info.codec });
+            }
             _ => return Err(AudioError::TooShort { length, min: self.limits.min_duration }),
         };
         out.clear();

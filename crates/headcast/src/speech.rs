@@ -102,10 +102,7 @@ impl Speech {
 
 /// Encodes `blocks` until their sender hangs up. Dropping the sender early only shortens the track: nobody
 /// reads a track whose clip was not opened.
-fn encode_on_thread(
-    channels: aac::Channels,
-    blocks: Receiver<Vec<f32>>,
-) -> Result<aac::Track, SpeechError> {
+fn encode_on_thread(channels: aac::Channels, blocks: Receiver<Vec<f32>>) -> Result<aac::Track, SpeechError> {
     let mut encoder = aac::Fdk::new(channels)?;
     let (mut writer, track) = aac::Track::new();
     let encode = move || {

@@ -97,9 +97,7 @@ fn at_lag(rendered: &[(usize, f64)], truth: &[Truth], lag: i64) -> f64 {
 }
 
 fn best_lag(rendered: &[(usize, f64)], truth: &[Truth]) -> i64 {
-    (-6..=6)
-        .max_by(|a, b| at_lag(rendered, truth, *a).total_cmp(&at_lag(rendered, truth, *b)))
-        .unwrap()
+    (-6..=6).max_by(|a, b| at_lag(rendered, truth, *a).total_cmp(&at_lag(rendered, truth, *b))).unwrap()
 }
 
 /// The features `by` frames late, wrapped around.

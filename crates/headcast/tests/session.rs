@@ -36,7 +36,8 @@ impl FrameSource for Flashes {
         if self.broken == Some(frame.0) {
             return Err("the picture fell off the wall".into());
         }
-        let level = if self.flashes.contains(&frame.0) { 250 } else { 20 + u8::try_from(frame.0 % 16).unwrap() };
+        let level =
+            if self.flashes.contains(&frame.0) { 250 } else { 20 + u8::try_from(frame.0 % 16).unwrap() };
         out.data_mut().fill(level);
         Ok(())
     }
@@ -158,7 +159,8 @@ fn picture_and_sound_meet() {
     }
     let path = file.path().to_str().unwrap();
     let decode = |arguments: &[&str]| {
-        let output = Command::new("ffmpeg").args(["-v", "error", "-i", path]).args(arguments).output().unwrap();
+        let output =
+            Command::new("ffmpeg").args(["-v", "error", "-i", path]).args(arguments).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty());
         output.stdout
     };

@@ -43,7 +43,12 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
     };
     let report = avatar::import(&request, avatars.library()).map_err(failure)?;
     print!("{report}");
-    println!("imported as \"{}\" ({:.1} MB) into {}", options.name, megabytes(report.bytes), report.path.display());
+    println!(
+        "imported as \"{}\" ({:.1} MB) into {}",
+        options.name,
+        megabytes(report.bytes),
+        report.path.display()
+    );
     Ok(())
 }
 
@@ -89,7 +94,9 @@ fn avatars(data_dir: Option<&Path>) -> Result<Avatars, Failure> {
 /// A file that cannot be read or written is the machine's matter unless it simply is not there.
 pub(super) fn failure(error: AvatarError) -> Failure {
     match &error {
-        AvatarError::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound => Failure::machine(error),
+        AvatarError::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound => {
+            Failure::machine(error)
+        }
         _ => Failure::input(error),
     }
 }

@@ -214,12 +214,17 @@ impl<'a> Output<'a> {
         let made = session.make_segment(index, &mut |done: FrameDone<'_>| {
             progress.frame();
             if let Some(folder) = self.frames
-                && let Err(error) = write_png(&folder.join(format!("frame_{:06}.png", done.frame.0)), done.image)
+                && let Err(error) =
+                    write_png(&folder.join(format!("frame_{:06}.png", done.frame.0)), done.image)
             {
                 frame_error = Some(unwritable(folder, &error));
                 return ControlFlow::Break(());
             }
-            if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if interrupted.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         let bytes = made.map_err(|error| match (error, frame_error) {
             (MakeError::Cancelled, Some(failure)) => failure,
@@ -235,7 +240,8 @@ impl<'a> Output<'a> {
     fn video(&self, session: &Session) -> Result<(), Failure> {
         let damaged = |error: mp4::Error| Failure::machine(format!("video.mp4 cannot be made: {error}"));
         let segment = |index| {
-            let missing = || Failure::machine(format!("segment {index} disappeared from {}", self.dir.display()));
+            let missing =
+                || Failure::machine(format!("segment {index} disappeared from {}", self.dir.display()));
             self.store.get(index).map_err(Failure::machine)?.ok_or_else(missing)
         };
         let plan = session.plan();
@@ -300,5 +306,8 @@ fn write_png(path: &PathBuf, image: &RgbImage) -> io::Result<()> {
 }
 
 fn unwritable(dir: &Path, error: &io::Error) -> Failure {
-    Failure::machine(format!("cannot write to {}: {error}; free some space or choose another folder", dir.display()))
+    Failure::machine(format!(
+        "cannot write to {}: {error}; free some space or choose another folder",
+        dir.display()
+    ))
 }

@@ -55,7 +55,10 @@ impl Avatars {
                         height: details.height,
                         credits: details.credits,
                     },
-                    remark: format!("{}, {} features, {} poses", details.kind, details.features, details.poses),
+                    remark: format!(
+                        "{}, {} features, {} poses",
+                        details.kind, details.features, details.poses
+                    ),
                 }),
                 Err(error) => problems.push(format!("{}: {error}", summary.name)),
             }

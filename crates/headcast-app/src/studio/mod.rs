@@ -22,7 +22,8 @@ use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource as _, Session, Speech, SpeechError, TalkingHead};
 
 use crate::jobs::{
-    AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo, Studio,
+    AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
+    Studio,
 };
 
 pub use avatars::{Avatars, Entry};
@@ -183,12 +184,15 @@ impl LocalStudio {
         let wanted = renderer.avatar().model.options.features;
         let given = features.map(|bytes| given_features(bytes, wanted)).transpose()?;
         if given.is_none() && wanted != FeatureKind::DeepSpeech {
-            return Err(unusable("features_needed", format!(
-                "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
+            return Err(unusable(
+                "features_needed",
+                format!(
+                    "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
                  same recording with upstream's script and hand it over as features",
-                renderer.avatar().title,
-                wanted.describe()
-            )));
+                    renderer.avatar().title,
+                    wanted.describe()
+                ),
+            ));
         }
         let given_rows = given.as_ref().map(headcast::core::FeatureTrack::rows);
 
@@ -200,15 +204,18 @@ impl LocalStudio {
         let speech = Speech::open(recording, Some(name), &self.limits, FrameRate::PAL, features, on_progress)
             .map_err(speech_error)?;
         let info = &speech.info;
-        reporter.log(Level::Info, &format!(
-            "{name}: {:.2} s of {} ({}), {}, {} channel{}",
-            speech.timeline.secs(),
-            info.codec,
-            info.container.name(),
-            info.sample_rate,
-            info.channels,
-            if info.channels == 1 { "" } else { "s" },
-        ));
+        reporter.log(
+            Level::Info,
+            &format!(
+                "{name}: {:.2} s of {} ({}), {}, {} channel{}",
+                speech.timeline.secs(),
+                info.codec,
+                info.container.name(),
+                info.sample_rate,
+                info.channels,
+                if info.channels == 1 { "" } else { "s" },
+            ),
+        );
         let mut warnings: Vec<String> = speech.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(given_rows.and_then(|rows| rows_warning(rows, speech.timeline.frames())));
 
@@ -222,13 +229,16 @@ impl LocalStudio {
                 code: "picture_not_encodable",
                 message: error.to_string(),
             })?;
-        reporter.log(Level::Info, &format!(
-            "{} frames in {} segments; {} renders {fps:.1} frames/s here ({})",
-            session.plan().timeline().frames(),
-            session.plan().len(),
-            renderer.avatar().title,
-            renderer.describe(),
-        ));
+        reporter.log(
+            Level::Info,
+            &format!(
+                "{} frames in {} segments; {} renders {fps:.1} frames/s here ({})",
+                session.plan().timeline().frames(),
+                session.plan().len(),
+                renderer.avatar().title,
+                renderer.describe(),
+            ),
+        );
         Ok((session, warnings))
     }
 }
@@ -263,7 +273,8 @@ impl Studio for LocalStudio {
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         profile(request)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
-        headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits).map_err(audio_error)?;
+        headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits)
+            .map_err(audio_error)?;
         if let Some(bytes) = &request.features {
             read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
         }
@@ -286,7 +297,8 @@ pub fn build_notes() -> Vec<String> {
     let mut notes = Vec::new();
     if !headcast::media::h264::has_assembly() {
         notes.push(
-            "built without nasm: H.264 encoding is 2.4 to 3.5 times slower; install nasm and build again".to_owned(),
+            "built without nasm: H.264 encoding is 2.4 to 3.5 times slower; install nasm and build again"
+                .to_owned(),
         );
     }
     if SimdLevel::best() == SimdLevel::Scalar {
@@ -306,11 +318,14 @@ fn profile(request: &JobRequest) -> Result<Profile, OpenError> {
 fn given_features(bytes: &[u8], wanted: FeatureKind) -> Result<headcast::core::FeatureTrack, OpenError> {
     let track = read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
     if track.kind() != wanted {
-        return Err(unusable("features_do_not_fit", format!(
-            "these are features of {}, the avatar was trained with {}; make them again with that extractor",
-            track.kind().describe(),
-            wanted.describe()
-        )));
+        return Err(unusable(
+            "features_do_not_fit",
+            format!(
+                "these are features of {}, the avatar was trained with {}; make them again with that extractor",
+                track.kind().describe(),
+                wanted.describe()
+            ),
+        ));
     }
     Ok(track)
 }
@@ -330,7 +345,10 @@ fn unusable(code: &'static str, message: String) -> OpenError {
 }
 
 fn unknown_avatar(name: &str) -> OpenError {
-    unusable("unknown_avatar", format!("there is no avatar \"{name}\"; `headcast avatar list` shows those there are"))
+    unusable(
+        "unknown_avatar",
+        format!("there is no avatar \"{name}\"; `headcast avatar list` shows those there are"),
+    )
 }
 
 fn avatar_error(error: AvatarError) -> OpenError {
@@ -353,7 +371,9 @@ fn speech_error(error: SpeechError) -> OpenError {
 
 fn audio_error(error: AudioError) -> OpenError {
     let (kind, code) = match &error {
-        AudioError::TooLong { .. } | AudioError::TooLarge { .. } => (OpenErrorKind::TooLarge, "audio_too_long"),
+        AudioError::TooLong { .. } | AudioError::TooLarge { .. } => {
+            (OpenErrorKind::TooLarge, "audio_too_long")
+        }
         AudioError::TooShort { .. } => (OpenErrorKind::Unusable, "audio_too_short"),
         AudioError::Cancelled => (OpenErrorKind::Internal, "cancelled"),
         AudioError::Io { .. } => (OpenErrorKind::Internal, "recording_unreadable"),

@@ -26,7 +26,14 @@ pub fn renderer(avatar: Avatar) -> Arc<Renderer> {
 
 pub fn listen(recording: Vec<u8>, features: Features) -> Result<Speech, SpeechError> {
     let go_on = &mut |_| ControlFlow::Continue(());
-    Speech::open(Cursor::new(recording), Some("test.wav"), &Limits::default(), FrameRate::PAL, features, go_on)
+    Speech::open(
+        Cursor::new(recording),
+        Some("test.wav"),
+        &Limits::default(),
+        FrameRate::PAL,
+        features,
+        go_on,
+    )
 }
 
 /// A mono 16-bit WAV file.
