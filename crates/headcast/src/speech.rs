@@ -63,6 +63,9 @@ impl Speech {
     ///
     /// # Errors
     /// [`SpeechError`]; nothing is left running.
+    ///
+    /// # Panics
+    /// Never: the decoder keeps its promise of one or two channels, and of features where they were asked for.
     pub fn open(
         recording: impl Read + Seek + Send + Sync + 'static,
         name: Option<&str>,

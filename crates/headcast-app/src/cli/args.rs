@@ -1,5 +1,7 @@
 //! What can be typed.
 
+#![expect(clippy::doc_markdown, reason = "the doc comments here are the help text that people read")]
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -78,6 +80,7 @@ pub(super) struct RenderOptions {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them, for the length of the program")]
 pub(super) enum AvatarCommand {
     /// Make an avatar from an upstream checkpoint and its data folder
     Import(ImportOptions),

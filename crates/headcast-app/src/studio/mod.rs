@@ -126,10 +126,9 @@ impl LocalStudio {
         // Held while a renderer is made: two jobs that want the same one make it once.
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = ready.iter().position(|(n, p, _)| n == name && *p == profile) {
-            let found = ready.remove(at).expect("the position was just found");
-            let prepared = found.2.clone();
-            ready.push_back(found);
-            return Ok(prepared);
+            // Used last goes last.
+            ready.make_contiguous()[at..].rotate_left(1);
+            return Ok(ready[ready.len() - 1].2.clone());
         }
         let avatar = self.avatars.load(name).map_err(avatar_error)?.ok_or_else(|| unknown_avatar(name))?;
         let prepared = self.prepare(avatar, profile)?;

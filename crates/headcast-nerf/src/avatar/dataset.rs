@@ -6,7 +6,8 @@ use headcast_core::{Intrinsics, Pose, RgbImage};
 use serde::Deserialize;
 
 use super::error::AvatarError;
-use super::poses::{MAX_FRAMES, is_rigid, renderer_pose};
+use super::poses::{MAX_FRAMES, is_rigid};
+use crate::conditioning::ngp_pose;
 
 /// What a `transforms_*.json` says.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Transforms {
             )
         })?;
         let poses = file.frames.iter().enumerate().map(|(i, frame)| {
-            let pose = matrix(&frame.transform_matrix).map(|m| renderer_pose(&m)).filter(is_rigid);
+            let pose = matrix(&frame.transform_matrix).map(ngp_pose).filter(is_rigid);
             pose.ok_or_else(|| {
                 error(format!(
                     "`transform_matrix` of frame {i} (img_id {}) is no 4x4 rigid transform",
@@ -116,13 +117,15 @@ impl File {
 }
 
 /// The upper three rows of a 4×4 (or 3×4) matrix.
-fn matrix(rows: &[Vec<f64>]) -> Option<[[f64; 4]; 3]> {
+fn matrix(rows: &[Vec<f64>]) -> Option<[[f32; 4]; 4]> {
     if !(3..=4).contains(&rows.len()) {
         return None;
     }
-    let mut out = [[0.0; 4]; 3];
+    let mut out = Pose::IDENTITY.0;
     for (out, row) in out.iter_mut().zip(rows) {
-        *out = *row.as_slice().as_array()?;
+        #[expect(clippy::cast_possible_truncation, reason = "upstream reads the entries as f32 too")]
+        let row = row.as_slice().as_array::<4>()?.map(|v| v as f32);
+        *out = row;
     }
     Some(out)
 }

@@ -192,15 +192,6 @@ impl Avatar {
         })
     }
 
-    /// The pose of output frame `frame`: there and back through the poses, `0 … n-1, n-1 … 0, 0 …`, each end
-    /// twice in a row, as upstream's `mirror_index`.
-    pub fn pose_index(&self, frame: u64) -> usize {
-        let n = self.poses.len() as u64;
-        let (turn, at) = (frame / n, frame % n);
-        let index = if turn.is_multiple_of(2) { at } else { n - 1 - at };
-        usize::try_from(index).unwrap_or(0)
-    }
-
     /// What the head is composited over: for a model with a torso net (which paints over it) or without
     /// captured torsos the background, else the captured torso of pose `pose_index` on the background.
     ///

@@ -27,20 +27,6 @@ pub(super) const MAX_FRAMES: usize = 1_000_000;
 /// Name inside the avatar.
 pub(super) const FILE: &str = "poses.safetensors";
 
-/// The renderer's camera of a dataset matrix (camera to world, looking along -z, y up).
-///
-/// ER-NeRF `nerf_matrix_to_ngp` with scale 4 and offset 0: entries are read as f32, products are f64.
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32 is what upstream does")]
-pub(super) fn renderer_pose(matrix: &[[f64; 4]; 3]) -> Pose {
-    let scale = 4.0;
-    // Row k of the result is this row of the dataset's matrix.
-    let row = |k: usize| {
-        let m = matrix[k].map(|v| v as f32);
-        [m[0], -m[1], -m[2], (f64::from(m[3]) * scale) as f32]
-    };
-    Pose([row(1), row(2), row(0), [0.0, 0.0, 0.0, 1.0]])
-}
-
 impl Frames {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, AvatarError> {
         let n = self.poses.len();
@@ -115,19 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_axes_turn_and_the_translation_is_scaled() {
-        let m = [[1.0, 2.0, 3.0, 0.1], [5.0, 6.0, 7.0, 8.0], [9.0, 10.0, 11.0, -12.0]];
-        let pose = renderer_pose(&m).0;
-        assert_eq!(pose[0], [5.0, -6.0, -7.0, 32.0]);
-        assert_eq!(pose[1], [9.0, -10.0, -11.0, -48.0]);
-        assert_eq!(pose[2], [1.0, -2.0, -3.0, 0.4]);
-        assert_eq!(pose[3], [0.0, 0.0, 0.0, 1.0]);
-    }
-
-    #[test]
     fn the_file_survives_the_round_trip_and_is_checked() {
-        let identity = [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.7]];
-        let pose = renderer_pose(&identity);
+        let mut pose = Pose::IDENTITY;
+        pose.0[1][3] = 2.8;
         assert!(is_rigid(&pose));
         let frames = Frames { poses: vec![pose; 3], eyes: vec![0.0, 0.5, 1.0], img_ids: vec![4, 5, 6] };
         let bytes = frames.to_bytes().unwrap();

@@ -95,7 +95,7 @@ fn an_import_holds_what_the_folder_held() {
     assert_eq!(avatar.poses[1].origin(), [0.4, 3.0, 0.08]);
     assert_eq!(avatar.background.pixel(7, 5), [10, 200, 30]);
     assert_eq!((avatar.model.options.attention, avatar.model.options.max_steps), (1, 32));
-    let order: Vec<_> = (0..8).map(|i| avatar.pose_index(i)).collect();
+    let order: Vec<_> = (0..8).map(|i| headcast_nerf::conditioning::mirror(i, avatar.poses.len())).collect();
     assert_eq!(order, [0, 1, 2, 2, 1, 0, 0, 1]);
 
     // The network is the checkpoint's, to the bit.
