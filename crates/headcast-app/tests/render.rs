@@ -1,0 +1,102 @@
+//! What `headcast render` leaves behind, read by other people's software.
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("fixtures").join(name)
+}
+
+fn have_tools() -> bool {
+    let have = |tool: &str| Command::new(tool).arg("-version").output().is_ok();
+    if have("ffmpeg") && have("ffprobe") {
+        return true;
+    }
+    assert!(std::env::var_os("HEADCAST_REQUIRE_TOOLS").is_none(), "ffmpeg and ffprobe are required");
+    println!("SKIPPED: ffmpeg or ffprobe is not on PATH");
+    false
+}
+
+fn run(tool: &str, arguments: &[&str]) -> String {
+    let output = Command::new(tool).args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{tool} {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn probe(file: &str, entries: &str, stream: &str) -> Vec<String> {
+    let format = "default=noprint_wrappers=1:nokey=1";
+    let out = run(
+        "ffprobe",
+        &["-v", "error", "-select_streams", stream, "-show_entries", entries, "-of", format, file],
+    );
+    out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_built_in_avatar_makes_a_clean_file() {
+    if !have_tools() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let speech = place.path().join("speech.wav");
+    // 2.01 s: the last frame is begun and must be there whole.
+    let cut = [
+        "-v",
+        "error",
+        "-i",
+        fixture("speech/en.wav").to_str().unwrap(),
+        "-t",
+        "2.01",
+        speech.to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    run("ffmpeg", &cut.each_ref().map(String::as_str));
+    let out = place.path().join("out");
+    let output = Command::new(env!("CARGO_BIN_EXE_headcast"))
+        .args(["render", "--audio", speech.to_str().unwrap(), "-o", out.to_str().unwrap()])
+        .env("HEADCAST_DATA_DIR", place.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let playlist = fs::read_to_string(out.join("index.m3u8")).unwrap();
+    let length: f64 = playlist
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXTINF:")?.strip_suffix(',')?.parse::<f64>().ok())
+        .sum();
+    assert!((length - 51.0 / 25.0).abs() < 1e-9, "{length}");
+
+    // One file of all segments, as players see them.
+    let joined = out.join("joined.ts");
+    let segments = playlist.lines().filter(|line| !line.starts_with('#'));
+    let bytes: Vec<u8> = segments.flat_map(|name| fs::read(out.join(name)).unwrap()).collect();
+    fs::write(&joined, bytes).unwrap();
+    for name in ["joined.ts", "video.mp4", "index.m3u8"] {
+        let file = out.join(name);
+        let file = file.to_str().unwrap();
+        assert_eq!(run("ffmpeg", &["-v", "warning", "-xerror", "-i", file, "-f", "null", "-"]), "", "{name}");
+    }
+    for name in ["joined.ts", "video.mp4"] {
+        let file = out.join(name);
+        let file = file.to_str().unwrap();
+        let seconds = |stream| -> Vec<f64> {
+            probe(file, "packet=pts_time", stream)
+                .iter()
+                .map(|t| t.trim_end_matches(',').parse().unwrap())
+                .collect()
+        };
+        let (pictures, sound) = (seconds("v"), seconds("a"));
+        assert_eq!(pictures.len(), 51, "{name}: every frame");
+        assert!((pictures[0] - sound[0]).abs() < 0.001, "{name}: {} and {}", pictures[0], sound[0]);
+        let steps = |times: &[f64], step: f64| times.windows(2).all(|t| (t[1] - t[0] - step).abs() < 2e-5);
+        assert!(steps(&pictures, 0.04), "{name}: {pictures:?}");
+        assert!(steps(&sound, 1024.0 / 48_000.0), "{name}: {sound:?}");
+        let colours = probe(file, "stream=color_range,color_space,color_transfer,color_primaries", "v:0");
+        assert_eq!(colours[..4], ["tv", "bt709", "bt709", "bt709"], "{name}");
+    }
+    let duration = probe(out.join("video.mp4").to_str().unwrap(), "stream=duration", "v");
+    assert_eq!(duration, ["2.040000"]);
+}
