@@ -24,6 +24,7 @@ const HOMES: &[(&str, &str)] = &[
     ("clap", "headcast-app"),
     ("anyhow", "headcast-app"),
     ("indicatif", "headcast-app"),
+    ("rusqlite", "headcast-app"),
     ("symphonia", "headcast-audio"),
     ("rubato", "headcast-audio"),
     ("openh264-sys2", "headcast-media"),

@@ -43,6 +43,17 @@ impl Session {
         Ok(Self { plan: SegmentPlan::new(timeline, speed), config, track, frames })
     }
 
+    /// The same session cut at other places: those of a plan that was made earlier and has segments already.
+    ///
+    /// # Panics
+    /// If `plan` is for another timeline.
+    #[must_use]
+    pub fn with_plan(mut self, plan: SegmentPlan) -> Self {
+        assert_eq!(plan.timeline(), self.plan.timeline(), "a plan for another clip");
+        self.plan = plan;
+        self
+    }
+
     /// Renders frame after frame into recycled pictures and hands them to the encoder.
     fn render(
         &self,

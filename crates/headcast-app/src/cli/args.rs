@@ -5,8 +5,11 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::amount;
 
 /// Talking-head video that plays while it is being made.
 #[derive(Debug, Parser)]
@@ -44,6 +47,22 @@ pub(super) struct ServeOptions {
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 7860)]
     pub(super) port: u16,
+    /// Jobs that are worked on at the same time; they share the rendering threads
+    #[arg(long, default_value_t = NonZeroUsize::MIN, value_name = "N")]
+    pub(super) jobs: NonZeroUsize,
+    /// Render only what somebody is watching
+    #[arg(long)]
+    pub(super) pause_unwatched: bool,
+    /// Delete jobs that have been over for this long: a number with s, m, h or d [default: never]
+    #[arg(long, value_name = "7d", value_parser = amount::duration)]
+    pub(super) keep: Option<Duration>,
+    /// Most that all jobs may take on the disk, with K, M, G or T; finished ones make room, the oldest first
+    /// [default: whatever there is]
+    #[arg(long, value_name = "20G", value_parser = amount::bytes)]
+    pub(super) max_disk: Option<u64>,
+    /// Plan segments for this speed instead of measuring, so that two runs can be compared
+    #[arg(long, value_name = "FPS", hide = true)]
+    pub(super) assume_fps: Option<f64>,
     #[command(flatten)]
     pub(super) data: DataOptions,
     #[command(flatten)]

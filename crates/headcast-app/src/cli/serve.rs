@@ -5,34 +5,49 @@ use std::sync::Arc;
 use super::args::ServeOptions;
 use super::failure::Failure;
 use crate::data_dir;
+use crate::jobs;
 use crate::server::{self, ServeError};
 use crate::studio::{EngineSettings, LocalStudio, build_notes};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
-    let engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
+    let mut engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
+    engine.assume_fps = options.assume_fps;
+    // Before a port is opened, and with words of its own.
+    let notes = jobs::prepare(&data_dir).map_err(Failure::machine)?;
     let studio = Arc::new(LocalStudio::new(&data_dir, engine));
     let config = server::Config {
         host: options.host,
         port: options.port,
         data_dir,
         max_audio_bytes: studio.limits().max_bytes,
+        limits: jobs::Limits {
+            in_flight: options.jobs,
+            pause_unwatched: options.pause_unwatched,
+            keep: options.keep,
+            max_disk_bytes: options.max_disk,
+            ..jobs::Limits::default()
+        },
         ..server::Config::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::machine(format!("the server's threads cannot be started: {error}")))?;
-    runtime.block_on(serve(config, studio)).map_err(Failure::machine)
+    runtime.block_on(serve(config, studio, notes)).map_err(Failure::machine)
 }
 
 #[expect(clippy::print_stdout, reason = "the address is what the user waits for")]
-async fn serve(config: server::Config, studio: Arc<LocalStudio>) -> Result<(), ServeError> {
+async fn serve(
+    config: server::Config,
+    studio: Arc<LocalStudio>,
+    notes: Vec<String>,
+) -> Result<(), ServeError> {
     let data_dir = config.data_dir.clone();
     let server = server::bind(config, Arc::<LocalStudio>::clone(&studio)).await?;
     println!("headcast {} on {}  (Ctrl-C stops it)", env!("CARGO_PKG_VERSION"), server.url());
     println!("avatars and jobs are kept in {}", data_dir.display());
-    for note in build_notes() {
+    for note in notes.into_iter().chain(build_notes()) {
         println!("note: {note}");
     }
     // The first job finds its renderer loaded and measured. An error shows again, with its job.

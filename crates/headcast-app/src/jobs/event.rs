@@ -78,7 +78,12 @@ pub(super) struct EventLog {
 
 impl EventLog {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { last_seq: 0, kept: VecDeque::new(), capacity, progress: None, dropped: 0 }
+        Self::after_gap(capacity, 0)
+    }
+
+    /// A log whose events up to `seq` are lost: readers that knew of some learn that there is a gap.
+    pub(super) fn after_gap(capacity: usize, seq: u64) -> Self {
+        Self { last_seq: seq, kept: VecDeque::new(), capacity, progress: None, dropped: seq }
     }
 
     pub(super) fn last_seq(&self) -> u64 {

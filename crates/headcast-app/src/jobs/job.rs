@@ -1,19 +1,19 @@
 //! One job: its state, its events, and who waits for it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use headcast::core::SegmentPlan;
 use headcast::media::mp4::Layout;
-use headcast::media::segment::Config;
-use headcast::media::store::SegmentStore;
+use headcast::media::segment::{self, Config};
+use headcast::media::store::Folder;
 use headcast::source::SegmentSource;
-use tempfile::TempPath;
 use tokio::sync::{OnceCell, watch};
 
+use super::disk::{Clip, Row};
 use super::event::{Event, EventBody, EventLog, Level, Progress};
 use super::id::JobId;
 use super::speed::Meter;
@@ -78,12 +78,18 @@ pub struct Job {
     id: JobId,
     created: SystemTime,
     request: JobRequest,
-    cancelled: AtomicBool,
-    /// Last sequence number of the event log; whoever waits for anything watches this.
-    seq: watch::Sender<u64>,
+    has_features: bool,
+    /// Tells a renderer at work to stop after its frame.
+    stop: AtomicBool,
+    /// What its folder takes.
+    bytes: AtomicU64,
+    /// When the schedule last gave it something, as a count.
+    served: AtomicU64,
     /// Where everything is in the finished video file; made when somebody first asks for it.
-    pub(super) mp4: OnceCell<Arc<Layout>>,
+    mp4: Mutex<Arc<OnceCell<Arc<Layout>>>>,
     inner: Mutex<Inner>,
+    /// Signalled when a segment is made, and when none will be any more.
+    settled: Condvar,
 }
 
 impl std::fmt::Debug for Job {
@@ -92,28 +98,31 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// What is left of the source when the job is over.
+/// What is known without the source, which holds the whole decoded clip.
 #[derive(Clone)]
 pub(super) struct Media {
     pub(super) config: Config,
     pub(super) segment_head: Bytes,
-    pub(super) store: Arc<dyn SegmentStore>,
+    pub(super) store: Arc<Folder>,
 }
 
 struct Inner {
     state: State,
     failure: Option<Failure>,
     progress: Progress,
-    /// Deletes the uploaded file when the job no longer needs it.
-    upload: Option<TempPath>,
+    /// There while it is worked on: a job that was taken up again, or made way for others, has none.
     source: Option<Arc<dyn SegmentSource>>,
     plan: Option<SegmentPlan>,
     media: Option<Media>,
     made: Vec<bool>,
     wanted: Option<usize>,
+    /// When somebody last asked for something.
+    asked: Option<Instant>,
     meter: Meter,
     progress_told: Option<Instant>,
     events: EventLog,
+    /// Last sequence number of the event log; whoever waits for anything watches this. `None` when the server stops.
+    seq: Option<watch::Sender<u64>>,
     started: Option<SystemTime>,
     finished: Option<SystemTime>,
 }
@@ -121,31 +130,87 @@ struct Inner {
 /// Progress is told at most this often, so that a fast renderer does not flood its watchers.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A player that has filled its buffer asks for nothing for a while, and is still there.
+const WATCHED_FOR: Duration = Duration::from_secs(30);
+
 impl Job {
-    pub(super) fn new(id: JobId, request: JobRequest, upload: Option<TempPath>, events: usize) -> Self {
-        let job = Self {
+    /// A new job. `request` has no features any more: they are in the job's folder.
+    pub(super) fn new(id: JobId, request: JobRequest, has_features: bool, events: usize) -> Self {
+        let row = Row {
             id,
+            avatar: request.avatar.clone(),
+            profile: request.profile.clone(),
+            audio_name: request.audio_name.clone(),
+            has_features,
             created: SystemTime::now(),
+            state: State::Queued,
+            failure: None,
+            started: None,
+            finished: None,
+            clip: None,
+        };
+        Self::restored(row, request, Vec::new(), None, EventLog::new(events))
+    }
+
+    /// A job as the table and its folder have it: what is not over goes on where it was.
+    ///
+    /// `made` and `store` are those of the plan in `row`.
+    pub(super) fn restored(
+        row: Row,
+        request: JobRequest,
+        made: Vec<bool>,
+        store: Option<Arc<Folder>>,
+        events: EventLog,
+    ) -> Self {
+        let (plan, config) = row.clip.map(|clip| (clip.plan, clip.config)).unzip();
+        let media = config.zip(store).map(|(config, store)| Media {
+            config,
+            segment_head: segment::segment_head(&config),
+            store,
+        });
+        let complete = plan.is_some() && made.iter().all(|made| *made);
+        let state = match row.state {
+            State::Done | State::Rendering if complete => State::Done,
+            State::Done | State::Rendering if plan.is_some() => State::Rendering,
+            State::Failed | State::Cancelled => row.state,
+            _ => State::Queued,
+        };
+        let finished = row.finished.or_else(|| state.is_over().then(SystemTime::now));
+        let phase = if state.is_over() { Phase::Over } else { Phase::Queued };
+        let progress = Progress {
+            phase,
+            frames: frames_of(plan.as_ref(), &made),
+            total: plan.as_ref().map_or(0, |plan| plan.timeline().frames()),
+            eta_secs: (state == State::Done).then_some(0.0),
+            ..Progress::START
+        };
+        let job = Self {
+            id: row.id,
+            created: row.created,
             request,
-            cancelled: AtomicBool::new(false),
-            seq: watch::Sender::new(0),
-            mp4: OnceCell::new(),
+            has_features: row.has_features,
+            stop: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            mp4: Mutex::default(),
             inner: Mutex::new(Inner {
-                state: State::Queued,
-                failure: None,
-                progress: Progress::START,
-                upload,
+                state,
+                failure: row.failure,
+                progress,
                 source: None,
-                plan: None,
-                media: None,
-                made: Vec::new(),
+                plan,
+                media,
+                made,
                 wanted: None,
+                asked: None,
                 meter: Meter::default(),
                 progress_told: None,
-                events: EventLog::new(events),
-                started: None,
-                finished: None,
+                events,
+                seq: Some(watch::Sender::new(0)),
+                started: row.started,
+                finished: finished.filter(|_| state.is_over()),
             }),
+            settled: Condvar::new(),
         };
         job.publish(&mut job.lock(), EventBody::State);
         job
@@ -161,14 +226,36 @@ impl Job {
         self.created
     }
 
-    /// What was asked for. The file of [`Audio::File`](super::Audio::File) is gone once the job is opened.
+    /// What was asked for. The clip is a file in the job's folder, and there as long as the job; features are not
+    /// held in memory, see [`Self::has_features`].
     pub fn request(&self) -> &JobRequest {
         &self.request
     }
 
-    /// A receiver that changes with every event. Look at the job after marking it seen, then wait.
+    /// Whether speech features came with the clip.
+    pub fn has_features(&self) -> bool {
+        self.has_features
+    }
+
+    /// Bytes that it takes on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// A receiver that changes with every event; as long as it lives, the job counts as watched. Look at the job
+    /// after marking it seen, then wait. It ends when the server stops.
     pub fn watch(&self) -> watch::Receiver<u64> {
-        self.seq.subscribe()
+        let mut inner = self.lock();
+        inner.asked = Some(Instant::now());
+        // Without a sender, waiting for a change ends at once.
+        inner.seq.as_ref().map_or_else(|| watch::channel(0).1, watch::Sender::subscribe)
+    }
+
+    /// Whether somebody listens to its events, or asked for something within the last half minute.
+    pub fn is_watched(&self) -> bool {
+        let inner = self.lock();
+        inner.seq.as_ref().is_some_and(|seq| seq.receiver_count() > 0)
+            || inner.asked.is_some_and(|asked| asked.elapsed() < WATCHED_FOR)
     }
 
     /// Events after `seq`, oldest first, and whether none in between was dropped.
@@ -216,13 +303,59 @@ impl Job {
         self.lock().made.iter().take_while(|made| **made).count()
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+    /// When it was over, if it is.
+    pub fn finished(&self) -> Option<SystemTime> {
+        self.lock().finished
+    }
+
+    /// Whether work on it is to stop: it was cancelled, or the server stops.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// The job as the table has it.
+    pub(super) fn row(&self) -> Row {
+        let inner = self.lock();
+        let clip = inner
+            .plan
+            .clone()
+            .zip(inner.media.as_ref())
+            .map(|(plan, media)| Clip { plan, config: media.config });
+        Row {
+            id: self.id,
+            avatar: self.request.avatar.clone(),
+            profile: self.request.profile.clone(),
+            audio_name: self.request.audio_name.clone(),
+            has_features: self.has_features,
+            created: self.created,
+            state: inner.state,
+            failure: inner.failure.clone(),
+            started: inner.started,
+            finished: inner.finished,
+            clip,
+        }
+    }
+
+    pub(super) fn set_disk_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_disk_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_served(&self, turn: u64) {
+        self.served.store(turn, Ordering::Relaxed);
+    }
+
+    pub(super) fn mp4(&self) -> Arc<OnceCell<Arc<Layout>>> {
+        Arc::clone(&self.mp4.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers what somebody waits for; true when it is not made yet.
     pub(super) fn want(&self, index: usize) -> bool {
         let mut inner = self.lock();
+        inner.asked = Some(Instant::now());
         let unmade = inner.made.get(index) == Some(&false);
         if unmade {
             inner.wanted = Some(index);
@@ -230,26 +363,46 @@ impl Job {
         unmade
     }
 
-    /// Calls `look` with what a schedule needs to know, if the job is opened and not over.
-    pub(super) fn need<R>(&self, look: impl FnOnce(&[bool], Option<usize>) -> R) -> Option<R> {
+    /// Remembers that somebody is there.
+    pub(super) fn asked(&self) {
+        self.lock().asked = Some(Instant::now());
+    }
+
+    /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it is over.
+    pub(super) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
         let inner = self.lock();
-        (inner.state == State::Rendering).then(|| look(&inner.made, inner.wanted))
+        let served = self.served.load(Ordering::Relaxed);
+        (!inner.state.is_over()).then(|| (inner.made.clone(), inner.wanted, served))
     }
 
     pub(super) fn source(&self) -> Option<Arc<dyn SegmentSource>> {
         self.lock().source.clone()
     }
 
-    /// Queued becomes opening; false when it was cancelled meanwhile.
+    /// Lets go of the source, which is opened again when its turn comes.
+    pub(super) fn park(&self) {
+        let mut inner = self.lock();
+        if inner.source.take().is_some() {
+            inner.meter.pause();
+            inner.progress.phase = Phase::Queued;
+            let progress = inner.progress;
+            self.publish(&mut inner, EventBody::Progress(progress));
+        }
+    }
+
+    /// Queued becomes opening, and one with a plan stays rendering; false when it was cancelled meanwhile.
     pub(super) fn begin(&self) -> bool {
         let mut inner = self.lock();
-        if inner.state != State::Queued {
-            return false;
+        match inner.state {
+            State::Queued => {
+                inner.state = State::Opening;
+                inner.started = Some(SystemTime::now());
+                self.publish(&mut inner, EventBody::State);
+                true
+            }
+            State::Rendering => inner.source.is_none(),
+            _ => false,
         }
-        inner.state = State::Opening;
-        inner.started = Some(SystemTime::now());
-        self.publish(&mut inner, EventBody::State);
-        true
     }
 
     pub(super) fn phase(&self, phase: Phase) {
@@ -269,18 +422,22 @@ impl Job {
         self.lock().media.clone()
     }
 
-    /// Opening becomes rendering, unless it was cancelled meanwhile.
-    pub(super) fn opened(&self, opened: Opened, store: Arc<dyn SegmentStore>) {
+    /// Opening becomes rendering, and rendering goes on, unless it was cancelled meanwhile. Segments of another plan
+    /// than the source's are forgotten.
+    pub(super) fn opened(&self, opened: Opened, store: Arc<Folder>) {
         let plan = opened.source.plan().clone();
         let mut inner = self.lock();
-        if inner.state != State::Opening {
+        if !matches!(inner.state, State::Opening | State::Rendering) {
             return;
         }
         for warning in opened.warnings {
             self.publish(&mut inner, EventBody::Log(Level::Warn, warning));
         }
-        inner.upload = None;
-        inner.made = vec![false; plan.len()];
+        if inner.plan.as_ref() != Some(&plan) {
+            inner.made = vec![false; plan.len()];
+            *self.mp4.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        }
+        inner.progress.frames = frames_of(Some(&plan), &inner.made);
         inner.progress.total = plan.timeline().frames();
         inner.progress.phase = Phase::Rendering;
         inner.plan = Some(plan);
@@ -323,12 +480,46 @@ impl Job {
             return;
         }
         inner.made[index] = true;
+        inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
         self.publish(&mut inner, EventBody::Ready(index));
         if inner.made.iter().all(|made| *made) {
-            inner.progress.frames = inner.progress.total;
             inner.progress.eta_secs = Some(0.0);
             self.finish(&mut inner, State::Done, None);
         }
+        self.settled.notify_all();
+    }
+
+    /// Segment `index` cannot be read: `clear` deletes what is left of it, and it is made again. A finished job goes
+    /// on until it is. False when it will not be made, because the job ended early.
+    pub(super) fn segment_lost(&self, index: usize, clear: impl FnOnce()) -> bool {
+        let mut inner = self.lock();
+        if inner.made.get(index) == Some(&true) {
+            // Under the lock, so that a new one is never taken for the old one.
+            clear();
+            inner.made[index] = false;
+            inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
+            if inner.state == State::Done {
+                inner.state = State::Rendering;
+                inner.finished = None;
+                inner.progress.phase = Phase::Queued;
+                self.publish(&mut inner, EventBody::State);
+            }
+            let text = format!("segment {index} was lost or damaged on the disk; it is made again");
+            self.publish(&mut inner, EventBody::Log(Level::Warn, text));
+        }
+        inner.state == State::Rendering
+    }
+
+    /// Waits until segment `index` is made; false when that does not happen within `limit`. Blocks.
+    pub(super) fn wait_made(&self, index: usize, limit: Duration) -> bool {
+        let waiting = |inner: &mut Inner| {
+            inner.made.get(index) == Some(&false) && !inner.state.is_over() && inner.seq.is_some()
+        };
+        let (inner, _) = self
+            .settled
+            .wait_timeout_while(self.lock(), limit, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        inner.made.get(index) == Some(&true)
     }
 
     pub(super) fn fail(&self, failure: Failure) {
@@ -339,14 +530,21 @@ impl Job {
         }
     }
 
-    /// Ends the job now; a renderer at work on it stops after its frame.
+    /// Ends the job now; a renderer at work on it stops after its frame. One that is over stays as it is.
     pub(super) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
         let mut inner = self.lock();
         if !inner.state.is_over() {
+            self.stop.store(true, Ordering::Release);
             self.publish(&mut inner, EventBody::Log(Level::Info, "cancelled".to_owned()));
             self.finish(&mut inner, State::Cancelled, None);
         }
+    }
+
+    /// The server stops: work on it stops after its frame, and everyone's wait ends. It goes on at the next start.
+    pub(super) fn halt(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.lock().seq = None;
+        self.settled.notify_all();
     }
 
     fn finish(&self, inner: &mut Inner, state: State, failure: Option<Failure>) {
@@ -357,22 +555,31 @@ impl Job {
         inner.meter.pause();
         // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
         inner.source = None;
-        inner.upload = None;
         let progress = inner.progress;
         self.publish(inner, EventBody::Progress(progress));
         self.publish(inner, EventBody::State);
+        self.settled.notify_all();
     }
 
     fn publish(&self, inner: &mut Inner, body: EventBody) {
-        let seq = inner.events.push(SystemTime::now(), body);
+        let last = inner.events.push(SystemTime::now(), body);
         // Under the lock, so that the watched number never goes back.
-        self.seq.send_replace(seq);
+        if let Some(seq) = &inner.seq {
+            seq.send_replace(last);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics halfway through a change, so a poisoned state is still a whole one.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Frames of the segments that are made.
+fn frames_of(plan: Option<&SegmentPlan>, made: &[bool]) -> u64 {
+    let Some(plan) = plan else { return 0 };
+    let made = made.iter().enumerate().filter(|(_, made)| **made);
+    made.filter_map(|(index, _)| plan.frames(index)).map(|frames| frames.end - frames.start).sum()
 }
 
 /// The true stretches of `made`.

@@ -1,23 +1,28 @@
 //! Jobs: one avatar speaking one clip, from the accepted request to the last segment.
 //!
-//! [`Jobs`] is the table and the queue; one worker thread opens the first waiting job and makes its
-//! segments, in the order that a [`Schedule`] picks. Everything that happens to a job goes into its bounded
+//! [`Jobs`] is the table and the queue; worker threads open jobs and make their segments, in the order that a
+//! [`Schedule`] picks. A job lives in the data folder: a row in a database, its input and its segments as files, so
+//! that after a crash or a restart everything that was not over goes on at its first missing segment. Everything that happens to a job goes into its bounded
 //! event log, and everyone who waits (a held request, an event stream) watches the sequence number of that
 //! log, so a slow reader holds no memory and a missed event is never a lost one.
 
+mod code;
+mod disk;
 mod event;
 mod id;
 mod job;
+mod retention;
 mod schedule;
 mod speed;
 mod studio;
 mod table;
 mod worker;
 
+pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
 pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Snapshot, State};
-pub use schedule::{Need, Pick, PlayheadFirst, Schedule};
+pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{
     Audio, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
     Studio,

@@ -43,6 +43,22 @@ pub trait Studio: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with the request and what to do.
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError>;
+
+    /// As [`Self::open`], for a job that was opened before and whose segments ended at these frames
+    /// ([`SegmentPlan::ends`](headcast::core::SegmentPlan::ends)): the new source should be cut there, too, although
+    /// the machine is faster or slower now. A source that is cut elsewhere is used, and what was made is made again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    fn reopen(
+        &self,
+        request: &JobRequest,
+        ends: &[u64],
+        reporter: &dyn Reporter,
+    ) -> Result<Opened, OpenError> {
+        let _ = ends;
+        self.open(request, reporter)
+    }
 }
 
 /// Where [`Studio::open`] says what it is doing.

@@ -1,25 +1,33 @@
-//! The thread that opens jobs and makes segments.
+//! The threads that open jobs and make segments.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use headcast::media::store::SegmentStore;
 use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Failure, Job};
-use super::studio::{Phase, Reporter};
+use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
 use super::table::{Shared, Task};
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {
     while let Some(task) = shared.next() {
-        let (Task::Open(job) | Task::Make(job, _)) = &task;
+        let job = match &task {
+            Task::Open(job) | Task::Make(job, _) => Arc::clone(job),
+            Task::Retain => {
+                shared.retain(SystemTime::now());
+                continue;
+            }
+        };
         // A bug in a renderer costs its job, not the server and everyone else's.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &task {
             Task::Open(job) => open(shared, job),
-            Task::Make(job, index) => make(job, *index),
+            Task::Make(job, index) => make(shared, job, *index),
+            Task::Retain => {}
         }));
         if outcome.is_err() {
             job.fail(Failure {
@@ -29,7 +37,14 @@ pub(super) fn run(shared: &Shared) {
                     .to_owned(),
             });
         }
-        shared.release();
+        let over = job.state().is_over();
+        if over {
+            shared.save(&job);
+        }
+        shared.release(&job);
+        if over {
+            shared.retain(SystemTime::now());
+        }
     }
 }
 
@@ -39,34 +54,66 @@ fn open(shared: &Shared, job: &Job) {
     }
     job.phase(Phase::Decoding);
     let began = Instant::now();
-    match shared.studio.open(job.request(), &Narrator(job)) {
-        Ok(opened) => {
-            let plan = opened.source.plan();
-            let summary = format!(
-                "opened in {:.2} s: {:.2} s of speech, {} frames in {} segments",
-                began.elapsed().as_secs_f64(),
-                plan.timeline().secs(),
-                plan.timeline().frames(),
-                plan.len()
-            );
-            job.log(Level::Info, summary);
-            match shared.store(job.id()) {
-                Ok(store) => job.opened(opened, Arc::new(store)),
-                Err(error) => job.fail(Failure { code: "disk", message: error.to_string() }),
-            }
-        }
-        Err(_) if job.is_cancelled() => {}
-        Err(error) => job.fail(Failure { code: error.code, message: error.message }),
+    let opened = match source(shared, job) {
+        Ok(opened) => opened,
+        Err(_) if job.is_stopped() => return,
+        Err(error) => return job.fail(Failure { code: error.code, message: error.message }),
+    };
+    let plan = opened.source.plan();
+    let summary = format!(
+        "opened in {:.2} s: {:.2} s of speech, {} frames in {} segments",
+        began.elapsed().as_secs_f64(),
+        plan.timeline().secs(),
+        plan.timeline().frames(),
+        plan.len()
+    );
+    job.log(Level::Info, summary);
+    let folder = shared.disk.folder(job.id());
+    let is_new = job.plan().as_ref() != Some(plan);
+    let cleared = if is_new { folder.clear_segments() } else { Ok(()) };
+    match cleared.and_then(|()| folder.store()) {
+        Ok(store) => job.opened(opened, Arc::new(store)),
+        Err(error) => return job.fail(Failure { code: "disk", message: error.to_string() }),
+    }
+    // The table has the plan before there is a segment of it: after a crash they belong together.
+    if is_new && let Err(error) = shared.disk.database.update(|| job.row()) {
+        job.fail(Failure { code: "disk", message: error.to_string() });
     }
 }
 
-fn make(job: &Job, index: usize) {
+fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
+    let features = match job.has_features().then(|| shared.disk.folder(job.id()).features()).transpose() {
+        Ok(features) => features,
+        Err(error) => {
+            return Err(OpenError {
+                kind: OpenErrorKind::Internal,
+                code: "features_unreadable",
+                message: format!("the stored speech features cannot be read: {error}; make the job again"),
+            });
+        }
+    };
+    let request = JobRequest { features, ..job.request().clone() };
+    match job.plan() {
+        Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job)),
+        None => shared.studio.open(&request, &Narrator(job)),
+    }
+}
+
+fn make(shared: &Shared, job: &Job, index: usize) {
     let Some(source) = job.source() else { return };
     let Some(frames) = source.plan().frames(index) else { return };
+    if let Some(over) = shared.over_limit() {
+        let message = format!(
+            "the jobs take {} kB more than --max-disk allows, and none is left to make room; allow more, or delete some \
+             and start the job again",
+            over.div_ceil(1000)
+        );
+        return job.fail(Failure { code: "disk", message });
+    }
     let began = Instant::now();
     let mut left = frames.end - frames.start;
     let result = source.make_segment(index, &mut |_done| {
-        if job.is_cancelled() {
+        if job.is_stopped() {
             return ControlFlow::Break(());
         }
         left = left.saturating_sub(1);
@@ -81,7 +128,7 @@ fn make(job: &Job, index: usize) {
         }
         Err(error) => return job.fail(Failure { code: "render_failed", message: error.to_string() }),
     };
-    if job.is_cancelled() {
+    if job.is_stopped() {
         return;
     }
     let Some(media) = job.media() else { return };
@@ -89,6 +136,7 @@ fn make(job: &Job, index: usize) {
     if let Err(error) = media.store.put(index, bytes) {
         return job.fail(Failure { code: "disk", message: error.to_string() });
     }
+    job.add_disk_bytes(size as u64);
     let secs = began.elapsed().as_secs_f64();
     job.log(
         Level::Info,
@@ -115,6 +163,6 @@ impl Reporter for Narrator<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.0.is_cancelled()
+        self.0.is_stopped()
     }
 }

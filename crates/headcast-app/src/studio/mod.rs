@@ -15,7 +15,7 @@ use std::time::Instant;
 use headcast::audio::features::read_npy;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
-use headcast::core::{FeatureKind, FrameRate, RgbImage};
+use headcast::core::{FeatureKind, FrameRate, RgbImage, SegmentPlan};
 use headcast::nerf::avatar::{Avatar, AvatarError};
 use headcast::nerf::cpu::SimdLevel;
 use headcast::nerf::{Profile, Renderer, Settings};
@@ -45,6 +45,9 @@ pub struct EngineSettings {
     pub threads: Option<NonZeroUsize>,
     /// Instruction set; `None` is the best of this CPU.
     pub simd: Option<SimdLevel>,
+    /// Frames per second that segments are planned for; `None` measures. For tests that compare whole runs: what is
+    /// measured differs from run to run, and the lengths of segments with it.
+    pub assume_fps: Option<f64>,
 }
 
 impl EngineSettings {
@@ -66,7 +69,7 @@ impl EngineSettings {
                 Some(known)
             }
         };
-        Ok(Self { threads, simd })
+        Ok(Self { threads, simd, assume_fps: None })
     }
 }
 
@@ -161,8 +164,8 @@ impl LocalStudio {
             renderer.probe(round, &mut picture).map_err(internal)?;
         }
         #[expect(clippy::cast_precision_loss, reason = "a handful of frames")]
-        let fps = PROBES as f64 / started.elapsed().as_secs_f64().max(1e-6);
-        Ok(Prepared { renderer, fps })
+        let measured = PROBES as f64 / started.elapsed().as_secs_f64().max(1e-6);
+        Ok(Prepared { renderer, fps: self.engine.assume_fps.unwrap_or(measured) })
     }
 
     /// Lets the avatar of `prepared` speak `recording`.
@@ -177,6 +180,19 @@ impl LocalStudio {
         recording: Recording,
         name: &str,
         features: Option<&[u8]>,
+        reporter: &dyn Reporter,
+    ) -> Result<(Session, Vec<String>), OpenError> {
+        self.session_cut_at(prepared, recording, name, features, None, reporter)
+    }
+
+    /// As [`Self::session`], with segments that end at the frames `ends`, where they fit the recording.
+    fn session_cut_at(
+        &self,
+        prepared: &Prepared,
+        recording: Recording,
+        name: &str,
+        features: Option<&[u8]>,
+        ends: Option<&[u64]>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
         let Prepared { renderer, fps } = prepared;
@@ -222,12 +238,15 @@ impl LocalStudio {
         let head = TalkingHead::new(Arc::clone(renderer), &speech.features, speech.timeline.frames())
             .map_err(|error| unusable("features_do_not_fit", error.to_string()))?;
         let speed = Speed::from_fps(fps * SPEED_MARGIN, speech.timeline.frame_rate());
-        let session = Session::new(speech.timeline, speed, speech.track, speech.channels, Arc::new(head))
+        let mut session = Session::new(speech.timeline, speed, speech.track, speech.channels, Arc::new(head))
             .map_err(|error| OpenError {
                 kind: OpenErrorKind::Internal,
                 code: "picture_not_encodable",
                 message: error.to_string(),
             })?;
+        if let Some(plan) = ends.and_then(|ends| SegmentPlan::from_ends(speech.timeline, ends.to_vec())) {
+            session = session.with_plan(plan);
+        }
         reporter.log(
             Level::Info,
             &format!(
@@ -239,6 +258,27 @@ impl LocalStudio {
             ),
         );
         Ok((session, warnings))
+    }
+
+    fn open_cut_at(
+        &self,
+        request: &JobRequest,
+        ends: Option<&[u64]>,
+        reporter: &dyn Reporter,
+    ) -> Result<Opened, OpenError> {
+        let profile = profile(request)?;
+        reporter.phase(Phase::Preparing);
+        let prepared = self.prepare_named(&request.avatar, profile)?;
+        let recording = Recording::of(&request.audio).map_err(recording_error)?;
+        let (session, warnings) = self.session_cut_at(
+            &prepared,
+            recording,
+            &request.audio_name,
+            request.features.as_deref(),
+            ends,
+            reporter,
+        )?;
+        Ok(Opened { source: Arc::new(session), warnings })
     }
 }
 
@@ -281,13 +321,16 @@ impl Studio for LocalStudio {
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
-        let profile = profile(request)?;
-        reporter.phase(Phase::Preparing);
-        let prepared = self.prepare_named(&request.avatar, profile)?;
-        let recording = Recording::of(&request.audio).map_err(recording_error)?;
-        let (session, warnings) =
-            self.session(&prepared, recording, &request.audio_name, request.features.as_deref(), reporter)?;
-        Ok(Opened { source: Arc::new(session), warnings })
+        self.open_cut_at(request, None, reporter)
+    }
+
+    fn reopen(
+        &self,
+        request: &JobRequest,
+        ends: &[u64],
+        reporter: &dyn Reporter,
+    ) -> Result<Opened, OpenError> {
+        self.open_cut_at(request, Some(ends), reporter)
     }
 }
 

@@ -87,7 +87,11 @@ fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     for folder in ["studio", "jobs"] {
         for file in std::fs::read_dir(player().with_file_name("src").join(folder)).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let file = file.unwrap().path();
+            if file.is_dir() {
+                continue;
+            }
+            let text = std::fs::read_to_string(file).unwrap();
             for mark in
                 ["code: \"", "unusable(\"", "OpenErrorKind::TooLarge, \"", "OpenErrorKind::Unusable, \""]
             {

@@ -64,7 +64,8 @@ async fn bad_forms_are_refused_and_leave_nothing_behind() {
     assert_eq!(bench.get("/api/v1/jobs").await.json().as_array().unwrap().len(), 0);
     // The control: the same with nothing wrong.
     assert_eq!(bench.upload(&[Field::file("audio", "a.wav", &[1; 5000])]).await.status, 201);
-    assert_eq!(files(&bench, "uploads"), 1);
+    // The upload belongs to the job from now on.
+    assert_eq!((files(&bench, "uploads"), files(&bench, "jobs")), (0, 1));
 }
 
 #[tokio::test]

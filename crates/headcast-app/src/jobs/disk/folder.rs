@@ -1,0 +1,129 @@
+//! The folder of one job: its input and its segments.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use headcast::core::SegmentPlan;
+use headcast::media::store::{Folder, SegmentStore, StoreError};
+use headcast::media::ts;
+use tempfile::TempPath;
+
+use super::super::studio::Audio;
+
+/// Names are ours: what a client calls its file is text in the table.
+const INPUT: &str = "input";
+const FEATURES: &str = "features.npy";
+
+/// Packets of a PID come in sixteens, so the size of a segment is a multiple of this.
+const SIZE_STEP: u64 = 16 * ts::PACKET_BYTES as u64;
+
+/// A folder that need not exist yet.
+#[derive(Debug, Clone)]
+pub(in super::super) struct JobFolder {
+    path: PathBuf,
+}
+
+impl JobFolder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where the clip is.
+    pub(in super::super) fn input(&self) -> PathBuf {
+        self.path.join(INPUT)
+    }
+
+    /// Brings the input of a new job to the disk, for good. `upload` is moved here; other audio is copied.
+    pub(in super::super) fn accept(
+        &self,
+        audio: &Audio,
+        upload: Option<TempPath>,
+        features: Option<&Bytes>,
+    ) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        match (upload, audio) {
+            (Some(upload), _) => {
+                // Write access: Windows syncs nothing through a handle that may only read.
+                File::options().write(true).open(&upload)?.sync_all()?;
+                upload.persist(self.input()).map_err(|refused| refused.error)?;
+            }
+            (None, Audio::File(path)) => {
+                fs::copy(path, self.input())?;
+                File::options().write(true).open(self.input())?.sync_all()?;
+            }
+            (None, Audio::Memory(bytes)) => write(&self.input(), bytes)?,
+        }
+        if let Some(features) = features {
+            write(&self.path.join(FEATURES), features)?;
+        }
+        sync_folder(&self.path)?;
+        self.path.parent().map_or(Ok(()), sync_folder)
+    }
+
+    /// Speech features that came with the clip.
+    pub(in super::super) fn features(&self) -> io::Result<Bytes> {
+        fs::read(self.path.join(FEATURES)).map(Bytes::from)
+    }
+
+    /// A place for segments.
+    pub(in super::super) fn store(&self) -> Result<Folder, StoreError> {
+        Folder::open(&self.path)
+    }
+
+    /// Bytes of all its files.
+    pub(in super::super) fn size(&self) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.path) else { return 0 };
+        entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum()
+    }
+
+    /// Deletes it.
+    pub(in super::super) fn delete(&self) {
+        // What cannot be deleted now is an orphan that the next start tries again.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
+    /// Which segments of a plan of `segments` are there and of a believable size; others are deleted.
+    pub(in super::super) fn made(&self, segments: usize) -> Vec<bool> {
+        let mut made = vec![false; segments];
+        let Ok(store) = self.store() else { return made };
+        for index in store.list().unwrap_or_default() {
+            let path = store.segment_path(index);
+            let whole = fs::metadata(&path).is_ok_and(|file| file.len() > 0 && file.len() % SIZE_STEP == 0);
+            match made.get_mut(index) {
+                Some(made) if whole => *made = true,
+                // Never to be mixed with those of the plan; the read check finds what could not be deleted.
+                _ => drop(fs::remove_file(path)),
+            }
+        }
+        made
+    }
+
+    /// Deletes all segments.
+    pub(in super::super) fn clear_segments(&self) -> Result<(), StoreError> {
+        let store = self.store()?;
+        for index in store.list()? {
+            let path = store.segment_path(index);
+            fs::remove_file(&path).map_err(|source| StoreError::Io { path, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether these bytes are segment `index` from the first packet to the last, as far as a reader can tell.
+pub(in super::super) fn is_whole(segment: &[u8], plan: &SegmentPlan, index: usize) -> bool {
+    let frames = plan.frames(index).map_or(0, |frames| frames.end - frames.start);
+    ts::demux(segment).is_ok_and(|streams| streams.video.len() as u64 == frames)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Brings new names to the disk. Systems that cannot open a folder order renames themselves.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
