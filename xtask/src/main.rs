@@ -16,6 +16,7 @@ cargo xtask <command>
   check      every check and test: format, lints, dependencies, tests, documentation, fuzz smoke, browser
   test       tests only: unit, property, fixtures, bad input, documentation examples
   browser    the page in headless Chromium, against the debug build
+  crash      kills the server again and again and compares what comes out; --kills N, default 100
   deps       layering, licences and sources of all dependencies
   fixtures   the NeRF fixture tests with the worst difference of each stage
   bench      all benchmarks, in release mode
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some("check") => check(),
         Some("test") => test(),
         Some("browser") => browser(),
+        Some("crash") => crash(),
         Some("deps") => dependencies::check(&root()),
         Some("fixtures") => {
             cargo(&["test", "-p", "headcast-nerf", "--test", "fixtures", "--", "--nocapture"])
@@ -82,6 +84,21 @@ fn browser() -> Outcome {
         .env("HEADCAST_BIN", target_dir().join("debug/headcast"))
         .env("CHROMIUM", chromium)
         .current_dir(&tests))
+}
+
+/// The test that `check` runs with a few kills, with many.
+fn crash() -> Outcome {
+    let arguments: Vec<_> = std::env::args().skip(2).collect();
+    let kills = match arguments.as_slice() {
+        [] => 100,
+        [name, number] if name == "--kills" => {
+            number.parse::<u32>().map_err(|_no_number| format!("--kills takes a number, not {number:?}"))?
+        }
+        other => return Err(format!("crash takes --kills N, not {}", other.join(" "))),
+    };
+    run(Command::new("cargo")
+        .args(["test", "-p", "headcast-app", "--test", "crash", "--", "--nocapture"])
+        .env("HEADCAST_CRASH_KILLS", kills.to_string()))
 }
 
 fn cargo(args: &[&str]) -> Outcome {
