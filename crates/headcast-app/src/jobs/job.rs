@@ -1,5 +1,6 @@
 //! One job: its state, its events, and who waits for it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -115,6 +116,8 @@ struct Inner {
     plan: Option<SegmentPlan>,
     media: Option<Media>,
     made: Vec<bool>,
+    /// Segments that were made once and are to be made again.
+    lost: BTreeSet<usize>,
     wanted: Option<usize>,
     /// When somebody last asked for something.
     asked: Option<Instant>,
@@ -201,6 +204,7 @@ impl Job {
                 plan,
                 media,
                 made,
+                lost: BTreeSet::new(),
                 wanted: None,
                 asked: None,
                 meter: Meter::default(),
@@ -480,6 +484,7 @@ impl Job {
             return;
         }
         inner.made[index] = true;
+        inner.lost.remove(&index);
         inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
         self.publish(&mut inner, EventBody::Ready(index));
         if inner.made.iter().all(|made| *made) {
@@ -497,6 +502,7 @@ impl Job {
             // Under the lock, so that a new one is never taken for the old one.
             clear();
             inner.made[index] = false;
+            inner.lost.insert(index);
             inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
             if inner.state == State::Done {
                 inner.state = State::Rendering;
@@ -508,6 +514,11 @@ impl Job {
             self.publish(&mut inner, EventBody::Log(Level::Warn, text));
         }
         inner.state == State::Rendering
+    }
+
+    /// Whether segment `index` was made once, and is being made again.
+    pub(super) fn is_lost(&self, index: usize) -> bool {
+        self.lock().lost.contains(&index)
     }
 
     /// Waits until segment `index` is made; false when that does not happen within `limit`. Blocks.

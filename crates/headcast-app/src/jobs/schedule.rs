@@ -13,7 +13,7 @@ pub struct Need<'a> {
     pub wanted: Option<usize>,
     /// Whether somebody asked for something of the job lately or listens to its events.
     pub watched: bool,
-    /// When it last got something, as a count of things done; 0 for never.
+    /// When it last got a segment, as a count of segments; 0 for never.
     pub served: u64,
 }
 

@@ -144,7 +144,7 @@ struct Table {
     arriving: usize,
     /// The ones that the workers have in hand: their folders must not vanish under them.
     in_hand: BTreeSet<JobId>,
-    /// Tasks given out so far.
+    /// Segments given out so far.
     turns: u64,
     /// When retention was last looked at.
     retained: Instant,
@@ -257,6 +257,16 @@ impl Jobs {
         shared.lock().jobs.push(Arc::clone(&job));
         shared.work.notify_all();
         Ok(job)
+    }
+
+    /// Puts another job for the same clip, avatar and options at the end of the queue. Blocks for the disk.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn rerun(&self, job: &Job) -> Result<Arc<Job>, CreateError> {
+        let folder = self.shared.disk.folder(job.id());
+        let features = job.has_features().then(|| folder.features()).transpose()?;
+        self.create(JobRequest { features, ..job.request().clone() }, None)
     }
 
     /// Whether [`Self::create`] would accept a job now.
@@ -384,9 +394,12 @@ impl Shared {
                 return Some(Task::Retain);
             }
             if let Some(task) = self.pick(&table) {
-                if let Task::Open(job) | Task::Make(job, _) = &task {
+                if let Task::Make(job, _) = &task {
                     table.turns += 1;
+                    // Opening is no turn: it would be the next one's before this one has got anything.
                     job.set_served(table.turns);
+                }
+                if let Task::Open(job) | Task::Make(job, _) = &task {
                     table.in_hand.insert(job.id());
                 }
                 return Some(task);
@@ -416,9 +429,15 @@ impl Shared {
         }
         let open: Vec<_> = waiting.iter().filter(|(job, ..)| job.source().is_some()).collect();
         if open.len() + table.in_hand.len() >= self.limits.in_flight.get() + SPARE_OPEN {
-            // The one that comes last anyway: unwatched before watched, then the youngest.
-            let last = open.iter().rev().find(|(_, watched, _)| !watched).or(open.last());
-            if let Some((last, ..)) = last {
+            // The one whose turn is the farthest away: of unwatched ones the youngest, else the one served last.
+            let order = |place: usize, watched: bool, served: u64| {
+                (!watched, if watched { served } else { place as u64 })
+            };
+            let last = open
+                .iter()
+                .enumerate()
+                .max_by_key(|(place, (_, watched, (.., served)))| order(*place, *watched, *served));
+            if let Some((_, (last, ..))) = last {
                 last.park();
             }
         }
@@ -526,17 +545,18 @@ impl Shared {
         // The second time reads what was made again.
         for _ in 0..2 {
             let (Some(media), Some(plan)) = (job.media(), job.plan()) else { return Err(not_made) };
-            if job.is_made(index) != Some(true) {
+            if job.is_made(index) == Some(true) {
+                if let Some(bytes) = media.store.get(index)?.filter(|bytes| is_whole(bytes, &plan, index)) {
+                    return Ok(bytes);
+                }
+                let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));
+                if !job.segment_lost(index, clear) {
+                    return Err(not_made);
+                }
+                self.save(job);
+            } else if !job.is_lost(index) {
                 return Err(not_made);
             }
-            if let Some(bytes) = media.store.get(index)?.filter(|bytes| is_whole(bytes, &plan, index)) {
-                return Ok(bytes);
-            }
-            let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));
-            if !job.segment_lost(index, clear) {
-                return Err(not_made);
-            }
-            self.save(job);
             job.want(index);
             self.work.notify_all();
             if !job.wait_made(index, REPAIR_WAIT) {

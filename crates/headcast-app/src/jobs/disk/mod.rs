@@ -116,9 +116,9 @@ impl Disk {
             opened => opened?,
         };
         let known: BTreeSet<String> = rows.iter().map(|row| row.id.to_string()).collect();
-        clear(jobs, |name| known.contains(name)).map_err(failed(jobs))?;
-        clear(&jobs.with_file_name("uploads"), |name| !name.starts_with("upload-"))
-            .map_err(failed(&jobs.with_file_name("uploads")))?;
+        clear(jobs, |name| name.parse::<JobId>().is_ok() && !known.contains(name)).map_err(failed(jobs))?;
+        let uploads = jobs.with_file_name("uploads");
+        clear(&uploads, is_upload).map_err(failed(&uploads))?;
         Ok((Self { jobs: jobs.to_owned(), database, _lock: lock }, Found { rows, starts, notes }))
     }
 
@@ -160,8 +160,15 @@ fn put_aside(dir: &Path, jobs: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Deletes everything in `dir` whose name is not to be kept. A folder that is not there is clear.
-fn clear(dir: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+/// Whether an upload is stored under such a name while it arrives.
+fn is_upload(name: &str) -> bool {
+    name.strip_prefix("upload-")
+        .is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// Deletes what has such a name in `dir`, and nothing else: the folder may be one that people use for other things,
+/// too. A folder that is not there is clear.
+fn clear(dir: &Path, rubbish: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -170,7 +177,7 @@ fn clear(dir: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> {
         let entry = entry?;
         // A name that is not UTF-8 is none of ours.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if !keep(&name) {
+        if rubbish(&name) {
             if entry.file_type()?.is_dir() {
                 fs::remove_dir_all(entry.path())?;
             } else {
