@@ -11,8 +11,10 @@ mod disk;
 mod event;
 mod id;
 mod job;
+mod limits;
 mod retention;
 mod schedule;
+mod shared;
 mod speed;
 mod studio;
 mod table;
@@ -22,9 +24,10 @@ pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
 pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Snapshot, State};
+pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{
     Audio, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
     Studio,
 };
-pub use table::{CreateError, Jobs, Limits, ReadError};
+pub use table::Jobs;

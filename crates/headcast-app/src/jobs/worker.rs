@@ -10,8 +10,8 @@ use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Failure, Job};
+use super::shared::{Shared, Task};
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
-use super::table::{Shared, Task};
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {

@@ -1,5 +1,7 @@
 //! One job: its state, its events, and who waits for it.
 
+mod lifecycle;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,11 +16,11 @@ use headcast::media::store::Folder;
 use headcast::source::SegmentSource;
 use tokio::sync::{OnceCell, watch};
 
-use super::disk::{Clip, Row};
-use super::event::{Event, EventBody, EventLog, Level, Progress};
-use super::id::JobId;
-use super::speed::Meter;
-use super::studio::{JobRequest, Opened, Phase};
+use crate::jobs::disk::{Clip, Row};
+use crate::jobs::event::{Event, EventBody, EventLog, Progress};
+use crate::jobs::id::JobId;
+use crate::jobs::speed::Meter;
+use crate::jobs::studio::{JobRequest, Phase};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,10 +103,10 @@ impl std::fmt::Debug for Job {
 
 /// What is known without the source, which holds the whole decoded clip.
 #[derive(Clone)]
-pub(super) struct Media {
-    pub(super) config: Config,
-    pub(super) segment_head: Bytes,
-    pub(super) store: Arc<Folder>,
+pub(in crate::jobs) struct Media {
+    pub(in crate::jobs) config: Config,
+    pub(in crate::jobs) segment_head: Bytes,
+    pub(in crate::jobs) store: Arc<Folder>,
 }
 
 struct Inner {
@@ -138,7 +140,7 @@ const WATCHED_FOR: Duration = Duration::from_secs(30);
 
 impl Job {
     /// A new job. `request` has no features any more: they are in the job's folder.
-    pub(super) fn new(id: JobId, request: JobRequest, has_features: bool, events: usize) -> Self {
+    pub(in crate::jobs) fn new(id: JobId, request: JobRequest, has_features: bool, events: usize) -> Self {
         let row = Row {
             id,
             avatar: request.avatar.clone(),
@@ -158,7 +160,7 @@ impl Job {
     /// A job as the table and its folder have it: what is not over goes on where it was.
     ///
     /// `made` and `store` are those of the plan in `row`.
-    pub(super) fn restored(
+    pub(in crate::jobs) fn restored(
         row: Row,
         request: JobRequest,
         made: Vec<bool>,
@@ -313,12 +315,12 @@ impl Job {
     }
 
     /// Whether work on it is to stop: it was cancelled, or the server stops.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(in crate::jobs) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
     /// The job as the table has it.
-    pub(super) fn row(&self) -> Row {
+    pub(in crate::jobs) fn row(&self) -> Row {
         let inner = self.lock();
         let clip = inner
             .plan
@@ -340,24 +342,24 @@ impl Job {
         }
     }
 
-    pub(super) fn set_disk_bytes(&self, bytes: u64) {
+    pub(in crate::jobs) fn set_disk_bytes(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn add_disk_bytes(&self, bytes: u64) {
+    pub(in crate::jobs) fn add_disk_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn set_served(&self, turn: u64) {
+    pub(in crate::jobs) fn set_served(&self, turn: u64) {
         self.served.store(turn, Ordering::Relaxed);
     }
 
-    pub(super) fn mp4(&self) -> Arc<OnceCell<Arc<Layout>>> {
+    pub(in crate::jobs) fn mp4(&self) -> Arc<OnceCell<Arc<Layout>>> {
         Arc::clone(&self.mp4.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers what somebody waits for; true when it is not made yet.
-    pub(super) fn want(&self, index: usize) -> bool {
+    pub(in crate::jobs) fn want(&self, index: usize) -> bool {
         let mut inner = self.lock();
         inner.asked = Some(Instant::now());
         let unmade = inner.made.get(index) == Some(&false);
@@ -368,208 +370,19 @@ impl Job {
     }
 
     /// Remembers that somebody is there.
-    pub(super) fn asked(&self) {
+    pub(in crate::jobs) fn asked(&self) {
         self.lock().asked = Some(Instant::now());
     }
 
     /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it is over.
-    pub(super) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
+    pub(in crate::jobs) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
         let inner = self.lock();
         let served = self.served.load(Ordering::Relaxed);
         (!inner.state.is_over()).then(|| (inner.made.clone(), inner.wanted, served))
     }
 
-    pub(super) fn source(&self) -> Option<Arc<dyn SegmentSource>> {
+    pub(in crate::jobs) fn source(&self) -> Option<Arc<dyn SegmentSource>> {
         self.lock().source.clone()
-    }
-
-    /// Lets go of the source, which is opened again when its turn comes.
-    pub(super) fn park(&self) {
-        let mut inner = self.lock();
-        if inner.source.take().is_some() {
-            inner.meter.pause();
-            inner.progress.phase = Phase::Queued;
-            let progress = inner.progress;
-            self.publish(&mut inner, EventBody::Progress(progress));
-        }
-    }
-
-    /// Queued becomes opening, and one with a plan stays rendering; false when it was cancelled meanwhile.
-    pub(super) fn begin(&self) -> bool {
-        let mut inner = self.lock();
-        match inner.state {
-            State::Queued => {
-                inner.state = State::Opening;
-                inner.started = Some(SystemTime::now());
-                self.publish(&mut inner, EventBody::State);
-                true
-            }
-            State::Rendering => inner.source.is_none(),
-            _ => false,
-        }
-    }
-
-    pub(super) fn phase(&self, phase: Phase) {
-        let mut inner = self.lock();
-        if !inner.state.is_over() {
-            inner.progress.phase = phase;
-            let progress = inner.progress;
-            self.publish(&mut inner, EventBody::Progress(progress));
-        }
-    }
-
-    pub(super) fn log(&self, level: Level, message: impl Into<String>) {
-        self.publish(&mut self.lock(), EventBody::Log(level, message.into()));
-    }
-
-    pub(super) fn media(&self) -> Option<Media> {
-        self.lock().media.clone()
-    }
-
-    /// Opening becomes rendering, and rendering goes on, unless it was cancelled meanwhile. Segments of another plan
-    /// than the source's are forgotten.
-    pub(super) fn opened(&self, opened: Opened, store: Arc<Folder>) {
-        let plan = opened.source.plan().clone();
-        let mut inner = self.lock();
-        if !matches!(inner.state, State::Opening | State::Rendering) {
-            return;
-        }
-        for warning in opened.warnings {
-            self.publish(&mut inner, EventBody::Log(Level::Warn, warning));
-        }
-        if inner.plan.as_ref() != Some(&plan) {
-            inner.made = vec![false; plan.len()];
-            *self.mp4.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        }
-        inner.progress.frames = frames_of(Some(&plan), &inner.made);
-        inner.progress.total = plan.timeline().frames();
-        inner.progress.phase = Phase::Rendering;
-        inner.plan = Some(plan);
-        inner.media = Some(Media {
-            config: *opened.source.config(),
-            segment_head: opened.source.segment_head(),
-            store,
-        });
-        inner.source = Some(opened.source);
-        inner.state = State::Rendering;
-        self.publish(&mut inner, EventBody::State);
-    }
-
-    /// One more frame is made; `last` when it ends its segment.
-    #[expect(clippy::cast_precision_loss, reason = "a clip has far less than 2^52 frames")]
-    pub(super) fn frame_done(&self, last: bool) {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        inner.meter.frame(now);
-        let fps = inner.meter.fps();
-        let Some(plan) = &inner.plan else { return };
-        let frame_rate = plan.timeline().frame_rate().as_f64();
-        let progress = &mut inner.progress;
-        progress.frames = (progress.frames + 1).min(progress.total);
-        progress.fps = fps;
-        progress.times_real_time = fps / frame_rate;
-        progress.eta_secs = (fps > 0.0).then(|| (progress.total - progress.frames) as f64 / fps);
-        let due = inner.progress_told.is_none_or(|told| now.duration_since(told) >= PROGRESS_INTERVAL);
-        if (due || last) && inner.state == State::Rendering {
-            inner.progress_told = Some(now);
-            let progress = inner.progress;
-            self.publish(&mut inner, EventBody::Progress(progress));
-        }
-    }
-
-    /// Segment `index` is stored. Makes the job done when it was the last one.
-    pub(super) fn segment_made(&self, index: usize) {
-        let mut inner = self.lock();
-        if inner.state != State::Rendering {
-            return;
-        }
-        inner.made[index] = true;
-        inner.lost.remove(&index);
-        inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
-        self.publish(&mut inner, EventBody::Ready(index));
-        if inner.made.iter().all(|made| *made) {
-            inner.progress.eta_secs = Some(0.0);
-            self.finish(&mut inner, State::Done, None);
-        }
-        self.settled.notify_all();
-    }
-
-    /// Segment `index` cannot be read: `clear` deletes what is left of it, and it is made again. A finished job goes
-    /// on until it is. False when it will not be made, because the job ended early.
-    pub(super) fn segment_lost(&self, index: usize, clear: impl FnOnce()) -> bool {
-        let mut inner = self.lock();
-        if inner.made.get(index) == Some(&true) {
-            // Under the lock, so that a new one is never taken for the old one.
-            clear();
-            inner.made[index] = false;
-            inner.lost.insert(index);
-            inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
-            if inner.state == State::Done {
-                inner.state = State::Rendering;
-                inner.finished = None;
-                inner.progress.phase = Phase::Queued;
-                self.publish(&mut inner, EventBody::State);
-            }
-            let text = format!("segment {index} was lost or damaged on the disk; it is made again");
-            self.publish(&mut inner, EventBody::Log(Level::Warn, text));
-        }
-        inner.state == State::Rendering
-    }
-
-    /// Whether segment `index` was made once, and is being made again.
-    pub(super) fn is_lost(&self, index: usize) -> bool {
-        self.lock().lost.contains(&index)
-    }
-
-    /// Waits until segment `index` is made; false when that does not happen within `limit`. Blocks.
-    pub(super) fn wait_made(&self, index: usize, limit: Duration) -> bool {
-        let waiting = |inner: &mut Inner| {
-            inner.made.get(index) == Some(&false) && !inner.state.is_over() && inner.seq.is_some()
-        };
-        let (inner, _) = self
-            .settled
-            .wait_timeout_while(self.lock(), limit, waiting)
-            .unwrap_or_else(PoisonError::into_inner);
-        inner.made.get(index) == Some(&true)
-    }
-
-    pub(super) fn fail(&self, failure: Failure) {
-        let mut inner = self.lock();
-        if !inner.state.is_over() {
-            self.publish(&mut inner, EventBody::Log(Level::Error, failure.message.clone()));
-            self.finish(&mut inner, State::Failed, Some(failure));
-        }
-    }
-
-    /// Ends the job now; a renderer at work on it stops after its frame. One that is over stays as it is.
-    pub(super) fn cancel(&self) {
-        let mut inner = self.lock();
-        if !inner.state.is_over() {
-            self.stop.store(true, Ordering::Release);
-            self.publish(&mut inner, EventBody::Log(Level::Info, "cancelled".to_owned()));
-            self.finish(&mut inner, State::Cancelled, None);
-        }
-    }
-
-    /// The server stops: work on it stops after its frame, and everyone's wait ends. It goes on at the next start.
-    pub(super) fn halt(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.lock().seq = None;
-        self.settled.notify_all();
-    }
-
-    fn finish(&self, inner: &mut Inner, state: State, failure: Option<Failure>) {
-        inner.state = state;
-        inner.failure = failure;
-        inner.finished = Some(SystemTime::now());
-        inner.progress.phase = Phase::Over;
-        inner.meter.pause();
-        // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
-        inner.source = None;
-        let progress = inner.progress;
-        self.publish(inner, EventBody::Progress(progress));
-        self.publish(inner, EventBody::State);
-        self.settled.notify_all();
     }
 
     fn publish(&self, inner: &mut Inner, body: EventBody) {

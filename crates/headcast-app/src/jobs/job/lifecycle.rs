@@ -1,0 +1,202 @@
+//! What happens to a job, from its first turn to its end.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use headcast::media::store::Folder;
+
+use super::{Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, frames_of};
+use crate::jobs::event::{EventBody, Level};
+use crate::jobs::studio::{Opened, Phase};
+
+impl Job {
+    /// Lets go of the source, which is opened again when its turn comes.
+    pub(in crate::jobs) fn park(&self) {
+        let mut inner = self.lock();
+        if inner.source.take().is_some() {
+            inner.meter.pause();
+            inner.progress.phase = Phase::Queued;
+            let progress = inner.progress;
+            self.publish(&mut inner, EventBody::Progress(progress));
+        }
+    }
+
+    /// Queued becomes opening, and one with a plan stays rendering; false when it was cancelled meanwhile.
+    pub(in crate::jobs) fn begin(&self) -> bool {
+        let mut inner = self.lock();
+        match inner.state {
+            State::Queued => {
+                inner.state = State::Opening;
+                inner.started = Some(SystemTime::now());
+                self.publish(&mut inner, EventBody::State);
+                true
+            }
+            State::Rendering => inner.source.is_none(),
+            _ => false,
+        }
+    }
+
+    pub(in crate::jobs) fn phase(&self, phase: Phase) {
+        let mut inner = self.lock();
+        if !inner.state.is_over() {
+            inner.progress.phase = phase;
+            let progress = inner.progress;
+            self.publish(&mut inner, EventBody::Progress(progress));
+        }
+    }
+
+    pub(in crate::jobs) fn log(&self, level: Level, message: impl Into<String>) {
+        self.publish(&mut self.lock(), EventBody::Log(level, message.into()));
+    }
+
+    pub(in crate::jobs) fn media(&self) -> Option<Media> {
+        self.lock().media.clone()
+    }
+
+    /// Opening becomes rendering, and rendering goes on, unless it was cancelled meanwhile. Segments of another plan
+    /// than the source's are forgotten.
+    pub(in crate::jobs) fn opened(&self, opened: Opened, store: Arc<Folder>) {
+        let plan = opened.source.plan().clone();
+        let mut inner = self.lock();
+        if !matches!(inner.state, State::Opening | State::Rendering) {
+            return;
+        }
+        for warning in opened.warnings {
+            self.publish(&mut inner, EventBody::Log(Level::Warn, warning));
+        }
+        if inner.plan.as_ref() != Some(&plan) {
+            inner.made = vec![false; plan.len()];
+            *self.mp4.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        }
+        inner.progress.frames = frames_of(Some(&plan), &inner.made);
+        inner.progress.total = plan.timeline().frames();
+        inner.progress.phase = Phase::Rendering;
+        inner.plan = Some(plan);
+        inner.media = Some(Media {
+            config: *opened.source.config(),
+            segment_head: opened.source.segment_head(),
+            store,
+        });
+        inner.source = Some(opened.source);
+        inner.state = State::Rendering;
+        self.publish(&mut inner, EventBody::State);
+    }
+
+    /// One more frame is made; `last` when it ends its segment.
+    #[expect(clippy::cast_precision_loss, reason = "a clip has far less than 2^52 frames")]
+    pub(in crate::jobs) fn frame_done(&self, last: bool) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.meter.frame(now);
+        let fps = inner.meter.fps();
+        let Some(plan) = &inner.plan else { return };
+        let frame_rate = plan.timeline().frame_rate().as_f64();
+        let progress = &mut inner.progress;
+        progress.frames = (progress.frames + 1).min(progress.total);
+        progress.fps = fps;
+        progress.times_real_time = fps / frame_rate;
+        progress.eta_secs = (fps > 0.0).then(|| (progress.total - progress.frames) as f64 / fps);
+        let due = inner.progress_told.is_none_or(|told| now.duration_since(told) >= PROGRESS_INTERVAL);
+        if (due || last) && inner.state == State::Rendering {
+            inner.progress_told = Some(now);
+            let progress = inner.progress;
+            self.publish(&mut inner, EventBody::Progress(progress));
+        }
+    }
+
+    /// Segment `index` is stored. Makes the job done when it was the last one.
+    pub(in crate::jobs) fn segment_made(&self, index: usize) {
+        let mut inner = self.lock();
+        if inner.state != State::Rendering {
+            return;
+        }
+        inner.made[index] = true;
+        inner.lost.remove(&index);
+        inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
+        self.publish(&mut inner, EventBody::Ready(index));
+        if inner.made.iter().all(|made| *made) {
+            inner.progress.eta_secs = Some(0.0);
+            self.finish(&mut inner, State::Done, None);
+        }
+        self.settled.notify_all();
+    }
+
+    /// Segment `index` cannot be read: `clear` deletes what is left of it, and it is made again. A finished job goes
+    /// on until it is. False when it will not be made, because the job ended early.
+    pub(in crate::jobs) fn segment_lost(&self, index: usize, clear: impl FnOnce()) -> bool {
+        let mut inner = self.lock();
+        if inner.made.get(index) == Some(&true) {
+            // Under the lock, so that a new one is never taken for the old one.
+            clear();
+            inner.made[index] = false;
+            inner.lost.insert(index);
+            inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
+            if inner.state == State::Done {
+                inner.state = State::Rendering;
+                inner.finished = None;
+                inner.progress.phase = Phase::Queued;
+                self.publish(&mut inner, EventBody::State);
+            }
+            let text = format!("segment {index} was lost or damaged on the disk; it is made again");
+            self.publish(&mut inner, EventBody::Log(Level::Warn, text));
+        }
+        inner.state == State::Rendering
+    }
+
+    /// Whether segment `index` was made once, and is being made again.
+    pub(in crate::jobs) fn is_lost(&self, index: usize) -> bool {
+        self.lock().lost.contains(&index)
+    }
+
+    /// Waits until segment `index` is made; false when that does not happen within `limit`. Blocks.
+    pub(in crate::jobs) fn wait_made(&self, index: usize, limit: Duration) -> bool {
+        let waiting = |inner: &mut Inner| {
+            inner.made.get(index) == Some(&false) && !inner.state.is_over() && inner.seq.is_some()
+        };
+        let (inner, _) = self
+            .settled
+            .wait_timeout_while(self.lock(), limit, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        inner.made.get(index) == Some(&true)
+    }
+
+    pub(in crate::jobs) fn fail(&self, failure: Failure) {
+        let mut inner = self.lock();
+        if !inner.state.is_over() {
+            self.publish(&mut inner, EventBody::Log(Level::Error, failure.message.clone()));
+            self.finish(&mut inner, State::Failed, Some(failure));
+        }
+    }
+
+    /// Ends the job now; a renderer at work on it stops after its frame. One that is over stays as it is.
+    pub(in crate::jobs) fn cancel(&self) {
+        let mut inner = self.lock();
+        if !inner.state.is_over() {
+            self.stop.store(true, Ordering::Release);
+            self.publish(&mut inner, EventBody::Log(Level::Info, "cancelled".to_owned()));
+            self.finish(&mut inner, State::Cancelled, None);
+        }
+    }
+
+    /// The server stops: work on it stops after its frame, and everyone's wait ends. It goes on at the next start.
+    pub(in crate::jobs) fn halt(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.lock().seq = None;
+        self.settled.notify_all();
+    }
+
+    fn finish(&self, inner: &mut Inner, state: State, failure: Option<Failure>) {
+        inner.state = state;
+        inner.failure = failure;
+        inner.finished = Some(SystemTime::now());
+        inner.progress.phase = Phase::Over;
+        inner.meter.pause();
+        // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
+        inner.source = None;
+        let progress = inner.progress;
+        self.publish(inner, EventBody::Progress(progress));
+        self.publish(inner, EventBody::State);
+        self.settled.notify_all();
+    }
+}

@@ -1,0 +1,373 @@
+//! What the table and its workers share: the queue itself.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use headcast::media::mp4::{Index, Layout};
+use headcast::media::store::SegmentStore;
+
+use super::disk::{Disk, Row, is_whole};
+use super::event::{EventLog, Level};
+use super::id::JobId;
+use super::job::{Job, State};
+use super::limits::{CreateError, Limits, ReadError};
+use super::retention::{self, Kept};
+use super::schedule::{Need, Schedule};
+use super::studio::{Audio, JobRequest, Studio};
+
+pub(super) struct Shared {
+    pub(super) studio: Arc<dyn Studio>,
+    schedule: Box<dyn Schedule>,
+    pub(super) disk: Disk,
+    pub(super) limits: Limits,
+    table: Mutex<Table>,
+    /// Signalled when there may be something to do.
+    work: Condvar,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("disk", &self.disk)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Table {
+    /// In order of arrival.
+    pub(super) jobs: Vec<Arc<Job>>,
+    /// Jobs that are accepted and not in `jobs` yet, because their upload is on its way to the disk.
+    arriving: usize,
+    /// The ones that the workers have in hand: their folders must not vanish under them.
+    in_hand: BTreeSet<JobId>,
+    /// Segments given out so far.
+    turns: u64,
+    /// When retention was last looked at.
+    retained: Instant,
+    stop: bool,
+}
+
+/// Something for a worker to do.
+pub(super) enum Task {
+    Open(Arc<Job>),
+    Make(Arc<Job>, usize),
+    /// Delete what has been kept for long enough.
+    Retain,
+}
+
+/// A worker without work looks this often whether somebody began to watch a paused job.
+const IDLE_WAIT: Duration = Duration::from_millis(200);
+
+/// Retention is looked at this often, and whenever a job is over.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Jobs that may hold their clip in memory besides those that are worked on.
+const SPARE_OPEN: usize = 2;
+
+/// How long a reader waits for a lost segment to be made again.
+const REPAIR_WAIT: Duration = Duration::from_secs(60);
+
+/// Events of the n-th start count from n · 2^32, so that a reader from before it learns that it missed some.
+const EVENTS_PER_START: u32 = 32;
+
+/// A place in the queue for a job whose upload is on its way to the disk.
+pub(super) struct Arrival<'a>(&'a Shared);
+
+impl<'a> Arrival<'a> {
+    pub(super) fn announce(shared: &'a Shared) -> Result<Self, CreateError> {
+        let mut table = shared.lock();
+        shared.has_room(&table)?;
+        table.arriving += 1;
+        Ok(Self(shared))
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        self.0.lock().arriving -= 1;
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        studio: Arc<dyn Studio>,
+        schedule: Box<dyn Schedule>,
+        disk: Disk,
+        limits: Limits,
+        jobs: Vec<Arc<Job>>,
+    ) -> Self {
+        Self {
+            studio,
+            schedule,
+            disk,
+            limits,
+            table: Mutex::new(Table {
+                jobs,
+                arriving: 0,
+                in_hand: BTreeSet::new(),
+                turns: 0,
+                retained: Instant::now(),
+                stop: false,
+            }),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Tells the workers that there may be something to do.
+    pub(super) fn wake(&self) {
+        self.work.notify_all();
+    }
+
+    /// Tells the workers and everyone who waits for a job that it ends here.
+    pub(super) fn stop(&self) {
+        let mut table = self.lock();
+        table.stop = true;
+        for job in &table.jobs {
+            job.halt();
+        }
+        drop(table);
+        self.wake();
+    }
+
+    /// Waits until there is something to do; `None` when the process ends. Call [`Self::release`] after.
+    pub(super) fn next(&self) -> Option<Task> {
+        let mut table = self.lock();
+        loop {
+            if table.stop {
+                return None;
+            }
+            if table.retained.elapsed() >= RETAIN_EVERY {
+                table.retained = Instant::now();
+                return Some(Task::Retain);
+            }
+            if let Some(task) = self.pick(&table) {
+                if let Task::Make(job, _) = &task {
+                    table.turns += 1;
+                    // Opening is no turn: it would be the next one's before this one has got anything.
+                    job.set_served(table.turns);
+                }
+                if let Task::Open(job) | Task::Make(job, _) = &task {
+                    table.in_hand.insert(job.id());
+                }
+                return Some(task);
+            }
+            let wait = if table.waiting() > 0 { IDLE_WAIT } else { RETAIN_EVERY };
+            table = self.work.wait_timeout(table, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn pick(&self, table: &Table) -> Option<Task> {
+        let free = table.jobs.iter().filter(|job| !table.in_hand.contains(&job.id()));
+        let waiting: Vec<_> = free.filter_map(|job| Some((job, job.is_watched(), job.need()?))).collect();
+        let needs: Vec<_> = waiting
+            .iter()
+            .map(|(job, watched, (made, wanted, served))| Need {
+                job: job.id(),
+                made,
+                wanted: *wanted,
+                watched: *watched,
+                served: *served,
+            })
+            .collect();
+        let pick = self.schedule.next(&needs)?;
+        let (job, ..) = waiting.iter().find(|(job, ..)| job.id() == pick.job)?;
+        if job.source().is_some() {
+            return Some(Task::Make(Arc::clone(job), pick.segment));
+        }
+        let open: Vec<_> = waiting.iter().filter(|(job, ..)| job.source().is_some()).collect();
+        if open.len() + table.in_hand.len() >= self.limits.in_flight.get() + SPARE_OPEN {
+            // The one whose turn is the farthest away: of unwatched ones the youngest, else the one served last.
+            let order = |place: usize, watched: bool, served: u64| {
+                (!watched, if watched { served } else { place as u64 })
+            };
+            let last = open
+                .iter()
+                .enumerate()
+                .max_by_key(|(place, (_, watched, (.., served)))| order(*place, *watched, *served));
+            if let Some((_, (last, ..))) = last {
+                last.park();
+            }
+        }
+        Some(Task::Open(Arc::clone(job)))
+    }
+
+    /// The worker has let go of what [`Self::next`] gave it.
+    pub(super) fn release(&self, job: &Job) {
+        let mut table = self.lock();
+        table.in_hand.remove(&job.id());
+        let gone = !table.jobs.iter().any(|other| other.id() == job.id());
+        drop(table);
+        if gone {
+            self.disk.folder(job.id()).delete();
+        }
+        self.wake();
+    }
+
+    /// Writes the job to the table, as it is now. An error is on the job's log: the job goes on, and after a crash it
+    /// would be taken up where the table has it.
+    pub(super) fn save(&self, job: &Job) {
+        if let Err(error) = self.disk.database.update(|| job.row()) {
+            job.log(Level::Warn, error.to_string());
+        }
+    }
+
+    /// Stops a job and forgets it with its files; false when there is none of that name.
+    pub(super) fn remove(&self, id: JobId) -> bool {
+        let mut table = self.lock();
+        let Some(index) = table.jobs.iter().position(|job| job.id() == id) else { return false };
+        let job = table.jobs.remove(index);
+        // Of a job that came to its own end, nothing more is written.
+        let written = table.in_hand.contains(&id) && !matches!(job.state(), State::Done | State::Failed);
+        drop(table);
+        job.cancel();
+        // The row first: a folder without a row is deleted at the next start.
+        if let Err(error) = self.disk.database.delete(id) {
+            job.log(Level::Warn, error.to_string());
+        }
+        // Else the worker deletes when it lets go, or it would put a segment into a folder that is gone.
+        if !written {
+            self.disk.folder(id).delete();
+        }
+        self.wake();
+        true
+    }
+
+    /// Makes room for a job of `bytes` more.
+    pub(super) fn make_room(&self, bytes: u64) -> Result<(), CreateError> {
+        loop {
+            let table = self.lock();
+            if table.jobs.len() < self.limits.kept {
+                break;
+            }
+            let oldest = table.jobs.iter().find(|job| job.state().is_over()).map(|job| job.id());
+            drop(table);
+            let Some(oldest) = oldest else { break };
+            self.remove(oldest);
+        }
+        let Some(limit) = self.limits.max_disk_bytes else { return Ok(()) };
+        self.retain_below(SystemTime::now(), limit.saturating_sub(bytes));
+        let used = self.disk_bytes() + bytes;
+        if used <= limit { Ok(()) } else { Err(CreateError::DiskLimit { used, limit }) }
+    }
+
+    /// Bytes above the limit, after everything that can make room did; `None` when all is well.
+    pub(super) fn over_limit(&self) -> Option<u64> {
+        let limit = self.limits.max_disk_bytes?;
+        if self.disk_bytes() > limit {
+            self.retain(SystemTime::now());
+        }
+        self.disk_bytes().checked_sub(limit).filter(|over| *over > 0)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.lock().jobs.iter().map(|job| job.disk_bytes()).sum()
+    }
+
+    pub(super) fn retain(&self, now: SystemTime) -> Vec<JobId> {
+        self.retain_below(now, self.limits.max_disk_bytes.unwrap_or(u64::MAX))
+    }
+
+    fn retain_below(&self, now: SystemTime, max_bytes: u64) -> Vec<JobId> {
+        let kept: Vec<_> = self
+            .lock()
+            .jobs
+            .iter()
+            .map(|job| Kept { id: job.id(), finished: job.finished(), bytes: job.disk_bytes() })
+            .collect();
+        let gone = retention::expired(&kept, now, self.limits.keep, Some(max_bytes));
+        for id in &gone {
+            self.remove(*id);
+        }
+        gone
+    }
+
+    pub(super) fn has_room(&self, table: &Table) -> Result<(), CreateError> {
+        let waiting = table.waiting() + table.arriving;
+        if waiting < self.limits.waiting { Ok(()) } else { Err(CreateError::Full { waiting }) }
+    }
+
+    /// A whole segment, made again if it has to be.
+    pub(super) fn read(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
+        let not_made = ReadError::NotMade { index };
+        job.asked();
+        // The second time reads what was made again.
+        for _ in 0..2 {
+            let (Some(media), Some(plan)) = (job.media(), job.plan()) else { return Err(not_made) };
+            if job.is_made(index) == Some(true) {
+                if let Some(bytes) = media.store.get(index)?.filter(|bytes| is_whole(bytes, &plan, index)) {
+                    return Ok(bytes);
+                }
+                let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));
+                if !job.segment_lost(index, clear) {
+                    return Err(not_made);
+                }
+                self.save(job);
+            } else if !job.is_lost(index) {
+                return Err(not_made);
+            }
+            job.want(index);
+            self.wake();
+            if !job.wait_made(index, REPAIR_WAIT) {
+                return Err(not_made);
+            }
+        }
+        Err(not_made)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics halfway through a change, so a poisoned table is still a whole one.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job as the last process left it.
+pub(super) fn restore(disk: &Disk, mut row: Row, events: usize, starts: u64) -> Arc<Job> {
+    let folder = disk.folder(row.id);
+    let mut made = Vec::new();
+    let mut store = None;
+    if let Some(clip) = &row.clip {
+        made = folder.made(clip.plan.len());
+        store = folder.store().ok().map(Arc::new);
+    }
+    if store.is_none() {
+        // Without a plan, or a place, there are no segments to go on from.
+        row.clip = None;
+    }
+    let request = JobRequest {
+        audio: Audio::File(folder.input()),
+        audio_name: row.audio_name.clone(),
+        avatar: row.avatar.clone(),
+        profile: row.profile.clone(),
+        features: None,
+    };
+    let log = EventLog::after_gap(events, starts << EVENTS_PER_START);
+    let before = row.state;
+    let job = Job::restored(row, request, made, store, log);
+    job.set_disk_bytes(folder.size());
+    if job.state() != before {
+        // Its last word did not reach the table, or segments are missing. If this does not either, the next start
+        // finds out again.
+        let _ = disk.database.update(|| job.row());
+    }
+    Arc::new(job)
+}
+
+pub(super) fn layout(shared: &Shared, job: &Job) -> Result<Arc<Layout>, ReadError> {
+    let (Some(media), Some(plan)) = (job.media(), job.plan()) else {
+        return Err(ReadError::NotMade { index: 0 });
+    };
+    let mut file = Index::new(&media.config, &plan);
+    for index in 0..plan.len() {
+        file.push(&shared.read(job, index)?)?;
+    }
+    Ok(Arc::new(file.finish()?))
+}
+
+impl Table {
+    fn waiting(&self) -> usize {
+        self.jobs.iter().filter(|job| !job.state().is_over()).count()
+    }
+}
