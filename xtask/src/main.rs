@@ -60,7 +60,7 @@ fn check() -> Outcome {
 }
 
 fn test() -> Outcome {
-    cargo(&["test", "--workspace"])
+    cargo(&["test", "--workspace", "--no-fail-fast"])
 }
 
 /// Builds the program, then hands it to the browser tests.
