@@ -13,8 +13,10 @@ use super::pickle;
 use super::tensor::{Tensor, View};
 use super::zip;
 
-/// Longest pickle (or safetensors header) that is read, bytes. Files with optimizer state have about 100 kB.
+/// Longest pickle that is read, bytes. Files with optimizer state have about 100 kB.
 pub(super) const MAX_PICKLE: u64 = 32 << 20;
+/// Longest safetensors header that is read, bytes. Avatars have about 10 kB; parsed, it takes many times its length.
+const MAX_HEADER: u64 = 4 << 20;
 
 /// An opened checkpoint: what it holds is known, no tensor has been read yet.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ enum Slot {
 impl<R: Read + Seek> Checkpoint<R> {
     /// Opens a PyTorch file (zip or legacy stream) or a safetensors file, told by its first bytes.
     ///
-    /// Reads the pickle or header, at most 32 MiB, and the zip directory. Every tensor's declared size is
+    /// Reads the pickle (at most 32 MiB) or header (at most 4 MiB), and the zip directory. Every tensor's declared size is
     /// compared with the file here; values are read by [`Self::read`].
     ///
     /// # Errors
@@ -107,9 +109,9 @@ impl<R: Read + Seek> Checkpoint<R> {
 
     fn open_safetensors(mut source: Source<R>, start: &[u8]) -> Result<Self, CheckpointError> {
         let header_bytes = start.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-        if header_bytes > MAX_PICKLE {
+        if header_bytes > MAX_HEADER {
             return Err(CheckpointError::damaged(format!(
-                "the safetensors header declares {header_bytes} bytes"
+                "the safetensors header declares {header_bytes} bytes, at most {MAX_HEADER} are accepted"
             )));
         }
         let header = source.read_at(8, header_bytes, "the safetensors header")?;
