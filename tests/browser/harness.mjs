@@ -77,6 +77,13 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
   });
   const page = await context.newPage();
   const troubles = [];
+  /** When the server first told of a finished segment, in milliseconds since 1970. */
+  const heard = { ready: null };
+  page.on('websocket', (socket) =>
+    socket.on('framereceived', ({ payload }) => {
+      if (heard.ready === null && JSON.parse(String(payload)).type === 'ready') heard.ready = Date.now();
+    }),
+  );
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') troubles.push(`console: ${message.text()}`);
   });
@@ -90,6 +97,8 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shift += entry.value;
     }).observe({ type: 'layout-shift', buffered: true });
+    const firstPicture = () => (seen.picture ??= Date.now());
+    document.addEventListener('loadeddata', firstPicture, true);
     for (const type of ['playing', 'waiting', 'ended']) {
       document.addEventListener(
         type,
@@ -105,7 +114,7 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
   });
   await page.goto(url);
   await page.waitForSelector('.face');
-  return { page, troubles, close: () => context.close() };
+  return { page, troubles, heard, close: () => context.close() };
 }
 
 /** Brightness of the video's present picture: mean, variance, and the pixels to compare with another. */

@@ -35,7 +35,7 @@ const shot = async (page, name) => {
 /** Uploads a recording and watches it to its end. */
 async function speaks(name, file, locale, words) {
   console.log(`\n${name}`);
-  const { page, troubles, close } = await openPage(browser, server.url, { locale });
+  const { page, troubles, heard, close } = await openPage(browser, server.url, { locale });
   check('the page speaks the language of the browser', (await page.textContent('#generate-text')) === words.generate);
   await shot(page, `${name}-idle`);
   await page.setInputFiles('#audio', file);
@@ -53,6 +53,9 @@ async function speaks(name, file, locale, words) {
     `${playing.job.state}, ${progress.frames} of ${progress.total} frames, ${Date.now() - began} ms after the click`,
   );
   await shot(page, `${name}-on-air`);
+  // One second on a machine that has a moment for the browser; three where the renderer takes every core.
+  const wait = (await page.evaluate(() => window.seen.picture)) - heard.ready;
+  check('the first picture follows the first segment', heard.ready !== null && wait < 3000, `${wait} ms`);
   const first = await picture(page);
   check('the picture is not black', first.mean > 16 && first.variance > 100, `variance ${first.variance.toFixed(0)}`);
   const sound = await page.evaluate(() => {
@@ -76,7 +79,9 @@ async function speaks(name, file, locale, words) {
     return { currentTime, duration, stalls: window.seen.events.filter((e) => e.type === 'waiting' && e.position > 0.2 && e.position < duration - 0.1).map((e) => e.position.toFixed(2)) };
   });
   const { clip } = playing.job;
-  check('it plays to the end', Math.abs(end.currentTime - clip.duration_secs) < 0.1, `${end.currentTime.toFixed(2)} of ${clip.duration_secs} s, stalls at ${end.stalls.join(', ') || 'none'}`);
+  check('it plays to the end', Math.abs(end.currentTime - clip.duration_secs) < 0.1, `${end.currentTime.toFixed(2)} of ${clip.duration_secs} s`);
+  // The page waits until the clip plays through; a machine that slows down afterwards may cost it one pause.
+  check('without stopping on the way', end.stalls.length <= 1, `stalls at ${end.stalls.join(', ') || 'none'}`);
 
   await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
   check('the state is told in words', (await page.textContent('#job-state')) === words.done);

@@ -60,7 +60,12 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
     }
     let metadata: Value =
         serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
-    let problems = problems(&metadata);
+    let mut problems = problems(&metadata);
+    let manifest =
+        std::fs::read_to_string(root.join("Cargo.toml")).map_err(|e| format!("Cargo.toml: {e}"))?;
+    if manifest.lines().any(|line| line.trim_start().starts_with("panic") && line.contains("abort")) {
+        problems.push("a profile sets panic = \"abort\"; decoders and jobs rely on unwinding".to_owned());
+    }
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }

@@ -5,8 +5,9 @@
 mod dependencies;
 mod tools;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 type Outcome = Result<(), String>;
 
@@ -19,6 +20,7 @@ cargo xtask <command>
   crash      kills the server again and again and compares what comes out; --kills N, default 100
   deps       layering, licences and sources of all dependencies
   fixtures   the NeRF fixture tests with the worst difference of each stage
+  fuzz [N]   every fuzz target for N seconds (60), with libFuzzer
   bench      all benchmarks, in release mode
 
 Tests that need ffmpeg, ffprobe, Chromium or Node.js are skipped where these are missing, loudly and counted;
@@ -26,7 +28,7 @@ with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure.
 ";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
+    let command = argument(1);
     let outcome = match command.as_deref() {
         Some("check") => check(),
         Some("test") => test(),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("fixtures") => {
             cargo(&["test", "-p", "headcast-nerf", "--test", "fixtures", "--", "--nocapture"])
         }
+        Some("fuzz") => fuzz(&argument(2).unwrap_or_else(|| "60".into())),
         Some("bench") => cargo(&["bench", "--workspace"]),
         _ => {
             print!("{HELP}");
@@ -51,6 +54,10 @@ fn main() -> ExitCode {
     }
 }
 
+fn argument(index: usize) -> Option<String> {
+    std::env::args().nth(index)
+}
+
 fn check() -> Outcome {
     tools::report()?;
     cargo(&["fmt", "--all", "--check"])?;
@@ -58,11 +65,71 @@ fn check() -> Outcome {
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     test()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    fuzz("5")?;
     browser()
 }
 
+/// Every test; what tests print is shown, so that a skip is seen, and skips are counted at the end.
 fn test() -> Outcome {
-    cargo(&["test", "--workspace"])
+    let mut command = Command::new("cargo");
+    command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let text = announce(&mut command);
+    let failed = |error: std::io::Error| format!("`{text}` cannot be run: {error}");
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let output = child.stdout.take().expect("stdout is piped");
+    let mut skipped = Vec::new();
+    for line in BufReader::new(output).lines() {
+        let line = line.map_err(failed)?;
+        println!("{line}");
+        if line.contains("SKIPPED") {
+            skipped.push(line);
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    println!("\n{} skipped", skipped.len());
+    for line in skipped {
+        println!("  {}", line.trim());
+    }
+    if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
+}
+
+/// libFuzzer on the stable toolchain: the compiler's coverage pass is an LLVM pass like any other, so neither
+/// nightly nor cargo-fuzz is needed. Crash inputs land in `fuzz/artifacts`.
+fn fuzz(seconds: &str) -> Outcome {
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        return tools::skip("fuzz targets", "an x86-64 Linux");
+    }
+    let target_dir = target_dir().join("fuzz");
+    let flags = [
+        "--cfg fuzzing",
+        "-Cpasses=sancov-module",
+        "-Cllvm-args=-sanitizer-coverage-level=4",
+        "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+        "-Cllvm-args=-sanitizer-coverage-pc-table",
+        "-Cllvm-args=-sanitizer-coverage-trace-compares",
+        "-Cdebug-assertions",
+        "-Ccodegen-units=1",
+    ];
+    let triple = "x86_64-unknown-linux-gnu";
+    // With a target triple, flags reach the fuzzed code and not the build scripts.
+    run(Command::new("cargo")
+        .args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", triple])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("RUSTFLAGS", flags.join(" ")))?;
+    for target in ["multipart", "npy", "pickle"] {
+        let corpus = root().join("fuzz/corpus").join(target);
+        let artifacts = root().join("fuzz/artifacts").join(target);
+        for folder in [&corpus, &artifacts] {
+            std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        run(Command::new(target_dir.join(triple).join("release").join(target))
+            .arg(&corpus)
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-artifact_prefix={}/", artifacts.display()))
+            .args(["-rss_limit_mb=2048", "-timeout=10", "-verbosity=0", "-print_final_stats=1"]))?;
+    }
+    Ok(())
 }
 
 /// Builds the program, then hands it to the browser tests.
@@ -106,13 +173,19 @@ fn cargo(args: &[&str]) -> Outcome {
 }
 
 fn run(command: &mut Command) -> Outcome {
+    let text = announce(command);
+    let status = command.status().map_err(|e| format!("`{text}` cannot be started: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
+}
+
+/// Prints the command, which runs in the repository's root unless it says otherwise.
+fn announce(command: &mut Command) -> String {
     if command.get_current_dir().is_none() {
         command.current_dir(root());
     }
     let text = format!("{command:?}").replace('"', "");
     println!("\n$ {text}");
-    let status = command.status().map_err(|e| format!("`{text}` cannot be started: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
+    text
 }
 
 fn root() -> PathBuf {

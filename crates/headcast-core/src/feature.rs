@@ -1,7 +1,5 @@
 //! What each video frame hears: audio features, whatever extractor made them.
 
-use crate::clock::FrameIndex;
-
 /// Which extractor an avatar was trained with; fixed by the width of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FeatureKind {
@@ -177,11 +175,6 @@ impl FeatureTrack {
         } else {
             None
         }
-    }
-
-    /// The row of frame `frame` itself; never silence for a frame of the clip.
-    pub fn row_of(&self, frame: FrameIndex, frames: u64) -> Option<usize> {
-        self.row_at(i64::try_from(frame.0).ok()?, frames)
     }
 
     /// Copies window `row` into `out`, `[steps, dims]` row-major.

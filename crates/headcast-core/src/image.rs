@@ -1,5 +1,7 @@
 //! Pictures in memory.
 
+use std::ops::RangeInclusive;
+
 /// A picture of 8-bit sRGB pixels: `[height, width, 3]`, row-major, no padding, top row first.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RgbImage {
@@ -37,6 +39,18 @@ pub enum ImageError {
 impl RgbImage {
     /// Longest side that any part of headcast accepts, in pixels: bounds every allocation.
     pub const MAX_SIDE: u32 = 8192;
+    /// Sides of a picture that can be shown as video, in pixels: those that the H.264 encoder takes.
+    pub const VIDEO_SIDES: RangeInclusive<u32> = 16..=4096;
+    /// Largest picture that can be shown as video, in macroblocks of 16×16 pixels: that of level 5.2
+    /// (ITU-T H.264 table A-1), such as 4096×2304.
+    pub const MAX_VIDEO_MACROBLOCKS: u32 = 36_864;
+
+    /// Whether pictures of `width × height` pixels can be shown as video: both sides within
+    /// [`Self::VIDEO_SIDES`] and at most [`Self::MAX_VIDEO_MACROBLOCKS`].
+    pub fn fits_video(width: u32, height: u32) -> bool {
+        let sides = [width, height].iter().all(|side| Self::VIDEO_SIDES.contains(side));
+        sides && width.div_ceil(16) * height.div_ceil(16) <= Self::MAX_VIDEO_MACROBLOCKS
+    }
 
     /// A picture of one colour.
     ///
@@ -119,5 +133,15 @@ mod tests {
         );
         assert!(RgbImage::from_raw(2, 2, vec![0; 11]).is_err());
         assert_eq!(RgbImage::filled(3, 2, [1, 2, 3]).unwrap().pixel(2, 1), [1, 2, 3]);
+    }
+
+    #[test]
+    fn video_has_a_smallest_and_a_largest_picture() {
+        for (width, height) in [(16, 16), (17, 4096), (4096, 2304), (3072, 3072)] {
+            assert!(RgbImage::fits_video(width, height), "{width}x{height}");
+        }
+        for (width, height) in [(15, 64), (64, 0), (4097, 16), (4096, 2305), (u32::MAX, u32::MAX)] {
+            assert!(!RgbImage::fits_video(width, height), "{width}x{height}");
+        }
     }
 }

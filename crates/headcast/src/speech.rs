@@ -103,13 +103,16 @@ impl Speech {
     }
 }
 
-/// Encodes `blocks` until their sender hangs up. Dropping the sender early only shortens the track: nobody
-/// reads a track whose clip was not opened.
+/// Encodes `blocks` until their sender hangs up or nobody can read the track any more, as when the clip is not
+/// opened after all.
 fn encode_on_thread(channels: aac::Channels, blocks: Receiver<Vec<f32>>) -> Result<aac::Track, SpeechError> {
     let mut encoder = aac::Fdk::new(channels)?;
     let (mut writer, track) = aac::Track::new();
     let encode = move || {
         for block in blocks {
+            if writer.is_abandoned() {
+                return;
+            }
             match encoder.push(&block) {
                 Ok(units) => writer.push(units),
                 Err(error) => return writer.fail(error.to_string()),

@@ -70,7 +70,7 @@ fn make(session: &Session, index: usize) -> Bytes {
 
 #[test]
 fn order_does_not_show_in_the_bytes() {
-    let (session, _) = session(clicks(6.1, &[1.0]), Flashes::default());
+    let (session, _) = session(clicks(7.0, &[1.0]), Flashes::default());
     let segments = session.plan().len();
     assert!(segments >= 5);
     let in_order: Vec<_> = (0..segments).map(|k| make(&session, k)).collect();
@@ -80,7 +80,7 @@ fn order_does_not_show_in_the_bytes() {
     }
     assert!(in_order.iter().all(|bytes| bytes.starts_with(&session.segment_head())));
     // Control: another picture makes other bytes.
-    let (other, _) = self::session(clicks(6.1, &[1.0]), Flashes { flashes: vec![3], ..Flashes::default() });
+    let (other, _) = self::session(clicks(7.0, &[1.0]), Flashes { flashes: vec![3], ..Flashes::default() });
     assert_ne!(make(&other, 0), in_order[0]);
     assert_eq!(make(&other, 2), in_order[2]);
 }

@@ -7,6 +7,7 @@ mod failure;
 mod progress;
 mod render;
 mod serve;
+mod shutdown;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use headcast::core::Timeline;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Frames per second over the last few seconds, and what follows from it.
+/// Frames per second since the first one, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Pace {
     started: Instant,

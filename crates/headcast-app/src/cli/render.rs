@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::core::RgbImage;
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::media::mp4;
-use headcast::media::store::{Folder, SegmentStore as _, file_name};
+use headcast::media::store::{Folder, SegmentStore as _, file_name, index_of};
 use headcast::nerf::Profile;
 use headcast::nerf::avatar::Avatar;
 use headcast::source::{FrameDone, MakeError};
@@ -20,12 +19,13 @@ use super::args::{ProfileName, RenderOptions};
 use super::avatar::failure as avatar_failure;
 use super::failure::Failure;
 use super::progress::Progress;
+use super::shutdown;
 use crate::data_dir;
 use crate::jobs::{Level, OpenError, OpenErrorKind, Phase, Reporter};
 use crate::studio::{EngineSettings, LocalStudio, Prepared, Recording, build_notes};
 
-/// Largest feature file that is read: ten hours of HuBERT features are far below it.
-const MAX_FEATURES_BYTES: u64 = 8 << 30;
+/// Largest feature file that is read: two hours of HuBERT features as float64 are 2.9 GB.
+const MAX_FEATURES_BYTES: u64 = 3 << 30;
 
 pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     let mut progress = Progress::new(options.quiet);
@@ -35,7 +35,7 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     for note in build_notes() {
         progress.say(&format!("note: {note}"));
     }
-    let interrupted = on_interrupt()?;
+    let interrupted = shutdown::flag().map_err(Failure::machine)?;
 
     // Everything that can be wrong with what the user gave is found before anything is written.
     let name = options.audio.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
@@ -112,23 +112,6 @@ fn open_failure(error: OpenError, path: &Path) -> Failure {
     }
 }
 
-/// Set by the first Ctrl-C.
-fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
-    let cannot = |error: io::Error| Failure::machine(format!("Ctrl-C cannot be watched for: {error}"));
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    let flag = Arc::clone(&interrupted);
-    std::thread::Builder::new()
-        .name("interrupt".into())
-        .spawn(move || {
-            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-                flag.store(true, Ordering::Relaxed);
-            }
-        })
-        .map_err(cannot)?;
-    Ok(interrupted)
-}
-
 struct Terminal<'a> {
     progress: &'a Progress,
     interrupted: &'a AtomicBool,
@@ -154,17 +137,30 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Makes the folders and removes what an earlier run left in them.
+    /// Makes the folders and removes what an earlier run left in them: the segments that its playlist lists, and
+    /// frames. An older `video.mp4` stays until the new one takes its place.
     fn create(dir: &'a Path, frames: Option<&'a Path>) -> Result<Self, Failure> {
         for folder in [Some(dir), frames].into_iter().flatten() {
             fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
         }
-        for entry in fs::read_dir(dir).map_err(|error| unwritable(dir, &error))?.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let ours = name == "index.m3u8" || name == "video.mp4" || is_segment(&name);
-            if ours {
-                fs::remove_file(entry.path()).map_err(|error| unwritable(dir, &error))?;
+        let playlist = dir.join("index.m3u8");
+        if let Ok(text) = fs::read_to_string(&playlist) {
+            let listed: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            if listed.iter().any(|name| index_of(name).is_none()) {
+                return Err(Failure::input(format!(
+                    "{} holds a playlist that headcast did not write; choose another folder",
+                    dir.display()
+                )));
+            }
+            for name in listed.into_iter().chain(["index.m3u8"]) {
+                remove_if_there(&dir.join(name)).map_err(|error| unwritable(dir, &error))?;
+            }
+        }
+        if let Some(folder) = frames {
+            for entry in fs::read_dir(folder).map_err(|error| unwritable(folder, &error))?.flatten() {
+                if is_frame(&entry.file_name().to_string_lossy()) {
+                    fs::remove_file(entry.path()).map_err(|error| unwritable(folder, &error))?;
+                }
             }
         }
         let store = Folder::open(dir).map_err(Failure::machine)?;
@@ -214,8 +210,7 @@ impl<'a> Output<'a> {
         let made = session.make_segment(index, &mut |done: FrameDone<'_>| {
             progress.frame();
             if let Some(folder) = self.frames
-                && let Err(error) =
-                    write_png(&folder.join(format!("frame_{:06}.png", done.frame.0)), done.image)
+                && let Err(error) = write_png(folder, &frame_name(done.frame.0), done.image)
             {
                 frame_error = Some(unwritable(folder, &error));
                 return ControlFlow::Break(());
@@ -288,13 +283,26 @@ impl<'a> Output<'a> {
     }
 }
 
-fn is_segment(name: &str) -> bool {
-    let number = name.strip_prefix("segment_").and_then(|rest| rest.strip_suffix(".ts"));
-    number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|b| b.is_ascii_digit()))
+fn frame_name(frame: u64) -> String {
+    format!("frame_{frame:06}.png")
 }
 
-fn write_png(path: &PathBuf, image: &RgbImage) -> io::Result<()> {
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), image.width(), image.height());
+fn is_frame(name: &str) -> bool {
+    let number = name.strip_prefix("frame_").and_then(|rest| rest.strip_suffix(".png"));
+    number.and_then(|digits| digits.parse().ok()).is_some_and(|frame| frame_name(frame) == name)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Under another name first: a frame is there whole or not at all.
+fn write_png(folder: &Path, name: &str, image: &RgbImage) -> io::Result<()> {
+    let draft = folder.join(format!(".{name}.part"));
+    let mut encoder = png::Encoder::new(BufWriter::new(File::create(&draft)?), image.width(), image.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     // Frames are for looking at: writing them must not be slower than rendering them.
@@ -302,7 +310,7 @@ fn write_png(path: &PathBuf, image: &RgbImage) -> io::Result<()> {
     let mut writer = encoder.write_header()?;
     writer.write_image_data(image.data())?;
     writer.finish()?;
-    Ok(())
+    fs::rename(&draft, folder.join(name))
 }
 
 fn unwritable(dir: &Path, error: &io::Error) -> Failure {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::ServeOptions;
 use super::failure::Failure;
+use super::shutdown;
 use crate::data_dir;
 use crate::jobs;
 use crate::server::{self, ServeError};
@@ -44,6 +45,7 @@ async fn serve(
     notes: Vec<String>,
 ) -> Result<(), ServeError> {
     let data_dir = config.data_dir.clone();
+    let shutdown = shutdown::requested().map_err(ServeError::Serve)?;
     let server = server::bind(config, Arc::<LocalStudio>::clone(&studio)).await?;
     println!("headcast {} on {}  (Ctrl-C stops it)", env!("CARGO_PKG_VERSION"), server.url());
     println!("avatars and jobs are kept in {}", data_dir.display());
@@ -56,12 +58,5 @@ async fn serve(
             println!("renderer: {}, {:.1} frames/s", prepared.renderer.describe(), prepared.fps);
         }
     });
-    server
-        .run(async {
-            // Without a signal handler there is nothing to wait for but the end of the process.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await
+    server.run(shutdown).await
 }

@@ -89,6 +89,7 @@ impl From<FieldError> for Problem {
             FieldError::Twice { .. } => (StatusCode::BAD_REQUEST, "field_twice"),
             FieldError::NotText { .. } => (StatusCode::BAD_REQUEST, "field_not_text"),
             FieldError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            FieldError::Empty { name: "features" } => (StatusCode::UNPROCESSABLE_ENTITY, "features_empty"),
             FieldError::Empty { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "audio_empty"),
             FieldError::NoAudio => (StatusCode::UNPROCESSABLE_ENTITY, "audio_missing"),
             FieldError::TwoAudios => (StatusCode::UNPROCESSABLE_ENTITY, "audio_twice"),

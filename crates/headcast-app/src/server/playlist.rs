@@ -49,10 +49,12 @@ async fn wait_for<T>(job: &Job, limit: Duration, look: impl Fn(&Job) -> Option<T
     let wait = async {
         loop {
             changes.borrow_and_update();
+            // Asked first: a job that is over changes no more, so the look after it is the last word.
+            let over = job.state().is_over();
             if let Some(found) = look(job) {
                 return Some(found);
             }
-            if job.state().is_over() || changes.changed().await.is_err() {
+            if over || changes.changed().await.is_err() {
                 return None;
             }
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use headcast::media::store::file_name;
+use headcast::media::store::index_of;
 
 use super::jobs::find;
 use super::playlist::{ended, not_yet};
@@ -17,23 +17,17 @@ use super::problem::Problem;
 use super::{AppState, problem};
 use crate::jobs::Job;
 
-fn parse(name: &str) -> Option<usize> {
-    let digits = name.strip_prefix("segment_")?.strip_suffix(".ts")?;
-    let index = digits.parse().ok()?;
-    // One address per segment, so that caches keep one copy.
-    (file_name(index) == name).then_some(index)
-}
-
 /// A made segment, whole; a planned one starts at once with its first packets and goes on when it exists.
 ///
 /// Never 404 for a planned one: hls.js does not retry a 4xx, and ffplay, mpv, VLC and `GStreamer` give up.
 /// The first packets at once keep the first-byte timers of players quiet.
 pub(super) async fn segment(
     State(state): State<AppState>,
+    method: Method,
     Path((id, name)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    let Some(index) = parse(&name) else { return Err(problem::no_such_page().await) };
+    let Some(index) = index_of(&name) else { return Err(problem::no_such_page().await) };
     let Some(plan) = job.plan() else {
         return Err(if job.state().is_over() { ended(&job) } else { not_yet() });
     };
@@ -45,27 +39,32 @@ pub(super) async fn segment(
         ));
     }
     let content_type = (header::CONTENT_TYPE, "video/mp2t");
+    // Asked first: a job that is over makes nothing any more, so the second answer cannot be overtaken.
+    let over = job.state().is_over();
     if job.is_made(index) == Some(true) {
         let bytes = read(&state, &job, index).await.map_err(Problem::internal)?;
         let cache = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
         return Ok(([content_type, cache], bytes).into_response());
     }
-    if job.state().is_over() {
+    if over {
         return Err(ended(&job));
     }
-    state.jobs().want(&job, index);
-    // Not cached: a body that ends early has no other mark than its length.
+    // Who only asks about a segment does not change what is rendered next.
+    if method == Method::GET {
+        state.jobs().want(&job, index);
+    }
     let headers = [content_type, (header::CACHE_CONTROL, "no-store")];
     Ok((headers, held(state, job, index)).into_response())
 }
 
-/// The body of a segment that is not made: its head now, the rest later, or an early end.
+/// The body of a segment that is not made: its head now, the rest later. When the segment will never exist the
+/// body breaks off without its last chunk, so nobody takes the head for the whole.
 fn held(state: AppState, job: Arc<Job>, index: usize) -> Body {
     let head = job.segment_head();
     let head_len = head.len();
     let rest = stream::once(async move {
         if !made(&job, index).await {
-            return Ok(Bytes::new());
+            return Err(io::Error::other("the job ended before this segment"));
         }
         let bytes = read(&state, &job, index).await?;
         if bytes.get(..head_len) == Some(&job.segment_head()) {
@@ -83,10 +82,11 @@ async fn made(job: &Job, index: usize) -> bool {
     let mut changes = job.watch();
     loop {
         changes.borrow_and_update();
+        let over = job.state().is_over();
         if job.is_made(index) == Some(true) {
             return true;
         }
-        if job.state().is_over() || changes.changed().await.is_err() {
+        if over || changes.changed().await.is_err() {
             return false;
         }
     }
@@ -96,18 +96,4 @@ pub(super) async fn read(state: &AppState, job: &Arc<Job>, index: usize) -> io::
     let (state, job) = (state.clone(), Arc::clone(job));
     let read = tokio::task::spawn_blocking(move || state.jobs().segment(&job, index)).await;
     read.map_err(io::Error::other)?.map_err(io::Error::other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_per_segment() {
-        assert_eq!(parse("segment_00000.ts"), Some(0));
-        assert_eq!(parse("segment_123456.ts"), Some(123_456));
-        for other in ["segment_0.ts", "segment_000000.ts", "segment_00001.mp4", "segment_+0001.ts", "x"] {
-            assert_eq!(parse(other), None, "{other}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Every avatar that this program knows: the built-in one and those in the data folder.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use headcast::nerf::avatar::{self, Avatar, AvatarError};
@@ -78,6 +79,12 @@ impl Avatars {
             Some(folder) => Avatar::load(&folder).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Changes when the avatar called `name` is replaced; `None` for the built-in one, which is not.
+    pub fn version(&self, name: &str) -> Option<SystemTime> {
+        let folder = self.folder(name).filter(|_| name != builtin::NAME)?;
+        folder.join("avatar.toml").metadata().and_then(|file| file.modified()).ok()
     }
 
     /// A small picture of the avatar called `name`.

@@ -10,12 +10,12 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use headcast::audio::features::read_npy;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
-use headcast::core::{FeatureKind, FrameRate, RgbImage, SegmentPlan};
+use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage};
 use headcast::nerf::avatar::{Avatar, AvatarError};
 use headcast::nerf::cpu::SimdLevel;
 use headcast::nerf::{Profile, Renderer, Settings};
@@ -80,8 +80,11 @@ pub struct LocalStudio {
     engine: EngineSettings,
     limits: Limits,
     /// Last used last.
-    ready: Mutex<VecDeque<(String, Profile, Prepared)>>,
+    ready: Mutex<VecDeque<(Key, Prepared)>>,
 }
+
+/// Which renderer: the avatar's name, when it was last replaced, and the profile.
+type Key = (String, Option<SystemTime>, Profile);
 
 /// A renderer and how fast it is here.
 #[derive(Debug, Clone)]
@@ -128,17 +131,18 @@ impl LocalStudio {
     pub fn prepare_named(&self, name: &str, profile: Profile) -> Result<Prepared, OpenError> {
         // Held while a renderer is made: two jobs that want the same one make it once.
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = ready.iter().position(|(n, p, _)| n == name && *p == profile) {
+        let key = (name.to_owned(), self.avatars.version(name), profile);
+        if let Some(at) = ready.iter().position(|(known, _)| *known == key) {
             // Used last goes last.
             ready.make_contiguous()[at..].rotate_left(1);
-            return Ok(ready[ready.len() - 1].2.clone());
+            return Ok(ready[ready.len() - 1].1.clone());
         }
         let avatar = self.avatars.load(name).map_err(avatar_error)?.ok_or_else(|| unknown_avatar(name))?;
         let prepared = self.prepare(avatar, profile)?;
         while ready.len() >= RENDERERS {
             ready.pop_front();
         }
-        ready.push_back((name.to_owned(), profile, prepared.clone()));
+        ready.push_back((key, prepared.clone()));
         Ok(prepared)
     }
 
@@ -196,20 +200,8 @@ impl LocalStudio {
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
         let Prepared { renderer, fps } = prepared;
-        let wanted = renderer.avatar().model.options.features;
-        let given = features.map(|bytes| given_features(bytes, wanted)).transpose()?;
-        if given.is_none() && wanted != FeatureKind::DeepSpeech {
-            return Err(unusable(
-                "features_needed",
-                format!(
-                    "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
-                 same recording with upstream's script and hand it over as features",
-                    renderer.avatar().title,
-                    wanted.describe()
-                ),
-            ));
-        }
-        let given_rows = given.as_ref().map(headcast::core::FeatureTrack::rows);
+        let given = features_for(renderer.avatar(), features)?;
+        let given_rows = given.as_ref().map(FeatureTrack::rows);
 
         reporter.phase(Phase::Decoding);
         let features = given.map_or(Features::BuiltIn, Features::Given);
@@ -244,7 +236,8 @@ impl LocalStudio {
                 code: "picture_not_encodable",
                 message: error.to_string(),
             })?;
-        if let Some(plan) = ends.and_then(|ends| SegmentPlan::from_ends(speech.timeline, ends.to_vec())) {
+        let stored = ends.map(|ends| headcast::core::SegmentPlan::from_ends(speech.timeline, ends.to_vec()));
+        if let Some(plan) = stored.flatten() {
             session = session.with_plan(plan);
         }
         reporter.log(
@@ -314,10 +307,9 @@ impl Studio for LocalStudio {
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits)
             .map_err(audio_error)?;
-        if let Some(bytes) = &request.features {
-            read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
-        }
-        Ok(())
+        let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
+        let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
+        features_for(&avatar, request.features.as_deref()).map(drop)
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
@@ -357,19 +349,31 @@ fn profile(request: &JobRequest) -> Result<Profile, OpenError> {
     })
 }
 
-fn given_features(bytes: &[u8], wanted: FeatureKind) -> Result<headcast::core::FeatureTrack, OpenError> {
+/// The features that drive `avatar`: those given, or `None` for the built-in model.
+fn features_for(avatar: &Avatar, given: Option<&[u8]>) -> Result<Option<FeatureTrack>, OpenError> {
+    let wanted = avatar.model.options.features;
+    let Some(bytes) = given else {
+        if wanted == FeatureKind::DeepSpeech {
+            return Ok(None);
+        }
+        let message = format!(
+            "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
+             same recording with upstream's script and hand it over as features",
+            avatar.title,
+            wanted.describe()
+        );
+        return Err(unusable("features_needed", message));
+    };
     let track = read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
     if track.kind() != wanted {
-        return Err(unusable(
-            "features_do_not_fit",
-            format!(
-                "these are features of {}, the avatar was trained with {}; make them again with that extractor",
-                track.kind().describe(),
-                wanted.describe()
-            ),
-        ));
+        let message = format!(
+            "these are features of {}, the avatar was trained with {}; make them again with that extractor",
+            track.kind().describe(),
+            wanted.describe()
+        );
+        return Err(unusable("features_do_not_fit", message));
     }
-    Ok(track)
+    Ok(Some(track))
 }
 
 /// A few rows more or less are how upstream's extractors round; half a second is another recording.

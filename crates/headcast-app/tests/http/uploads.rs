@@ -54,6 +54,11 @@ async fn bad_forms_are_refused_and_leave_nothing_behind() {
         (vec![Field::text("avatar", &"m".repeat(65)), audio()], 400, "field_not_text"),
         (vec![Field::file("avatar", "x", b"\xff\xfe"), audio()], 400, "field_not_text"),
         (vec![Field::file("audio", "a.wav", b"")], 422, "audio_empty"),
+        (
+            vec![Field::file("audio", "a.wav", b"sound"), Field::file("features", "f.npy", b"")],
+            422,
+            "features_empty",
+        ),
         (vec![Field::file("audio", "a.wav", &[1; 5001])], 413, "too_large"),
         (vec![Field::file("features", "f.npy", &[1; 3001]), audio()], 413, "too_large"),
         (vec![Field::file("audio", "text.wav", b"some text")], 422, "audio_unreadable"),

@@ -58,24 +58,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// Shortest side, in pixels.
-    pub const MIN_SIDE: u32 = 16;
-    /// Longest side, in pixels.
-    pub const MAX_SIDE: u32 = 4096;
-    /// Largest picture, in macroblocks of 16×16 pixels: that of level 5.2 (table A-1).
-    pub const MAX_MACROBLOCKS: u32 = 36_864;
-
     /// Pictures of `width × height` pixels at `frame_rate`.
     ///
     /// Odd sides are shown one pixel longer, with the last column or row repeated: 4:2:0 has no odd sizes.
     ///
     /// # Errors
-    /// [`Error::Size`] when a side is outside [`Self::MIN_SIDE`] to [`Self::MAX_SIDE`] or the picture has more
-    /// than [`Self::MAX_MACROBLOCKS`]; [`Error::FrameRate`] when no level allows so many pictures a second.
+    /// [`Error::Size`] unless [`RgbImage::fits_video`]; [`Error::FrameRate`] when no level allows so many pictures a second.
     pub fn new(width: u32, height: u32, frame_rate: FrameRate, qp: Qp) -> Result<Self, Error> {
-        let side = Self::MIN_SIDE..=Self::MAX_SIDE;
-        let macroblocks = width.div_ceil(16).saturating_mul(height.div_ceil(16));
-        if !side.contains(&width) || !side.contains(&height) || macroblocks > Self::MAX_MACROBLOCKS {
+        if !RgbImage::fits_video(width, height) {
             return Err(Error::Size { width, height });
         }
         let level_idc = level_idc(width.div_ceil(16), height.div_ceil(16), frame_rate)
@@ -138,7 +128,7 @@ pub enum Error {
     #[error(
         "H.264 frames of {width}x{height} are not supported: use {} to {} pixels a side and at most {} \
          million pixels",
-        Config::MIN_SIDE, Config::MAX_SIDE, Config::MAX_MACROBLOCKS * 256 / 1_000_000
+        RgbImage::VIDEO_SIDES.start(), RgbImage::VIDEO_SIDES.end(), RgbImage::MAX_VIDEO_MACROBLOCKS * 256 / 1_000_000
     )]
     Size {
         /// Pixels per row.

@@ -118,8 +118,8 @@ impl SegmentStore for Folder {
     }
 }
 
-/// The inverse of [`file_name`].
-fn index_of(name: &str) -> Option<usize> {
+/// The inverse of [`file_name`]: one name per segment, so `segment_0.ts` is none.
+pub fn index_of(name: &str) -> Option<usize> {
     let index = name.strip_prefix("segment_")?.strip_suffix(".ts")?.parse().ok()?;
     (file_name(index) == name).then_some(index)
 }

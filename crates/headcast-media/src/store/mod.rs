@@ -6,7 +6,7 @@
 mod folder;
 mod memory;
 
-pub use folder::{Folder, file_name};
+pub use folder::{Folder, file_name, index_of};
 pub use memory::Memory;
 
 use std::io;

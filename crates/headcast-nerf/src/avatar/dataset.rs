@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headcast_core::{Intrinsics, Pose, RgbImage};
+use headcast_core::{Intrinsics, Pose};
 use serde::Deserialize;
 
 use super::error::AvatarError;
@@ -39,6 +39,8 @@ struct Frame {
     transform_matrix: Vec<Vec<f64>>,
 }
 
+/// Pose files of a data folder, the preferred one first.
+pub(super) const POSES: [&str; 2] = ["transforms_train.json", "transforms_val.json"];
 /// Largest JSON that is read: about a hundred times a clip of three minutes.
 const MAX_JSON: u64 = 128 << 20;
 
@@ -56,11 +58,9 @@ impl Transforms {
             return Err(error(format!("it has {} frames, expected 1 to {MAX_FRAMES}", file.frames.len())));
         }
         let (width, height) = file.size().ok_or_else(|| {
-            error(format!(
-                "its picture size is not 1 to {} a side (`w`, `h`, or twice `cx`, `cy`)",
-                RgbImage::MAX_SIDE
-            ))
+            error("it has no usable picture size (`w` and `h`, or half of them in `cx` and `cy`)".to_owned())
         })?;
+        super::check_video_size(name, width, height)?;
         let intrinsics = file.intrinsics(width, height).ok_or_else(|| {
             error(
                 "it has no usable focal length (`focal_len`, `fl_x`, `fl_y`, `camera_angle_x` or `_y`)"
@@ -91,7 +91,7 @@ impl File {
                 clippy::cast_sign_loss,
                 reason = "the range is checked"
             )]
-            (1.0..=f64::from(RgbImage::MAX_SIDE)).contains(&value).then_some(value as u32)
+            (1.0..=f64::from(u32::MAX)).contains(&value).then_some(value as u32)
         };
         match (self.w, self.h) {
             (Some(w), Some(h)) => Some((side(w)?, side(h)?)),
@@ -201,13 +201,22 @@ mod tests {
 
     #[test]
     fn unusable_pose_files_are_explained() {
-        let good = "\"focal_len\": 1.0, \"cx\": 2, \"cy\": 2,";
+        let good = "\"focal_len\": 1.0, \"cx\": 8, \"cy\": 8,";
         assert!(parse(good, "").unwrap_err().contains("0 frames"));
-        assert!(parse("\"cx\": 2, \"cy\": 2,", FRAME).unwrap_err().contains("focal length"));
+        assert!(parse("\"cx\": 8, \"cy\": 8,", FRAME).unwrap_err().contains("focal length"));
         assert!(parse("\"focal_len\": 1.0,", FRAME).unwrap_err().contains("picture size"));
-        assert!(
-            parse("\"focal_len\": 1.0, \"w\": 1e9, \"h\": 1e9,", FRAME).unwrap_err().contains("picture size")
-        );
+        for (w, h, words) in [
+            ("1e99", "64", "no usable picture size"),
+            ("-64", "64", "no usable picture size"),
+            ("1e9", "1e9", "1000000000x1000000000 pixels cannot be shown: video has 16 to 4096"),
+            ("15", "64", "15x64 pixels"),
+            ("64", "4097", "64x4097 pixels"),
+            ("4096", "4096", "at most as many in all as 4096x2304"),
+        ] {
+            let head = format!("\"focal_len\": 1.0, \"w\": {w}, \"h\": {h},");
+            let error = parse(&head, FRAME).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
         let bad = FRAME.replace("[1,0,0,0.1]", "[9,0,0,0.1]");
         assert!(parse(good, &bad).unwrap_err().contains("frame 0 (img_id 3)"));
         let short = FRAME.replace("[1,0,0,0.1]", "[1,0,0]");

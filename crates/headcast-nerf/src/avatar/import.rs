@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use headcast_core::RgbImage;
 
-use super::dataset::{Transforms, eye_values};
+use super::dataset::{POSES, Transforms, eye_values};
 use super::error::AvatarError;
 use super::inspect::{Report, inspect};
 use super::manifest::{
@@ -300,10 +300,9 @@ fn read_transforms(request: &ImportRequest) -> Result<(Transforms, String), Avat
     let path = match &request.transforms {
         Some(path) => path.clone(),
         None => {
-            let names = ["transforms_train.json", "transforms_val.json"];
-            let found = names.iter().map(|name| request.data.join(name)).find(|path| path.exists());
+            let found = POSES.iter().map(|name| request.data.join(name)).find(|path| path.exists());
             found.ok_or_else(|| AvatarError::Missing {
-                file: names[0].to_owned(),
+                file: POSES[0].to_owned(),
                 folder: request.data.display().to_string(),
                 hint: "it holds the camera poses; upstream's data_utils/process.py writes it (and \
                        transforms_val.json) into the subject's folder, LiveTalking calls it data_kf.json: pass that \

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use headcast_core::FeatureKind;
 
+use super::dataset::{POSES, Transforms};
 use super::error::AvatarError;
 use super::{Avatar, model_file};
 use crate::checkpoint::{Checkpoint, CheckpointError, Family};
@@ -116,8 +117,9 @@ pub fn inspect(path: &Path) -> Result<Report, AvatarError> {
 fn data_problems(folder: &Path, report: &Report) -> Vec<String> {
     let lacks = |names: &[&str]| !names.iter().any(|name| folder.join(name).exists());
     let mut problems = Vec::new();
-    if lacks(&["transforms_train.json", "transforms_val.json"]) {
-        problems.push("transforms_train.json is missing: the camera poses".to_owned());
+    match POSES.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
+        Some(path) => problems.extend(Transforms::read(&path).err().map(|e| e.to_string())),
+        None => problems.push("transforms_train.json is missing: the camera poses".to_owned()),
     }
     if lacks(&["bc.jpg", "bc.jpeg", "bc.png"]) {
         problems.push("bc.jpg is missing: the background".to_owned());

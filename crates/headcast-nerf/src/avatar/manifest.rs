@@ -166,6 +166,7 @@ impl Manifest {
         if !finite || p.fx <= 0.0 || p.fy <= 0.0 {
             return Err(error("[picture] fx and fy must be positive, cx and cy finite".to_owned()));
         }
+        super::check_video_size("avatar.toml", p.width, p.height)?;
         Ok(manifest)
     }
 

@@ -254,6 +254,21 @@ fn check_size(file: &str, found: (u32, u32), expected: (u32, u32)) -> Result<(),
     Err(AvatarError::Picture { file: file.to_owned(), what })
 }
 
+/// Refuses pictures that could be rendered and never shown; `file` says their size.
+fn check_video_size(file: &str, width: u32, height: u32) -> Result<(), AvatarError> {
+    if RgbImage::fits_video(width, height) {
+        return Ok(());
+    }
+    let sides = RgbImage::VIDEO_SIDES;
+    let what = format!(
+        "pictures of {width}x{height} pixels cannot be shown: video has {} to {} pixels a side and at most as \
+         many in all as 4096x2304; make the data again from a video of such a size",
+        sides.start(),
+        sides.end()
+    );
+    Err(AvatarError::data(file, what))
+}
+
 /// Largest file of an avatar, read whole.
 const MAX_FILE: u64 = 1 << 30;
 

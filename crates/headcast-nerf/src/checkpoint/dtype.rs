@@ -53,11 +53,6 @@ impl DType {
         }
     }
 
-    /// Whether values are real numbers, so that NaN and infinity can occur.
-    pub fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
-    }
-
     /// The type behind a PyTorch storage class (`torch.FloatStorage`).
     pub(super) fn from_storage_class(name: &str) -> Option<Self> {
         Some(match name {

@@ -54,11 +54,13 @@ fn storages<R: Read + Seek>(
     let Node::List(keys) = arena.get(keys) else {
         return Err(CheckpointError::damaged("the list of storages is missing"));
     };
-    let dtypes: HashMap<&str, DType> = arena.storages().map(|s| (s.key.as_str(), s.dtype)).collect();
+    let dtypes: HashMap<&str, DType> = arena.storages().map(|(key, storage)| (key, storage.dtype)).collect();
     let mut places = HashMap::new();
     for key in keys {
         let key = arena.str(*key).ok_or_else(|| CheckpointError::damaged("a storage's key is no text"))?;
         let dtype = dtypes.get(key).ok_or_else(|| {
+            // The list may hold any text; that of a storage is short.
+            let key: String = key.chars().take(80).collect();
             CheckpointError::damaged(format!("nothing says which type storage `{key}` has"))
         })?;
         let count = source.read_at(at, 8, &format!("storage `{key}`"))?;

@@ -1,7 +1,8 @@
 //! The values a pickle builds, and the few calls that mean something to us.
 //!
 //! Values live in an arena and refer to each other by number: cycles and million-fold nesting cost what their
-//! bytes cost, and dropping them does not recurse.
+//! bytes cost, and dropping them does not recurse. A text or a shape that the memo recalls a million times is
+//! held once.
 
 use super::dtype::DType;
 use super::tensor::View;
@@ -26,32 +27,40 @@ pub(super) enum Node {
     Dict(Vec<(Id, Id)>),
     /// A name, not the thing it names.
     Global(Box<Global>),
-    Storage(Box<StorageRef>),
-    Tensor(Box<TensorRef>),
-    /// What an unknown callable would have made, by the name of the callable.
-    Opaque(Box<str>),
+    Storage(StorageRef),
+    Tensor(TensorRef),
+    /// What an unknown callable would have made; the number is that of its [`Global`].
+    Opaque(Id),
 }
 
 /// `module name` of a GLOBAL opcode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Global {
-    pub(super) module: String,
-    pub(super) name: String,
+    pub(super) module: Box<str>,
+    pub(super) name: Box<str>,
 }
 
-/// A persistent id: raw array `key` of `count` elements.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl std::fmt::Display for Global {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.module, self.name)
+    }
+}
+
+/// A persistent id: raw array `key` (a text) of `count` elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StorageRef {
     pub(super) dtype: DType,
-    pub(super) key: String,
+    key: Id,
     pub(super) count: u64,
 }
 
-/// `_rebuild_tensor_v2`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `_rebuild_tensor_v2`: the numbers of a storage and of two tuples of equally many sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TensorRef {
-    pub(super) storage: StorageRef,
-    pub(super) view: View,
+    storage: Id,
+    offset: usize,
+    shape: Id,
+    strides: Id,
 }
 
 /// All values of one pickle.
@@ -62,7 +71,7 @@ pub(super) struct Arena {
 
 impl Arena {
     /// More values than any checkpoint has (one with optimizer state has some thousands).
-    pub(super) const MAX_NODES: usize = 4 << 20;
+    pub(super) const MAX_NODES: usize = 1 << 20;
 
     /// Adds a value; `None` past [`Self::MAX_NODES`].
     pub(super) fn push(&mut self, node: Node) -> Option<Id> {
@@ -109,26 +118,48 @@ impl Arena {
         self.entries(dict)?.filter(|(k, _)| *k == key).last().map(|(_, v)| v)
     }
 
-    /// Every persistent id of the pickle.
-    pub(super) fn storages(&self) -> impl Iterator<Item = &StorageRef> {
+    /// Key and storage of every persistent id of the pickle.
+    pub(super) fn storages(&self) -> impl Iterator<Item = (&str, StorageRef)> {
         self.nodes.iter().filter_map(|node| match node {
-            Node::Storage(storage) => Some(&**storage),
+            Node::Storage(storage) => Some((self.str(storage.key)?, *storage)),
             _ => None,
         })
+    }
+
+    /// Key of a tensor's storage, the storage, and the tensor's window into it.
+    pub(super) fn resolve(&self, tensor: TensorRef) -> Option<(&str, StorageRef, View)> {
+        let Node::Storage(storage) = *self.get(tensor.storage) else {
+            return None;
+        };
+        let sizes = |id: Id| self.sizes(id)?.collect::<Option<Vec<_>>>();
+        let (shape, strides) = (sizes(tensor.shape)?, sizes(tensor.strides)?);
+        let view = View { dtype: storage.dtype, shape, strides, offset: tensor.offset };
+        Some((self.str(storage.key)?, storage, view))
     }
 
     /// Module-qualified names of the objects that were skipped, each once, in order.
     pub(super) fn skipped(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for node in &self.nodes {
-            if let Node::Opaque(name) = node
-                && names.len() < 32
-                && !names.iter().any(|n| **n == **name)
-            {
-                names.push(name.to_string());
+            if names.len() >= 32 {
+                break;
+            }
+            if let Node::Opaque(global) = node {
+                let name = self.qualified(*global);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         names
+    }
+
+    /// `module.name` of a [`Node::Global`].
+    fn qualified(&self, id: Id) -> String {
+        match self.get(id) {
+            Node::Global(global) => global.to_string(),
+            _ => self.describe(id),
+        }
     }
 
     /// What a value is, for messages.
@@ -142,10 +173,10 @@ impl Arena {
             Node::List(_) => "a list".to_owned(),
             Node::Tuple(_) => "a tuple".to_owned(),
             Node::Dict(_) => "a dictionary".to_owned(),
-            Node::Global(g) => format!("the name `{}.{}`", g.module, g.name),
+            Node::Global(global) => format!("the name `{global}`"),
             Node::Storage(_) => "a bare storage".to_owned(),
             Node::Tensor(_) => "a tensor".to_owned(),
-            Node::Opaque(name) => format!("an object made by `{name}`"),
+            Node::Opaque(global) => format!("an object made by `{}`", self.qualified(*global)),
         }
     }
 
@@ -158,48 +189,52 @@ impl Arena {
         let global = match self.get(callable) {
             Node::Global(global) => global,
             // The result of an unknown call, called in turn.
-            Node::Opaque(name) => return Ok(Node::Opaque(name.clone())),
+            Node::Opaque(global) => return Ok(Node::Opaque(*global)),
             _ => return Err(format!("{} is called", self.describe(callable))),
         };
-        match (global.module.as_str(), global.name.as_str()) {
+        match (&*global.module, &*global.name) {
             ("collections", "OrderedDict") if args.is_empty() => Ok(Node::Dict(Vec::new())),
             ("torch._utils", "_rebuild_tensor_v2") => self.rebuild_tensor(args),
             ("torch._utils", "_rebuild_parameter") => match args.first().map(|id| self.get(*id)) {
-                Some(Node::Tensor(tensor)) => Ok(Node::Tensor(tensor.clone())),
+                Some(Node::Tensor(tensor)) => Ok(Node::Tensor(*tensor)),
                 _ => Err("_rebuild_parameter without a tensor".to_owned()),
             },
-            (module, name) => Ok(Node::Opaque(format!("{module}.{name}").into())),
+            _ => Ok(Node::Opaque(callable)),
         }
     }
 
     /// `(storage, offset, size, stride, requires_grad, hooks)`.
     fn rebuild_tensor(&self, args: &[Id]) -> Result<Node, String> {
-        let [storage, offset, shape, strides, ..] = args else {
+        let &[storage, offset, shape, strides, ..] = args else {
             return Err(format!("_rebuild_tensor_v2 with {} arguments", args.len()));
         };
-        let storage = match self.get(*storage) {
-            Node::Storage(storage) => (**storage).clone(),
+        match self.get(storage) {
+            Node::Storage(_) => {}
             // A tensor over an unknown storage class stays unknown.
-            Node::Opaque(name) => return Ok(Node::Opaque(name.clone())),
-            _ => return Err(format!("a tensor over {}", self.describe(*storage))),
-        };
-        let offset = self.size(*offset).ok_or("a tensor's offset is no size")?;
-        let shape = self.sizes(*shape).ok_or("a tensor's shape is no tuple of at most 8 sizes")?;
-        let strides = self.sizes(*strides).ok_or("a tensor's strides are no tuple of at most 8 sizes")?;
-        if shape.len() != strides.len() {
-            return Err(format!("a tensor of {} dimensions with {} strides", shape.len(), strides.len()));
+            Node::Opaque(global) => return Ok(Node::Opaque(*global)),
+            _ => return Err(format!("a tensor over {}", self.describe(storage))),
         }
-        let view = View { dtype: storage.dtype, shape, strides, offset };
-        Ok(Node::Tensor(Box::new(TensorRef { storage, view })))
+        let offset = self.size(offset).ok_or("a tensor's offset is no size")?;
+        let rank = |id: Id| {
+            let mut sizes = self.sizes(id)?;
+            sizes.try_fold(0usize, |rank, size| size.map(|_| rank + 1))
+        };
+        let dims = rank(shape).ok_or("a tensor's shape is no tuple of at most 8 sizes")?;
+        let steps = rank(strides).ok_or("a tensor's strides are no tuple of at most 8 sizes")?;
+        if dims != steps {
+            return Err(format!("a tensor of {dims} dimensions with {steps} strides"));
+        }
+        Ok(Node::Tensor(TensorRef { storage, offset, shape, strides }))
     }
 
     fn size(&self, id: Id) -> Option<usize> {
         usize::try_from(self.int(id)?).ok()
     }
 
-    fn sizes(&self, id: Id) -> Option<Vec<usize>> {
+    /// Items of a tuple of at most 8; `None` in place of one that is no size.
+    fn sizes(&self, id: Id) -> Option<impl Iterator<Item = Option<usize>>> {
         match self.get(id) {
-            Node::Tuple(ids) if ids.len() <= 8 => ids.iter().map(|id| self.size(*id)).collect(),
+            Node::Tuple(ids) if ids.len() <= 8 => Some(ids.iter().map(|id| self.size(*id))),
             _ => None,
         }
     }
@@ -210,27 +245,32 @@ impl Arena {
         let Node::Tuple(items) = self.get(id) else {
             return Err(format!("a persistent id is {}, expected a tuple", self.describe(id)));
         };
-        let [kind, class, key, _location, count, rest @ ..] = &**items else {
+        let &[kind, class, key, _location, count, ref rest @ ..] = &**items else {
             return Err(format!("a persistent id of {} items", items.len()));
         };
-        if self.str(*kind) != Some("storage") {
+        if self.str(kind) != Some("storage") {
             return Err("a persistent id that is no storage".to_owned());
         }
-        let Node::Global(class) = self.get(*class) else {
+        let Node::Global(global) = self.get(class) else {
             return Err("a storage without a class".to_owned());
         };
-        let dtype = Some(&class.name)
-            .filter(|_| class.module == "torch")
-            .and_then(|name| DType::from_storage_class(name));
+        let dtype =
+            Some(&*global.name).filter(|_| &*global.module == "torch").and_then(DType::from_storage_class);
         let Some(dtype) = dtype else {
-            return Ok(Node::Opaque(format!("{}.{}", class.module, class.name).into()));
+            return Ok(Node::Opaque(class));
         };
-        let key = self.str(*key).ok_or("a storage's key is no text")?;
+        let len = self.str(key).ok_or("a storage's key is no text")?.len();
+        if len > MAX_KEY {
+            return Err(format!("a storage's key of {len} bytes, at most {MAX_KEY} are accepted"));
+        }
         let count =
-            self.int(*count).and_then(|n| u64::try_from(n).ok()).ok_or("a storage's count is no size")?;
+            self.int(count).and_then(|n| u64::try_from(n).ok()).ok_or("a storage's count is no size")?;
         if rest.iter().any(|id| *self.get(*id) != Node::None) {
             return Err("a storage that views another one, as PyTorch wrote before 0.4".to_owned());
         }
-        Ok(Node::Storage(Box::new(StorageRef { dtype, key: key.to_owned(), count })))
+        Ok(Node::Storage(StorageRef { dtype, key, count }))
     }
 }
+
+/// Longest key of a storage, bytes; PyTorch counts them up from 0 or writes an address.
+const MAX_KEY: usize = 256;

@@ -10,8 +10,9 @@ use super::objects::{Arena, Global, Id, Node};
 
 /// Runs the pickle that starts at `position` of `bytes`; returns its value and the position after STOP.
 ///
-/// Memory is bounded by the length of the pickle: every opcode adds at most one value, one stack entry and
-/// one memo entry, and texts are at most as long as the bytes that spell them.
+/// Memory is bounded by the length of the pickle: every opcode adds at most one value of fixed size, one stack
+/// entry and one memo entry. Texts, names and long integers are as long as the bytes that spell them and are
+/// never copied: values that need one refer to it. Items of collections come from the stack, each once.
 ///
 /// # Errors
 /// [`CheckpointError::Pickle`] with the byte position, for an opcode that is not on the list, values that do
@@ -105,7 +106,7 @@ impl Machine<'_> {
                 self.set(&items)?;
             }
             op::GLOBAL => {
-                let global = Global { module: self.line()?, name: self.line()? };
+                let global = Global { module: self.line()?.into(), name: self.line()?.into() };
                 self.push(Node::Global(Box::new(global)))?;
             }
             // NEWOBJ is what plain Python objects (an `argparse.Namespace` beside the model) begin with.
@@ -370,7 +371,8 @@ mod tests {
     #[test]
     fn an_unknown_call_becomes_its_name() {
         let (node, arena) = run_bytes(b"\x80\x02cposix\nsystem\nX\x02\0\0\0ls\x85R.").unwrap();
-        assert_eq!(node, Node::Opaque("posix.system".into()));
+        let Node::Opaque(callable) = node else { panic!("{node:?}") };
+        assert_eq!(arena.describe(callable), "the name `posix.system`");
         assert_eq!(arena.skipped(), ["posix.system"]);
     }
 

@@ -1,6 +1,6 @@
 //! One view of all containers: named tensors, read on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek};
 
 use super::container::{Place, Source};
@@ -13,8 +13,10 @@ use super::pickle;
 use super::tensor::{Tensor, View};
 use super::zip;
 
-/// Longest pickle (or safetensors header) that is read, bytes. Files with optimizer state have about 100 kB.
+/// Longest pickle that is read, bytes. Files with optimizer state have about 100 kB.
 pub(super) const MAX_PICKLE: u64 = 32 << 20;
+/// Longest safetensors header that is read, bytes. Avatars have about 10 kB; parsed, it takes many times its length.
+const MAX_HEADER: u64 = 4 << 20;
 
 /// An opened checkpoint: what it holds is known, no tensor has been read yet.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ enum Slot {
 impl<R: Read + Seek> Checkpoint<R> {
     /// Opens a PyTorch file (zip or legacy stream) or a safetensors file, told by its first bytes.
     ///
-    /// Reads the pickle or header, at most 32 MiB, and the zip directory. Every tensor's declared size is
+    /// Reads the pickle (at most 32 MiB) or header (at most 4 MiB), and the zip directory. Every tensor's declared size is
     /// compared with the file here; values are read by [`Self::read`].
     ///
     /// # Errors
@@ -97,23 +99,19 @@ impl<R: Read + Seek> Checkpoint<R> {
         let mut arena = Arena::default();
         let (root, _) = pickle::run(&pickle, 0, &mut arena)?;
         drop(pickle);
-        Self::from_objects(source, &arena, root, |source, storage| {
-            index.place(source, &format!("data/{}", storage.key))
-        })
+        Self::from_objects(source, &arena, root, |source, key| index.place(source, &format!("data/{key}")))
     }
 
     fn open_legacy(mut source: Source<R>) -> Result<Self, CheckpointError> {
         let legacy = legacy::read(&mut source)?;
-        Self::from_objects(source, &legacy.arena, legacy.root, |_, storage| {
-            Ok(legacy.places.get(&storage.key).copied())
-        })
+        Self::from_objects(source, &legacy.arena, legacy.root, |_, key| Ok(legacy.places.get(key).copied()))
     }
 
     fn open_safetensors(mut source: Source<R>, start: &[u8]) -> Result<Self, CheckpointError> {
         let header_bytes = start.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-        if header_bytes > MAX_PICKLE {
+        if header_bytes > MAX_HEADER {
             return Err(CheckpointError::damaged(format!(
-                "the safetensors header declares {header_bytes} bytes"
+                "the safetensors header declares {header_bytes} bytes, at most {MAX_HEADER} are accepted"
             )));
         }
         let header = source.read_at(8, header_bytes, "the safetensors header")?;
@@ -149,9 +147,9 @@ impl<R: Read + Seek> Checkpoint<R> {
         mut source: Source<R>,
         arena: &Arena,
         root: Id,
-        place_of: impl Fn(&mut Source<R>, &StorageRef) -> Result<Option<Place>, CheckpointError>,
+        place_of: impl Fn(&mut Source<R>, &str) -> Result<Option<Place>, CheckpointError>,
     ) -> Result<Self, CheckpointError> {
-        let Some(top) = arena.entries(root) else {
+        let Some(top) = named(arena, root)? else {
             return Err(CheckpointError::NoModel { found: arena.describe(root) });
         };
         let mut names = Vec::new();
@@ -167,7 +165,7 @@ impl<R: Read + Seek> Checkpoint<R> {
         }
         // Upstream accepts a bare state dict as well.
         let model = arena.lookup(root, "model").unwrap_or(root);
-        let Some(state) = arena.entries(model) else {
+        let Some(state) = named(arena, model)? else {
             return Err(CheckpointError::NoModel {
                 found: format!("`model` which is {}", arena.describe(model)),
             });
@@ -176,12 +174,13 @@ impl<R: Read + Seek> Checkpoint<R> {
         for (name, id) in state {
             let slot = match arena.get(id) {
                 Node::Tensor(tensor) => {
-                    let place = place_of(&mut source, &tensor.storage)?.ok_or_else(|| {
-                        CheckpointError::damaged(format!("the values of tensor `{name}` are missing"))
-                    })?;
-                    check_declared(name, &tensor.view, place.bytes)?;
-                    check_count(name, &tensor.storage, place.bytes)?;
-                    Slot::Tensor { view: tensor.view.clone(), place }
+                    let missing =
+                        || CheckpointError::damaged(format!("the values of tensor `{name}` are missing"));
+                    let (key, storage, view) = arena.resolve(*tensor).ok_or_else(missing)?;
+                    let place = place_of(&mut source, key)?.ok_or_else(missing)?;
+                    check_declared(name, &view, place.bytes)?;
+                    check_count(name, storage, place.bytes)?;
+                    Slot::Tensor { view, place }
                 }
                 _ => Slot::Other(arena.describe(id)),
             };
@@ -256,8 +255,7 @@ impl<R: Read + Seek> Checkpoint<R> {
     }
 
     fn view(&self, name: &str) -> Result<(&View, &Place), CheckpointError> {
-        // The last entry counts, as in a Python dictionary.
-        match self.entries.iter().rev().find(|entry| entry.name == name).map(|entry| &entry.slot) {
+        match self.entries.iter().find(|entry| entry.name == name).map(|entry| &entry.slot) {
             Some(Slot::Tensor { view, place }) => Ok((view, place)),
             Some(Slot::Other(what)) => {
                 Err(CheckpointError::NotATensor { tensor: name.to_owned(), what: what.clone() })
@@ -286,6 +284,40 @@ impl<R: Read + Seek> Checkpoint<R> {
 }
 
 const AD_SIGN: &str = "network_fn_state_dict";
+/// Most entries of a dictionary that is read; state dicts have some hundreds.
+const MAX_ENTRIES: usize = 1 << 16;
+/// Longest name of an entry, bytes; real ones stay below 64.
+const MAX_ENTRY_NAME: usize = 256;
+
+/// Named entries of a dictionary, each name once and with its last value, as in Python; `None` for other values.
+/// What is copied out of these entries is bounded by the two limits, not by how often the pickle repeats them.
+fn named(arena: &Arena, id: Id) -> Result<Option<Vec<(&str, Id)>>, CheckpointError> {
+    let Some(pairs) = arena.entries(id) else {
+        return Ok(None);
+    };
+    let mut entries: Vec<(&str, Id)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (name, value) in pairs {
+        if name.len() > MAX_ENTRY_NAME {
+            return Err(CheckpointError::damaged(format!(
+                "a dictionary has a name of {} bytes, at most {MAX_ENTRY_NAME} are accepted",
+                name.len()
+            )));
+        }
+        if let Some(at) = places.get(name) {
+            entries[*at].1 = value;
+            continue;
+        }
+        if entries.len() >= MAX_ENTRIES {
+            return Err(CheckpointError::damaged(format!(
+                "a dictionary has more than {MAX_ENTRIES} entries"
+            )));
+        }
+        places.insert(name, entries.len());
+        entries.push((name, value));
+    }
+    Ok(Some(entries))
+}
 
 /// The first entries of a dictionary without tensors.
 fn show(entries: &[Entry]) -> String {
@@ -318,7 +350,7 @@ fn check_declared(name: &str, view: &View, held: u64) -> Result<(), CheckpointEr
 }
 
 /// The storage's own count must be what its bytes hold, too.
-fn check_count(name: &str, storage: &StorageRef, held: u64) -> Result<(), CheckpointError> {
+fn check_count(name: &str, storage: StorageRef, held: u64) -> Result<(), CheckpointError> {
     let declared = u128::from(storage.count) * storage.dtype.size() as u128;
     if declared > u128::from(held) {
         return Err(CheckpointError::DeclaredSize { tensor: name.to_owned(), declared, held });

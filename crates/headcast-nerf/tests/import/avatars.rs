@@ -11,7 +11,7 @@ use headcast_nerf::checkpoint::Family;
 use crate::build::*;
 use crate::containers::fixture;
 
-/// A subject of 8×6 pixels and three frames, as upstream's tools lay it out.
+/// A subject of 32×24 pixels and three frames, as upstream's tools lay it out.
 struct Subject {
     folder: tempfile::TempDir,
 }
@@ -22,7 +22,7 @@ impl Subject {
         subject.put("ngp.pth", &torch_zip(&checkpoint(er_state(torso), &[])));
         subject.put("transforms_train.json", transforms(&[0, 2, 1]).as_bytes());
         subject.put("au.csv", b"frame, AU45_r, AU45_c\n1, 0.0, 0\n2, 1.0, 1\n3, 5.0, 1\n");
-        subject.put("bc.png", &png(8, 6, &[10, 200, 30].repeat(48), false));
+        subject.put("bc.png", &png(32, 24, &[10, 200, 30].repeat(768), false));
         subject
     }
 
@@ -65,7 +65,7 @@ fn transforms(img_ids: &[u32]) -> String {
         )
     });
     let frames = frames.collect::<Vec<_>>().join(",");
-    format!("{{\"focal_len\": 20.0, \"cx\": 4.0, \"cy\": 3.0, \"frames\": [{frames}]}}")
+    format!("{{\"focal_len\": 20.0, \"cx\": 16.0, \"cy\": 12.0, \"frames\": [{frames}]}}")
 }
 
 fn png(width: u32, height: u32, data: &[u8], alpha: bool) -> Vec<u8> {
@@ -90,10 +90,10 @@ fn an_import_holds_what_the_folder_held() {
     assert!(report.notes.is_empty(), "{:?}", report.notes);
     let avatar = Avatar::load(&subject.library().join("ann")).unwrap();
     assert_eq!((avatar.name.as_str(), avatar.title.as_str()), ("ann", "Ann \"the first\""));
-    assert_eq!((avatar.width, avatar.height, avatar.intrinsics.fx), (8, 6, 20.0));
+    assert_eq!((avatar.width, avatar.height, avatar.intrinsics.fx), (32, 24, 20.0));
     assert_eq!(avatar.eyes, [0.0, 1.0, 0.5], "in the order of the pose file, by img_id");
     assert_eq!(avatar.poses[1].origin(), [0.4, 3.0, 0.08]);
-    assert_eq!(avatar.background.pixel(7, 5), [10, 200, 30]);
+    assert_eq!(avatar.background.pixel(31, 23), [10, 200, 30]);
     assert_eq!((avatar.model.options.attention, avatar.model.options.max_steps), (1, 32));
     let order: Vec<_> = (0..8).map(|i| headcast_nerf::conditioning::mirror(i, avatar.poses.len())).collect();
     assert_eq!(order, [0, 1, 2, 2, 1, 0, 0, 1]);
@@ -224,11 +224,11 @@ fn bad_requests_and_bad_files_leave_nothing_behind() {
 #[test]
 fn a_background_of_another_size_is_resized_with_a_note() {
     let subject = Subject::new(true);
-    subject.put("bc.png", &png(16, 12, &[9, 8, 7].repeat(192), false));
+    subject.put("bc.png", &png(64, 48, &[9, 8, 7].repeat(3072), false));
     let report = import(&subject.request(), &subject.library()).unwrap();
-    assert!(report.notes[0].contains("resized from 16x12 to 8x6"), "{:?}", report.notes);
+    assert!(report.notes[0].contains("resized from 64x48 to 32x24"), "{:?}", report.notes);
     let avatar = Avatar::load(&report.path).unwrap();
-    assert_eq!((avatar.background.width(), avatar.background.pixel(3, 3)), (8, [9, 8, 7]));
+    assert_eq!((avatar.background.width(), avatar.background.pixel(3, 3)), (32, [9, 8, 7]));
 }
 
 #[test]
@@ -243,23 +243,23 @@ fn heads_without_a_torso_take_captured_torsos() {
     fs::remove_dir_all(subject.library()).unwrap();
 
     // Opaque red in the left half, for frames 0 and 2 only: one is missing.
-    let row: Vec<u8> = (0..8).flat_map(|x| if x < 4 { [255, 0, 0, 255] } else { [0, 0, 0, 0] }).collect();
-    let torso = png(8, 6, &row.repeat(6), true);
+    let row: Vec<u8> = (0..32).flat_map(|x| if x < 16 { [255, 0, 0, 255] } else { [0, 0, 0, 0] }).collect();
+    let torso = png(32, 24, &row.repeat(24), true);
     subject.put("torso_imgs/0.png", &torso);
     subject.put("torso_imgs/2.png", &torso);
     let error = subject.refused(&subject.request());
     assert!(error.contains("`1.png` is missing") && error.contains("1 of 3 poses"), "{error}");
     // Another size.
     subject.put("torso_imgs/1.png", &torso);
-    subject.put("torso_imgs/0.png", &png(4, 6, &row[..16].repeat(6), true));
+    subject.put("torso_imgs/0.png", &png(16, 24, &row[..64].repeat(24), true));
     let error = subject.refused(&subject.request());
-    assert!(error.contains("4x6 pixels, the avatar 8x6"), "{error}");
+    assert!(error.contains("16x24 pixels, the avatar 32x24"), "{error}");
 
     subject.put("torso_imgs/0.png", &torso);
     let report = import(&subject.request(), &subject.library()).unwrap();
     let avatar = Avatar::load(&report.path).unwrap();
     let red: RgbImage = avatar.backdrop(1).unwrap().into_owned();
-    assert_eq!([red.pixel(3, 0), red.pixel(4, 0)], [[255, 0, 0], [10, 200, 30]]);
+    assert_eq!([red.pixel(15, 0), red.pixel(16, 0)], [[255, 0, 0], [10, 200, 30]]);
     let get = |name: &str| fs::read(report.path.join(name)).ok().map(Cow::Owned);
     assert_eq!(*Avatar::from_files("ann", &get).unwrap().backdrop(1).unwrap(), red);
     // Removed behind its back.
@@ -288,7 +288,7 @@ fn damaged_avatars_name_the_file() {
     let toml = fs::read_to_string(path.join("avatar.toml")).unwrap();
     for (from, to, words) in [
         ("poses = 3", "poses = 4", "holds 3 poses"),
-        ("width = 8", "width = 9", "8x6 pixels, the avatar 9x6"),
+        ("width = 32", "width = 33", "32x24 pixels, the avatar 33x24"),
         ("background.png", "../../bc.png", "not the plain name"),
         ("attention = 2", "attention = 7", "attention 7"),
         ("fx = 20.0", "fx = nan", "fx and fy"),
@@ -298,6 +298,34 @@ fn damaged_avatars_name_the_file() {
         let error = Avatar::load(&path).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn sizes_that_video_cannot_show_are_refused_and_reported() {
+    let subject = Subject::new(true);
+    let sized = |w: u32, h: u32| {
+        transforms(&[0, 2, 1]).replacen("\"cx\"", &format!("\"w\": {w}, \"h\": {h}, \"cx\""), 1)
+    };
+    for (w, h) in [(8, 6), (15, 24), (4098, 24), (4096, 4096)] {
+        subject.put("transforms_train.json", sized(w, h).as_bytes());
+        let words = format!("pictures of {w}x{h} pixels cannot be shown");
+        assert!(subject.refused(&subject.request()).contains(&words));
+        let report = inspect(subject.folder.path()).unwrap();
+        assert!(matches!(&report.problems[..], [problem] if problem.contains(&words)), "{report}");
+    }
+    // The smallest is imported. A folder that says otherwise is neither loaded nor listed as usable.
+    subject.put("transforms_train.json", sized(16, 16).as_bytes());
+    assert!(inspect(subject.folder.path()).unwrap().problems.is_empty());
+    let path = import(&subject.request(), &subject.library()).unwrap().path;
+    let toml = fs::read_to_string(path.join("avatar.toml")).unwrap();
+    assert!(toml.contains("width = 16\n"), "{toml}");
+    fs::write(path.join("avatar.toml"), toml.replacen("width = 16\n", "width = 8192\n", 1)).unwrap();
+    let words = "8192x16 pixels cannot be shown";
+    assert!(Avatar::load(&path).unwrap_err().to_string().contains(words));
+    let report = inspect(&path).unwrap();
+    assert!(matches!(&report.problems[..], [problem] if problem.contains(words)), "{report}");
+    let listed = list(&subject.library()).unwrap();
+    assert!(listed[0].details.as_ref().unwrap_err().to_string().contains(words));
 }
 
 #[test]
@@ -326,7 +354,7 @@ fn inspection_shows_what_a_file_or_folder_is() {
     let imported = import(&request, &subject.library()).unwrap();
     let report = inspect(&imported.path).unwrap();
     assert_eq!(report, imported.avatar);
-    assert_eq!(report.avatar.as_ref().map(|a| (a.width, a.height, a.poses)), Some((8, 6, 3)));
+    assert_eq!(report.avatar.as_ref().map(|a| (a.width, a.height, a.poses)), Some((32, 24, 3)));
     assert!(report.problems.is_empty(), "{report}");
 
     assert!(inspect(Path::new("/nonexistent")).is_err());
@@ -336,7 +364,7 @@ fn inspection_shows_what_a_file_or_folder_is() {
 #[test]
 fn fixture_subjects_import() {
     for name in ["er-torso", "er-head", "er-hubert-eye"] {
-        let Some(folder) = fixture(name) else { continue };
+        let folder = fixture(name);
         let library = tempfile::tempdir().unwrap();
         let request = ImportRequest::new(folder.join("ngp.pth"), &folder, name);
         import(&request, library.path()).unwrap_or_else(|e| panic!("{name}: {e}"));

@@ -101,14 +101,10 @@ fn options_follow_the_shapes() {
 }
 
 /// A stored fixture. Always those of the repository: what is expected of each is written down here by name.
-#[expect(clippy::print_stdout, reason = "a skip must be seen")]
-pub(crate) fn fixture(name: &str) -> Option<PathBuf> {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/nerf").join(name);
-    if !path.is_dir() {
-        println!("SKIPPED: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    assert!(path.is_dir(), "{} is part of the repository and is not there", path.display());
+    path
 }
 
 #[test]
@@ -121,8 +117,7 @@ fn fixture_checkpoints_load() {
         ("er-att0-noind", FeatureKind::Wav2Vec2Esperanto, false, 0),
         ("er-adaptive", FeatureKind::DeepSpeech, false, 4),
     ] {
-        let Some(folder) = fixture(name) else { continue };
-        let bytes = std::fs::read(folder.join("ngp.pth")).unwrap();
+        let bytes = std::fs::read(fixture(name).join("ngp.pth")).unwrap();
         let mut checkpoint = open(&bytes).unwrap();
         let model = ErNerf::from_checkpoint(&mut checkpoint).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(model.options.features, features, "{name}");

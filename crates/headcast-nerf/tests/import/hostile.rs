@@ -5,6 +5,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 
 use headcast_nerf::checkpoint::{Checkpoint, CheckpointError};
 
+use crate::allocation::peak;
 use crate::build::*;
 use crate::containers::{load, open};
 
@@ -214,12 +215,99 @@ fn recursive_and_overgrown_pickles_end_in_an_error_or_a_value() {
     refused(b"]r\xff\xff\xff\xff", "memo slot 4294967295");
     refused(&b"(".repeat(100_000), "nested deeper than 256");
     // Ten million values.
-    refused(&b"N".repeat(10_000_000), "more than 4194304 values");
+    refused(&b"N".repeat(10_000_000), "more than 1048576 values");
     // A million tuples around each other: built and dropped without recursion.
     refused(&[&b")"[..], &b"\x85".repeat(1_000_000)].concat(), "a tuple");
     refused(b"cos\nsystem\n(X\x02\0\0\0lstR0", "at byte 23: opcode 0x30");
     refused(b"X\xff\xff\xff\x7f", "declares 2147483647 bytes");
     refused(b"\x8c\x05model", "opcode 0x8c");
+}
+
+/// A memo recalls a text in two bytes: whatever an opcode makes of it must not be another copy.
+#[test]
+fn recalled_values_are_not_copied() {
+    let put = |value: &[u8], slot: u8| [value, &[b'q', slot]].concat();
+    let string =
+        |text: &str| [&b"X"[..], &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat();
+    // ('storage', torch.FloatStorage, key, 'cpu', 4) with a key of `len` bytes, in slot 0
+    let storage = |len: usize| {
+        let class = b"ctorch\nFloatStorage\n".to_vec();
+        let items = [string("storage"), class, string(&"k".repeat(len)), string("cpu"), b"K\x04".to_vec()];
+        put(&[&b"("[..], &items.concat(), b"t"].concat(), 0)
+    };
+    // _rebuild_tensor_v2 in slot 1 and its arguments, a view of eight dimensions, in slot 2
+    let sizes = [&b"("[..], &b"K\x01".repeat(8), b"t"].concat();
+    let arguments = [&b"(h\0QK\0"[..], &sizes, &sizes, b"t"].concat();
+    let tensor = [
+        storage(256),
+        put(b"ctorch._utils\n_rebuild_tensor_v2\n", 1),
+        put(&arguments, 2),
+        put(b"ctorch._utils\n_rebuild_parameter\n", 3),
+        put(b"h\x01h\x02R\x85", 4),
+    ]
+    .concat();
+    let names = format!("c{}\n{}\n", "m".repeat(256), "n".repeat(256)).into_bytes();
+    let unknown = [put(&names, 0), put(b")", 1)].concat();
+    let long = put(&string(&"n".repeat(64 << 10)), 0);
+    let name = put(&string(&"n".repeat(256)), 0);
+
+    let times = 300_000;
+    let repeat = |once: &[u8]| once.repeat(times);
+    let model = |entries: Vec<u8>| [&b"}X\x05\0\0\0model}("[..], &entries, b"us"].concat();
+    let cases: [(&str, Vec<u8>, &str); 12] = [
+        // The file of under a megabyte that once took more than six gigabytes.
+        ("storages with a long key", [storage(64 << 10), repeat(b"h\0Q")].concat(), "key of 65536 bytes"),
+        ("storages", [storage(256), repeat(b"h\0Q")].concat(), "a bare storage"),
+        ("tensors", [&tensor[..], &repeat(b"h\x01h\x02R")].concat(), "a tensor"),
+        ("parameters", [&tensor[..], &repeat(b"h\x03h\x04R")].concat(), "a tensor"),
+        ("unknown calls", [&unknown[..], &repeat(b"h\0h\x01R")].concat(), "an object made by `mmm"),
+        ("calls of calls", [&unknown[..], b"h\0h\x01R", &repeat(b"h\x01R")].concat(), "an object made by"),
+        ("texts", [&long[..], &repeat(b"h\0")].concat(), "a text"),
+        ("a list", [&long[..], b"](", &repeat(b"h\0"), b"e"].concat(), "a list"),
+        ("tuples", [&long[..], b"(", &repeat(b"h\0"), b"t", &repeat(b"\x85")].concat(), "a tuple"),
+        ("a dictionary of long names", [&long[..], b"}(", &repeat(b"h\0N"), b"u"].concat(), "of 65536 bytes"),
+        ("a dictionary", [&name[..], b"}(", &repeat(b"h\0K\x01"), b"u"].concat(), "(an integer)"),
+        (
+            "a model",
+            [&name[..], &put(b"cos\nsystem\n", 1), &model([&b"h\0h\x01)R"[..]].concat().repeat(times))]
+                .concat(),
+            "made by `os.system`",
+        ),
+    ];
+    for (what, opcodes, words) in cases {
+        let pickle = [b"\x80\x02", &opcodes[..], b"."].concat();
+        let len = pickle.len();
+        let file = zip(&[("a/data.pkl".to_owned(), pickle)], ZipOptions::default());
+        let (result, bytes) = peak(|| open(&file));
+        let error = result.unwrap_err().to_string();
+        println!("{what}: a pickle of {len} bytes, {bytes} held, {:.1} times", bytes as f64 / len as f64);
+        assert!(error.contains(words) && error.len() < 2000, "{what}: {error}");
+        assert!(bytes < 64 * len + (1 << 20), "{what}: {len} bytes of pickle took {bytes}");
+    }
+}
+
+#[test]
+fn dictionaries_have_a_largest_size() {
+    let names = |count: usize| {
+        let pairs =
+            (0..count).flat_map(|i| [&b"X\x05\0\0\0"[..], format!("{i:05}").as_bytes(), b"N"].concat());
+        let pickle = [&b"\x80\x02}("[..], &pairs.collect::<Vec<_>>(), b"u."].concat();
+        open(&zip(&[("a/data.pkl".to_owned(), pickle)], ZipOptions::default())).unwrap_err().to_string()
+    };
+    assert!(names(65_536).contains("no talking-head model"));
+    assert!(names(65_537).contains("more than 65536 entries"));
+}
+
+#[test]
+fn the_last_of_repeated_names_counts() {
+    let mut state = er_state(false);
+    let twice = Tensor::floats("twice", &[1], &[1.0]);
+    state.push(twice.clone());
+    state.push(Tensor { key: "second".to_owned(), bytes: 2f32.to_le_bytes().to_vec(), ..twice });
+    let file = torch_zip(&checkpoint(state, &[]));
+    let mut checkpoint = open(&file).unwrap();
+    assert_eq!(checkpoint.tensors().filter(|t| t.name == "twice").count(), 1);
+    assert_eq!(checkpoint.read("twice").unwrap().to_f32(), [2.0]);
 }
 
 /// The float density grid is 8 MB of a file that needs 3.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod allocation;
 mod avatars;
 mod build;
 mod containers;
