@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use super::args::ServeOptions;
+use super::args::{AccessOptions, ServeOptions};
 use super::failure::Failure;
 use crate::data_dir;
-use crate::server::{self, ServeError};
+use crate::server::{self, Access, AccessError, ServeError};
 use crate::studio::{EngineSettings, LocalStudio, build_notes};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
     let engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
+    let access = access(&options.access).map_err(Failure::input)?;
     let studio = Arc::new(LocalStudio::new(&data_dir, engine));
     let config = server::Config {
         host: options.host,
         port: options.port,
         data_dir,
+        allowed_hosts: options.access.allow_host.clone(),
+        access,
+        open_to_all: options.access.no_auth,
         max_audio_bytes: studio.limits().max_bytes,
         ..server::Config::default()
     };
@@ -23,7 +27,21 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::machine(format!("the server's threads cannot be started: {error}")))?;
-    runtime.block_on(serve(config, studio)).map_err(Failure::machine)
+    runtime.block_on(serve(config, studio)).map_err(|error| match error {
+        ServeError::Unprotected { .. } => Failure::input(error),
+        _ => Failure::machine(error),
+    })
+}
+
+fn access(options: &AccessOptions) -> Result<Access, AccessError> {
+    let mut access = Access::default();
+    if let Some(pair) = &options.auth {
+        access = access.with_basic(pair)?;
+    }
+    if let Some(token) = &options.token {
+        access = access.with_token(token)?;
+    }
+    Ok(access)
 }
 
 #[expect(clippy::print_stdout, reason = "the address is what the user waits for")]
@@ -48,5 +66,6 @@ async fn serve(config: server::Config, studio: Arc<LocalStudio>) -> Result<(), S
                 std::future::pending::<()>().await;
             }
         })
-        .await
+        .await;
+    Ok(())
 }

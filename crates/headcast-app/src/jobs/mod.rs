@@ -8,6 +8,7 @@
 mod event;
 mod id;
 mod job;
+mod partial;
 mod schedule;
 mod speed;
 mod studio;
@@ -19,7 +20,7 @@ pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Snapshot, State};
 pub use schedule::{Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{
-    Audio, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
-    Studio,
+    Audio, AvatarDetails, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
+    SampleInfo, Studio,
 };
 pub use table::{CreateError, Jobs, Limits, ReadError};

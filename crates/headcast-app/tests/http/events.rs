@@ -112,7 +112,7 @@ async fn a_tab_follows_a_job_loses_the_line_and_resumes() {
 
     stop.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
-    ended.expect("open streams do not keep the server from ending").unwrap().unwrap();
+    ended.expect("open streams do not keep the server from ending").unwrap();
 }
 
 #[tokio::test]
