@@ -26,14 +26,83 @@ pub(super) fn find(state: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
 pub(super) async fn create(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     // Before the upload, not after it.
     state.jobs().has_room()?;
-    let turn = state.upload_turn()?;
-    let config = state.config();
-    let uploads = config.data_dir.join("uploads");
-    let form = read_form(request, &uploads, config.max_audio_bytes, config.max_features_bytes).await?;
-    drop(turn);
+    let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/json"))
+    });
+    let form = if is_json {
+        from_json(&state, request).await?
+    } else {
+        let turn = state.upload_turn()?;
+        let config = state.config();
+        let uploads = config.data_dir.join("uploads");
+        let form = read_form(request, &uploads, config.max_audio_bytes, config.max_features_bytes).await?;
+        drop(turn);
+        form
+    };
     let (request, upload) = to_request(&state, form)?;
-
     accept(&state, request, upload).await
+}
+
+/// A new job in JSON: of what is on the server already.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewJob {
+    /// The recording, from `/api/v1/uploads`; or `sample` instead. It is used up, also when it is refused.
+    upload: Option<String>,
+    /// A clip of `/api/v1/samples`.
+    sample: Option<String>,
+    /// Default the first of `/api/v1/avatars`.
+    avatar: Option<String>,
+    /// Default the first of `profiles` of `/api/v1/info`.
+    profile: Option<String>,
+    /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
+    features: Option<String>,
+}
+
+/// Longest JSON that is accepted, in bytes.
+const MAX_JSON: usize = 16 << 10;
+
+async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> {
+    let malformed = |reason: String| {
+        let detail = format!("the body is not the JSON of a new job: {reason}; see /api/v1/openapi.json");
+        Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
+    };
+    let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await;
+    let body = body.map_err(|error| malformed(error.to_string()))?;
+    let wish: NewJob = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    match (&wish.upload, &wish.sample) {
+        (None, None) => return Err(FieldError::NoAudio.into()),
+        (Some(_), Some(_)) => return Err(FieldError::TwoAudios.into()),
+        _ => {}
+    }
+    let take = |id: String| {
+        state.uploads().take(&id).ok_or_else(|| {
+            refused(
+                "no_such_upload",
+                format!("there is no upload {id:?}; each is good for one job, and for an hour"),
+            )
+        })
+    };
+    let config = state.config();
+    let too_large = |name, limit| Problem::from(FieldError::TooLarge { name, limit });
+    let mut form =
+        Form { sample: wish.sample, avatar: wish.avatar, profile: wish.profile, ..Form::default() };
+    if let Some(id) = wish.upload {
+        let upload = take(id)?;
+        if upload.bytes > config.max_audio_bytes {
+            return Err(too_large("audio", config.max_audio_bytes));
+        }
+        form.audio = Some((upload.path, upload.name));
+    }
+    if let Some(id) = wish.features {
+        let upload = take(id)?;
+        if upload.bytes > config.max_features_bytes {
+            return Err(too_large("features", config.max_features_bytes));
+        }
+        form.features = Some(tokio::fs::read(&upload.path).await.map_err(FieldError::Disk)?.into());
+    }
+    Ok(form)
 }
 
 /// Makes a job of a request that names what there is.

@@ -99,6 +99,18 @@ impl From<SampleInfo> for Sample {
     }
 }
 
+/// A file that waits for its job.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Upload {
+    /// For `upload` or `features` of a new job, once.
+    pub(super) id: String,
+    /// As the job will show it.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// It is deleted after this, if no job takes it.
+    pub(super) kept_secs: u64,
+}
+
 /// A job; in lists without its segments.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Job")]

@@ -24,6 +24,7 @@ mod segment;
 mod sse;
 mod stall;
 mod upload;
+mod uploads;
 mod video;
 mod watched;
 
@@ -157,7 +158,8 @@ struct Inner {
     metrics: Arc<metrics::Metrics>,
     assets: assets::Assets,
     door: auth::Door,
-    uploads: Semaphore,
+    upload_turns: Semaphore,
+    uploads: uploads::Uploads,
     /// Held while the library of avatars changes.
     library: tokio::sync::Mutex<()>,
     /// Becomes true when the server ends.
@@ -188,7 +190,8 @@ impl AppState {
         Ok(Self {
             inner: Arc::new(Inner {
                 door: auth::Door::new(config.access.clone()),
-                uploads: Semaphore::new(config.max_uploads),
+                upload_turns: Semaphore::new(config.max_uploads),
+                uploads: uploads::Uploads::default(),
                 library: tokio::sync::Mutex::default(),
                 closing: watch::Sender::new(false),
                 assets: assets::Assets::new(),
@@ -219,10 +222,14 @@ impl AppState {
 
     /// The right to send something large, for as long as it is held.
     fn upload_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.inner.uploads.try_acquire().map_err(|_taken| {
+        self.inner.upload_turns.try_acquire().map_err(|_taken| {
             let detail = "others are uploading just now; try again in a moment";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "uploads_busy", detail).retry_after(5)
         })
+    }
+
+    fn uploads(&self) -> &uploads::Uploads {
+        &self.inner.uploads
     }
 
     /// The right to change the library of avatars, for as long as it is held.

@@ -20,20 +20,23 @@ pub(super) async fn serve() -> Response {
 
 /// `OpenAPI` 3.1.0, whose schemas are JSON Schema 2020-12: what schemars makes of the types that are sent.
 fn document() -> Value {
-    let mut generator = SchemaSettings::draft2020_12()
-        .with(|settings| {
-            settings.meta_schema = None;
-            settings.definitions_path = "/components/schemas".into();
-        })
-        .for_serialize()
-        .into_generator();
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.meta_schema = None;
+        settings.definitions_path = "/components/schemas".into();
+    });
+    // What may be left out of a request is always there in an answer.
+    let mut received = settings.clone().for_deserialize().into_generator();
+    let mut generator = settings.for_serialize().into_generator();
     let mut paths = Map::new();
     for operation in operations() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method.as_str().to_ascii_lowercase()] = describe(&operation, &mut generator);
+        path[operation.method.as_str().to_ascii_lowercase()] =
+            describe(&operation, &mut generator, &mut received);
     }
     // Also where no operation names it.
     generator.subschema_for::<ProblemBody>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.extend(received.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -48,7 +51,7 @@ fn document() -> Value {
         "security": [{}, { "password": [] }, { "token": [] }],
         "paths": paths,
         "components": {
-            "schemas": generator.take_definitions(true),
+            "schemas": schemas,
             "securitySchemes": {
                 "password": { "type": "http", "scheme": "basic" },
                 "token": { "type": "http", "scheme": "bearer" },
@@ -57,7 +60,7 @@ fn document() -> Value {
     })
 }
 
-fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+fn describe(operation: &Operation, generator: &mut SchemaGenerator, received: &mut SchemaGenerator) -> Value {
     let named = operation.path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     let mut parameters: Vec<_> = named
         .map(|name| json!({ "in": "path", "name": name, "required": true, "schema": { "type": "string" } }))
@@ -86,18 +89,19 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     if !operation.details.is_empty() {
         described["description"] = operation.details.into();
     }
-    match &operation.body {
-        Sent::Nothing => {}
-        Sent::Form(fields) => {
-            let schema = form(fields);
-            described["requestBody"] =
-                json!({ "required": true, "content": { "multipart/form-data": { "schema": schema } } });
-        }
-        Sent::Json(shape) => {
-            let schema = shape(generator);
-            described["requestBody"] =
-                json!({ "required": false, "content": { "application/json": { "schema": schema } } });
-        }
+    let mut types = Map::new();
+    if let Sent::Form(fields) | Sent::FormOrJson(fields, _) = &operation.body {
+        types.insert("multipart/form-data".to_owned(), json!({ "schema": form(fields) }));
+    }
+    if let Sent::Json(shape) | Sent::FormOrJson(_, shape) = &operation.body {
+        types.insert("application/json".to_owned(), json!({ "schema": shape(received) }));
+    }
+    if matches!(operation.body, Sent::Bytes) {
+        types.insert("application/octet-stream".to_owned(), json!({}));
+    }
+    if !types.is_empty() {
+        let required = !matches!(operation.body, Sent::Json(_));
+        described["requestBody"] = json!({ "required": required, "content": types });
     }
     described
 }
@@ -141,7 +145,7 @@ fn form(fields: &[FormField]) -> Value {
 fn tag(path: &str) -> &str {
     let rest = path.strip_prefix("/api/v1/").unwrap_or_default();
     match rest.split('/').next() {
-        Some(collection @ ("jobs" | "avatars" | "samples")) => collection,
+        Some(collection @ ("jobs" | "avatars" | "samples" | "uploads")) => collection,
         _ => "server",
     }
 }

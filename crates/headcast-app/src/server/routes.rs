@@ -9,7 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::json::{self, JobView};
 use super::{
-    AppState, assets, avatars, catalog, events, jobs, metrics, openapi, playlist, segment, sse, video,
+    AppState, assets, avatars, catalog, events, jobs, metrics, openapi, playlist, segment, sse, uploads,
+    video,
 };
 
 /// One method of one address, described.
@@ -38,8 +39,11 @@ pub(super) struct Parameter {
 pub(super) enum Sent {
     Nothing,
     Form(Vec<FormField>),
+    FormOrJson(Vec<FormField>, Shape),
     /// May be left out.
     Json(Shape),
+    /// A file as it is.
+    Bytes,
 }
 
 /// Makes the schema of a type.
@@ -102,7 +106,16 @@ impl Operation {
     }
 
     fn takes<T: JsonSchema>(mut self) -> Self {
-        self.body = Sent::Json(|generator| generator.subschema_for::<T>());
+        let shape: Shape = |generator| generator.subschema_for::<T>();
+        self.body = match self.body {
+            Sent::Form(fields) => Sent::FormOrJson(fields, shape),
+            _ => Sent::Json(shape),
+        };
+        self
+    }
+
+    fn takes_file(mut self) -> Self {
+        self.body = Sent::Bytes;
         self
     }
 
@@ -279,12 +292,26 @@ fn job_operations() -> Vec<Operation> {
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
             file("features", "Speech features made elsewhere, `.npy`."),
         ])
+        .takes::<jobs::NewJob>()
         .json::<JobView>(201, "The job; its address is in `Location`.")
-        .problem(400, "The form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
+        .problem(400, "`body_malformed`; the form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
         .problem(408, "`upload_stalled`")
         .problem(413, "`too_large`, `audio_too_long`")
         .problem(422, "A field or a file cannot be used.")
         .problem(429, "`queue_full`")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/uploads", "upload", "A file for a job that is made later.", || {
+            // The body is counted as it comes.
+            post(uploads::create).layer(DefaultBodyLimit::disable())
+        })
+        .query("name", "string", "What the file is called: a hint for the decoder and a title for people.")
+        .takes_file()
+        .json::<json::Upload>(201, "The file's name for `upload` or `features` of a new job.")
+        .problem(400, "`form_malformed`, `query_malformed`")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`")
+        .problem(422, "`field_missing`: the body is empty.")
         .problem(503, "`uploads_busy`")
         .problem(507, "`disk`"),
         new(Method::GET, "/api/v1/jobs/{id}", "showJob", "One job.", || get(jobs::show))

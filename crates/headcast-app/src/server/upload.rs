@@ -252,7 +252,7 @@ async fn store(
 }
 
 /// The last part of a path, of either kind, without control characters, at most 120 characters.
-fn safe_file_name(name: &str) -> String {
+pub(super) fn safe_file_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut clean: String = name.chars().filter(|c| !c.is_control()).collect();
     let length = clean.chars().count();

@@ -86,6 +86,58 @@ async fn an_upload_is_spoken_again_as_long_as_it_is_kept() {
     assert_eq!(bench.ask(rerun(&waiting, "")).await.problem(409), "input_gone");
 }
 
+async fn keep(bench: &Bench, name: &str, bytes: Vec<u8>) -> String {
+    let path = format!("/api/v1/uploads?name={name}");
+    let answer = bench.ask(request(Method::POST, &path).map(|_| Body::from(bytes))).await;
+    assert_eq!(answer.status, 201, "{}", answer.json());
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+async fn new_job(bench: &Bench, wish: Value) -> Answer {
+    let mut request = request(Method::POST, "/api/v1/jobs").map(|_| Body::from(wish.to_string()));
+    request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+    bench.ask(request).await
+}
+
+#[tokio::test]
+async fn a_file_first_and_its_job_in_json() {
+    let bench = Bench::open();
+    let (audio, features) =
+        (keep(&bench, "..%2Ftalk.wav", vec![b'x'; 24]).await, keep(&bench, "", vec![b'f'; 8]).await);
+    assert_eq!(entries(&bench), 2);
+    let wish = json!({ "upload": audio, "features": features, "avatar": "ada" });
+    let job = new_job(&bench, wish.clone()).await.json();
+    assert_eq!((&job["audio_name"], &job["avatar"]), (&"talk.wav".into(), &"ada".into()));
+    assert_eq!(bench.until(job["id"].as_str().unwrap(), "done").await["clip"]["frames"], 24);
+    // Each is good for one job.
+    assert_eq!(new_job(&bench, wish).await.problem(422), "no_such_upload");
+
+    let long = keep(&bench, "long.npy", vec![0; 4000]).await;
+    let audio = keep(&bench, "a.wav", vec![b'x'; 24]).await;
+    let wish = json!({ "upload": audio, "features": long });
+    assert_eq!(new_job(&bench, wish).await.problem(413), "too_large");
+    for (wish, status, code) in [
+        (json!({}), 422, "audio_missing"),
+        (json!({ "sample": "hello", "upload": "x" }), 422, "audio_twice"),
+        (json!({ "upload": "../../etc/passwd" }), 422, "no_such_upload"),
+        (json!({ "audio": "/etc/passwd" }), 400, "body_malformed"),
+        (json!({ "sample": "x".repeat(20_000) }), 400, "body_malformed"),
+    ] {
+        assert_eq!(new_job(&bench, wish).await.problem(status), code);
+    }
+}
+
+#[tokio::test]
+async fn files_that_wait_for_no_job_make_room() {
+    let bench = Bench::open();
+    let first = keep(&bench, "a.wav", vec![b'x'; 24]).await;
+    for _ in 0..40 {
+        keep(&bench, "a.wav", vec![b'x'; 24]).await;
+    }
+    assert_eq!(entries(&bench), 32);
+    assert_eq!(new_job(&bench, json!({ "upload": first })).await.problem(422), "no_such_upload");
+}
+
 fn import(fields: &[Field<'_>]) -> Request<Body> {
     let mut request = form(fields);
     *request.uri_mut() = "/api/v1/avatars".parse().unwrap();
