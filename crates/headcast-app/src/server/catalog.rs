@@ -55,16 +55,23 @@ pub(super) async fn thumbnail(
     Ok(picture(state.studio().thumbnail(&name).ok_or_else(Problem::no_such_avatar)?))
 }
 
-/// The picture of the job's avatar: it looks like the first frame, and is there before it.
+/// The first frame; until it is made, and when it is forgotten, the picture of the avatar.
 pub(super) async fn poster(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    let found = state.studio().thumbnail(&job.request().avatar).ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no_poster", "the avatar of this job has no picture, or is gone")
+    if let Some(bytes) = state.posters().get(job.request()) {
+        let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "private, max-age=3600")];
+        return Ok((headers, bytes).into_response());
+    }
+    let thumbnail = state.studio().thumbnail(&job.request().avatar).ok_or_else(|| {
+        let detail =
+            "the first frame is not made yet, or forgotten, and the avatar of this job has no picture";
+        Problem::new(StatusCode::NOT_FOUND, "no_poster", detail)
     })?;
-    Ok(picture(found))
+    let headers = [(header::CONTENT_TYPE, thumbnail.content_type), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, thumbnail.bytes).into_response())
 }
 
 fn picture(picture: Picture) -> Response {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,10 +9,6 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use headcast::core::SegmentPlan;
-use headcast::media::segment::Config;
-use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
 
 use super::AppState;
 use super::json::StateName;
@@ -32,40 +27,15 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// `source`, with its frames and segments counted.
-    pub(super) fn watch(self: &Arc<Self>, source: Arc<dyn SegmentSource>) -> Arc<dyn SegmentSource> {
-        Arc::new(Watched { source, metrics: Arc::clone(self) })
-    }
-}
-
-struct Watched {
-    source: Arc<dyn SegmentSource>,
-    metrics: Arc<Metrics>,
-}
-
-impl SegmentSource for Watched {
-    fn plan(&self) -> &SegmentPlan {
-        self.source.plan()
+    /// One more frame.
+    pub(super) fn frame(&self) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.speed.frame(Instant::now());
     }
 
-    fn config(&self) -> &Config {
-        self.source.config()
-    }
-
-    fn segment_head(&self) -> Bytes {
-        self.source.segment_head()
-    }
-
-    fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
-        let began = Instant::now();
-        let mut counting = |done: FrameDone<'_>| -> ControlFlow<()> {
-            self.metrics.frames.fetch_add(1, Ordering::Relaxed);
-            self.metrics.speed.frame(Instant::now());
-            on_frame(done)
-        };
-        let made = self.source.make_segment(index, &mut counting)?;
-        self.metrics.segments.observe(began.elapsed());
-        Ok(made)
+    /// One more segment, made in this time.
+    pub(super) fn segment(&self, took: Duration) {
+        self.segments.observe(took);
     }
 }
 

@@ -17,6 +17,7 @@ mod json;
 mod metrics;
 mod openapi;
 mod playlist;
+mod posters;
 mod problem;
 mod query;
 mod routes;
@@ -156,6 +157,7 @@ struct Inner {
     studio: Arc<dyn Studio>,
     jobs: Jobs,
     metrics: Arc<metrics::Metrics>,
+    posters: Arc<posters::Posters>,
     assets: assets::Assets,
     door: auth::Door,
     upload_turns: Semaphore,
@@ -184,7 +186,12 @@ impl AppState {
         // Found out now with a clear message, rather than by the first upload.
         tempfile::NamedTempFile::new_in(&uploads).map_err(failed)?;
         let metrics = Arc::<metrics::Metrics>::default();
-        let watched = watched::Watched { studio: Arc::clone(&studio), metrics: Arc::clone(&metrics) };
+        let posters = Arc::<posters::Posters>::default();
+        let watched = watched::Watched {
+            studio: Arc::clone(&studio),
+            metrics: Arc::clone(&metrics),
+            posters: Arc::clone(&posters),
+        };
         let jobs =
             Jobs::start(Arc::new(watched), &config.data_dir.join("jobs"), config.limits).map_err(failed)?;
         Ok(Self {
@@ -199,6 +206,7 @@ impl AppState {
                 studio,
                 jobs,
                 metrics,
+                posters,
             }),
         })
     }
@@ -239,6 +247,10 @@ impl AppState {
 
     fn metrics(&self) -> &Arc<metrics::Metrics> {
         &self.inner.metrics
+    }
+
+    fn posters(&self) -> &posters::Posters {
+        &self.inner.posters
     }
 
     /// Becomes true when the server ends.

@@ -354,7 +354,7 @@ fn job_operations() -> Vec<Operation> {
         new(Method::GET, "/api/v1/jobs/{id}/poster", "poster", "A picture to show before it plays.", || {
             get(catalog::poster)
         })
-        .details("The picture of the job's avatar.")
+        .details("The first frame; until it is made, and some time after, the picture of the avatar.")
         .bytes(PICTURES, "The picture.")
         .problem(404, "`no_such_job`, `no_poster`"),
     ]

@@ -326,6 +326,31 @@ async fn a_file_of_what_is_made_so_far() {
 }
 
 #[tokio::test]
+async fn the_poster_becomes_the_first_frame() {
+    let bench = Bench::new();
+    let id = bench.job(40).await;
+    bench.until(&id, "rendering").await;
+    let path = format!("/api/v1/jobs/{id}/poster");
+    let before = bench.get(&path).await;
+    assert_eq!((&before.body[..], before.header(header::CACHE_CONTROL)), (&b"png"[..], "no-cache"));
+    bench.gate.allow(2);
+    let mut poster = bench.get(&path).await;
+    while poster.body.len() == 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        poster = bench.get(&path).await;
+    }
+    assert_eq!(poster.header(header::CONTENT_TYPE), "image/png");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&poster.body)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width, info.height, &pixels[..3]), (64, 64, &[0, 128, 255][..]));
+    // Another clip is another picture, and this avatar has none of its own.
+    let other = bench.upload(&[Field::text("avatar", "ada"), Field::text("sample", "hello")]).await.json();
+    let path = format!("/api/v1/jobs/{}/poster", other["id"].as_str().unwrap());
+    assert_eq!(bench.get(&path).await.problem(404), "no_poster");
+}
+
+#[tokio::test]
 async fn metrics_count_what_happens() {
     let bench = Bench::new();
     let id = bench.job(40).await;
