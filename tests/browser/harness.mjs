@@ -105,7 +105,7 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
         async (event) => {
           const entry = { type, at: performance.now(), position: event.target.currentTime };
           seen.events.push(entry);
-          const id = location.hash.slice(1);
+          const id = location.pathname.slice('/j/'.length);
           if (id) entry.job = await fetch(`/api/v1/jobs/${id}`).then((answer) => answer.json());
         },
         true,

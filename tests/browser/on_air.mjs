@@ -43,7 +43,7 @@ async function speaks(name, file, locale, words) {
 
   const began = Date.now();
   await page.click('#generate');
-  await page.waitForFunction(() => /^#[a-z2-7]{16}$/.test(location.hash), null, { timeout: 60_000 });
+  await page.waitForFunction(() => /^\/j\/[a-z2-7]{16}$/.test(location.pathname), null, { timeout: 60_000 });
   await page.waitForFunction(() => window.seen.events.some((e) => e.type === 'playing' && e.job), null, { timeout: PATIENCE });
   const playing = await page.evaluate(() => window.seen.events.find((e) => e.type === 'playing'));
   const { progress } = playing.job;

@@ -313,3 +313,47 @@ fn an_imported_avatar_speaks() {
     assert!(segments.inspect(|uri| assert!(place.path("out").join(uri).is_file(), "{uri}")).count() >= 2);
     assert!(place.path("out/video.mp4").is_file());
 }
+
+#[test]
+fn other_machines_are_not_served_without_a_secret() {
+    let place = Place::new();
+    let serve = |more: &[&str]| {
+        let mut arguments = vec!["serve", "--port", "0"];
+        arguments.extend(more);
+        place.headcast(&arguments)
+    };
+    place.refused(&serve(&["--host", "0.0.0.0"]), INPUT, &["0.0.0.0", "--auth", "--token", "--no-auth"]);
+    place.refused(&serve(&["--auth", "ann"]), INPUT, &["--auth", "user:password"]);
+    let short = serve(&["--auth", "ann:secret"]);
+    place.refused(&short, INPUT, &["--auth", "characters"]);
+    assert!(!String::from_utf8_lossy(&short.stderr).contains("secret"));
+    place.refused(&serve(&["--token", "short"]), INPUT, &["--token", "characters"]);
+    let both = serve(&["--no-auth", "--token", "0123456789abcdef"]);
+    assert_eq!(both.status.code(), Some(USAGE));
+    assert!(!String::from_utf8_lossy(&both.stderr).contains("0123456789abcdef"));
+    assert!(!place.path("data").join("uploads").exists(), "nothing was made for a server that does not run");
+}
+
+#[test]
+fn secrets_may_come_from_the_environment_of_every_command() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_headcast"))
+            .args(arguments)
+            .env("HEADCAST_DATA_DIR", place.path("data"))
+            .env("HEADCAST_TOKEN", "0123456789abcde")
+            .env("HEADCAST_AUTH", "ann:correct horse")
+            .output()
+            .unwrap()
+    };
+    // One character too short: so it is looked at.
+    place.refused(&run(&["serve", "--port", "0", "--host", "0.0.0.0"]), INPUT, &["--token"]);
+    let list = run(&["avatar", "list"]);
+    assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    let help = run(&["serve", "--help"]);
+    let help = String::from_utf8_lossy(&help.stdout);
+    assert!(
+        help.contains("HEADCAST_TOKEN") && !help.contains("0123456789abcde") && !help.contains("horse"),
+        "{help}"
+    );
+}

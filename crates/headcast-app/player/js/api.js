@@ -29,6 +29,9 @@ export const info = () => call('/api/v1/info');
 export const avatars = () => call('/api/v1/avatars');
 export const samples = () => call('/api/v1/samples');
 
+/** The newest jobs. @param {number} limit */
+export const jobs = (limit) => call(`/api/v1/jobs?limit=${limit}`);
+
 /** @param {string} id */
 export const job = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`);
 

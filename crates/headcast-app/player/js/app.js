@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { createComposer } from './composer.js';
 import { createControls } from './controls.js';
-import { byId, setText } from './dom.js';
+import { byId, element, setText } from './dom.js';
 import { connect } from './events.js';
 import { span } from './format.js';
 import * as i18n from './i18n.js';
@@ -12,6 +12,7 @@ import { createLog } from './log.js';
 import { secondsToWait } from './pacing.js';
 import { renderPanel } from './panel.js';
 import { Player } from './player.js';
+import { createRecent } from './recent.js';
 import { createStore } from './store.js';
 
 const { t } = i18n;
@@ -56,6 +57,10 @@ const controls = createControls(video, {
 const composer = createComposer({
   onAvatar: (avatar) => showPoster(avatar),
   onGenerate: generate,
+});
+const recent = createRecent((id) => {
+  history.pushState(null, '', `/j/${id}`);
+  route();
 });
 const events = connect(onMessage, (connected) => store.set({ connected }));
 
@@ -111,33 +116,43 @@ async function generate(form) {
     const job = await api.createJob(form, (fraction) => composer.uploading(fraction));
     ownJob = job.id;
     composer.uploading(null);
-    location.hash = job.id;
+    history.pushState(null, '', `/j/${job.id}`);
+    route();
   } catch (error) {
     composer.refuse(/** @type {api.ApiError} */ (error));
   }
 }
 
 function leave() {
-  history.replaceState(null, '', location.pathname);
+  history.pushState(null, '', '/');
   route();
+}
+
+/** The job that the address names: `/j/ID`, or `#ID` of older links. */
+function named() {
+  const old = /^#([a-z2-7]{16})$/.exec(location.hash)?.[1];
+  if (old) history.replaceState(null, '', `/j/${old}`);
+  return /^\/j\/([a-z2-7]{16})$/.exec(location.pathname)?.[1] ?? null;
 }
 
 /** The address names the job, so a reload or a sent link comes back to it. */
 function route() {
-  const id = location.hash.slice(1);
-  if (id === store.get().job?.id) return;
+  const id = named();
+  if (id && id === store.get().job?.id) return;
   opened = '';
   player.close();
   controls.show(false);
   log.clear();
+  byId('share-link').hidden = true;
   readiness = new Readiness();
   readiness.onWant = (segment) => events.want(segment);
   store.set({ job: null, mode: 'idle', wait: null, muted: false });
   video.muted = false;
-  const named = /^[a-z2-7]{16}$/.test(id);
-  byId('composer').hidden = named;
-  byId('panel').hidden = !named;
-  events.follow(named ? id : null);
+  byId('composer').hidden = id !== null;
+  byId('panel').hidden = id === null;
+  events.follow(id);
+  if (id === null) recent.refresh();
+  else recent.hide();
   showPoster(composer.chosenAvatar());
   if (matchMedia('(max-width: 719px)').matches) scrollTo({ top: 0 });
 }
@@ -189,6 +204,12 @@ function render() {
   document.title = live ? `${percent}% · ${job.audio_name}` : `${job.audio_name} · headcast`;
 }
 
+/** What the server says of its own build and machine, in its own words. @param {string[]} notes */
+function showNotes(notes) {
+  byId('notes').hidden = notes.length === 0;
+  byId('note-list').replaceChildren(...notes.map((note) => element('li', {}, [note])));
+}
+
 async function renderLanguage() {
   const other = i18n.current() === 'zh' ? 'en' : 'zh';
   const button = byId('language');
@@ -196,6 +217,7 @@ async function renderLanguage() {
   button.lang = other;
   button.setAttribute('aria-label', button.textContent);
   composer.render();
+  recent.render();
   render();
 }
 
@@ -219,6 +241,23 @@ byId('sound').addEventListener('click', () => {
   store.set({ muted: false });
 });
 video.addEventListener('volumechange', () => store.set({}));
+byId('share').addEventListener('click', async () => {
+  const { job } = store.get();
+  if (!job) return;
+  const link = new URL(job.links.page, location.href).href;
+  const button = byId('share');
+  try {
+    await navigator.clipboard.writeText(link);
+    setText(button, t('panel.share_copied'));
+  } catch {
+    // No permission, or no HTTPS: show it, so that the reader's own copy key works.
+    setText(byId('share-link'), link);
+    byId('share-link').hidden = false;
+    getSelection()?.selectAllChildren(byId('share-link'));
+  }
+  setTimeout(() => setText(button, t('panel.share')), 1600);
+});
+addEventListener('popstate', route);
 addEventListener('hashchange', route);
 
 await i18n.load(i18n.preferred());
@@ -227,6 +266,7 @@ store.subscribe(render);
 try {
   const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
   composer.fill(info, avatars, samples);
+  showNotes(info.notes);
 } catch (error) {
   composer.refuse(/** @type {api.ApiError} */ (error));
 }

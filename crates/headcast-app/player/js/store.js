@@ -41,7 +41,7 @@ export function createStore(initial) {
  * @typedef {{id: string, seq: number, state: string, avatar: string, audio_name: string, queue_position: number,
  *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,
  *   started_ms: number | null, finished_ms: number | null,
- *   links: {job: string, index: string, live: string, video: string}}} Job
+ *   links: {job: string, index: string, live: string, video: string, poster: string, events: string, page: string}}} Job
  * @typedef {{version: string, limits: {audio_bytes: number, features_bytes: number}, profiles: string[], notes: string[]}} Info
  * @typedef {{seq: number, level: string, message: string, at_ms: number}} LogLine
  */

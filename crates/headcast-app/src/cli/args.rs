@@ -64,9 +64,30 @@ pub(super) struct ServeOptions {
     #[arg(long, value_name = "FPS", hide = true)]
     pub(super) assume_fps: Option<f64>,
     #[command(flatten)]
+    pub(super) access: AccessOptions,
+    #[command(flatten)]
     pub(super) data: DataOptions,
     #[command(flatten)]
     pub(super) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who may use the server (needed when --host is not this machine alone)")]
+pub(super) struct AccessOptions {
+    /// Ask for this user name and password; better given as HEADCAST_AUTH, which no process list shows
+    #[arg(long, value_name = "USER:PASSWORD", env = "HEADCAST_AUTH", hide_env_values = true)]
+    pub(super) auth: Option<String>,
+    /// Ask for this token (Authorization: Bearer, a password with any user name, or /?token=); better given as
+    /// HEADCAST_TOKEN, which no process list shows
+    #[arg(long, value_name = "TOKEN", env = "HEADCAST_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// Let in everybody who reaches the port
+    #[arg(long, conflicts_with_all = ["auth", "token"])]
+    pub(super) no_auth: bool,
+    /// Name besides localhost and the address that browsers may use for this server, such as that of a proxy;
+    /// may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(super) allow_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::args::ServeOptions;
+use super::args::{AccessOptions, ServeOptions};
 use super::failure::Failure;
 use super::shutdown;
 use crate::data_dir;
 use crate::jobs;
-use crate::server::{self, ServeError};
+use crate::server::{self, Access, AccessError, ServeError};
 use crate::studio::{EngineSettings, LocalStudio, build_notes};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
@@ -16,11 +16,15 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     engine.assume_fps = options.assume_fps;
     // Before a port is opened, and with words of its own.
     let notes = jobs::prepare(&data_dir).map_err(Failure::machine)?;
+    let access = access(&options.access).map_err(Failure::input)?;
     let studio = Arc::new(LocalStudio::new(&data_dir, engine));
     let config = server::Config {
         host: options.host,
         port: options.port,
         data_dir,
+        allowed_hosts: options.access.allow_host.clone(),
+        access,
+        open_to_all: options.access.no_auth,
         max_audio_bytes: studio.limits().max_bytes,
         limits: jobs::Limits {
             in_flight: options.jobs,
@@ -35,18 +39,30 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::machine(format!("the server's threads cannot be started: {error}")))?;
-    runtime.block_on(serve(config, studio, notes)).map_err(Failure::machine)
+    runtime.block_on(serve(config, studio, notes))
+}
+
+fn access(options: &AccessOptions) -> Result<Access, AccessError> {
+    let mut access = Access::default();
+    if let Some(pair) = &options.auth {
+        access = access.with_basic(pair)?;
+    }
+    if let Some(token) = &options.token {
+        access = access.with_token(token)?;
+    }
+    Ok(access)
 }
 
 #[expect(clippy::print_stdout, reason = "the address is what the user waits for")]
-async fn serve(
-    config: server::Config,
-    studio: Arc<LocalStudio>,
-    notes: Vec<String>,
-) -> Result<(), ServeError> {
+async fn serve(config: server::Config, studio: Arc<LocalStudio>, notes: Vec<String>) -> Result<(), Failure> {
+    let shutdown = shutdown::requested()
+        .map_err(|error| Failure::machine(format!("signals cannot be watched for: {error}")))?;
     let data_dir = config.data_dir.clone();
-    let shutdown = shutdown::requested().map_err(ServeError::Serve)?;
-    let server = server::bind(config, Arc::<LocalStudio>::clone(&studio)).await?;
+    let server =
+        server::bind(config, Arc::<LocalStudio>::clone(&studio)).await.map_err(|error| match error {
+            ServeError::Unprotected { .. } => Failure::input(error),
+            _ => Failure::machine(error),
+        })?;
     println!("headcast {} on {}  (Ctrl-C stops it)", env!("CARGO_PKG_VERSION"), server.url());
     println!("avatars and jobs are kept in {}", data_dir.display());
     for note in notes.into_iter().chain(build_notes()) {
@@ -58,5 +74,6 @@ async fn serve(
             println!("renderer: {}, {:.1} frames/s", prepared.renderer.describe(), prepared.fps);
         }
     });
-    server.run(shutdown).await
+    server.run(shutdown).await;
+    Ok(())
 }

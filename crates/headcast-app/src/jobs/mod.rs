@@ -12,6 +12,7 @@ mod event;
 mod id;
 mod job;
 mod limits;
+mod partial;
 mod retention;
 mod schedule;
 mod shared;
@@ -27,7 +28,7 @@ pub use job::{Failure, Job, Snapshot, State};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{
-    Audio, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
-    Studio,
+    Audio, AvatarDetails, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
+    SampleInfo, Studio,
 };
 pub use table::Jobs;

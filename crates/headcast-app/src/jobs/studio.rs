@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use headcast::nerf::avatar::ImportRequest;
 use headcast::source::SegmentSource;
 
 use super::event::Level;
@@ -25,6 +26,32 @@ pub trait Studio: Send + Sync + 'static {
     /// Remarks about this build or machine that a user should know (no assembler at build time, no SIMD).
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Everything that is known of one avatar; `None` for an unknown name. Runs on a thread that may block.
+    fn avatar(&self, name: &str) -> Option<AvatarDetails> {
+        let _ = name;
+        None
+    }
+
+    /// Makes an avatar out of upstream's files and returns what its owner should know. Runs on a thread that
+    /// may block.
+    ///
+    /// # Errors
+    /// What is wrong with the files and what to do.
+    fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {
+        let _ = request;
+        let message = "avatars cannot be imported here; the program has them built in".to_owned();
+        Err(OpenError { kind: OpenErrorKind::Unusable, code: "avatar_unusable", message })
+    }
+
+    /// Deletes an imported avatar; false when there is none of that name. The built-in one stays.
+    ///
+    /// # Errors
+    /// When its files cannot be deleted.
+    fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
+        let _ = name;
+        Ok(false)
     }
 
     /// A quick look at a request while its sender waits, so that bad input is refused with a reason instead
@@ -104,6 +131,25 @@ pub struct AvatarInfo {
     pub height: u32,
     /// Who is to be credited.
     pub credits: String,
+}
+
+/// Everything that is known of an avatar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvatarDetails {
+    /// What the page shows.
+    pub info: AvatarInfo,
+    /// Whether it is part of the program.
+    pub built_in: bool,
+    /// Family of the network: `er-nerf`.
+    pub kind: String,
+    /// What drives it: `deepspeech`, `wav2vec2-esperanto`, `wav2vec2` or `hubert`.
+    pub features: String,
+    /// Whether a torso net is part of it.
+    pub torso: bool,
+    /// Frames before the poses turn back.
+    pub poses: usize,
+    /// Terms of use.
+    pub licence: String,
 }
 
 /// An encoded picture.

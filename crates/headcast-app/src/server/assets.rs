@@ -54,6 +54,7 @@ const ASSETS: &[Asset] = assets![
     "js/panel.js" JS,
     "js/pacing.js" JS,
     "js/player.js" JS,
+    "js/recent.js" JS,
     "js/store.js" JS,
     "vendor/hls.js-1.7.4/LICENSE" TEXT,
     "vendor/hls.js-1.7.4/hls.light.min.mjs" JS,

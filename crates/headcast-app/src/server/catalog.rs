@@ -6,11 +6,28 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::AppState;
+use super::jobs::find;
 use super::json;
 use super::problem::Problem;
+use crate::jobs::Picture;
 
 pub(super) async fn health() -> &'static str {
     "ok\n"
+}
+
+pub(super) async fn ready(State(state): State<AppState>) -> Result<&'static str, Problem> {
+    let not_ready =
+        |code, detail: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5);
+    if *state.closing().borrow() {
+        return Err(not_ready("stopping", "the server is being stopped"));
+    }
+    let uploads = tokio::fs::metadata(state.config().data_dir.join("uploads")).await;
+    if !uploads.is_ok_and(|uploads| uploads.is_dir()) {
+        let detail =
+            "the data folder of the server is not there any more; mount it again, or restart the server";
+        return Err(not_ready("data_folder_gone", detail));
+    }
+    Ok("ready\n")
 }
 
 pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
@@ -19,6 +36,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
         limits: json::Limits {
             audio_bytes: state.config().max_audio_bytes,
             features_bytes: state.config().max_features_bytes,
+            avatar_bytes: state.config().max_avatar_bytes,
             waiting_jobs: state.config().limits.waiting,
         },
         profiles: state.studio().profiles(),
@@ -34,12 +52,33 @@ pub(super) async fn thumbnail(
     State(state): State<AppState>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let picture = state.studio().thumbnail(&name).ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no_such_avatar", "there is no avatar of this name")
+    Ok(picture(state.studio().thumbnail(&name).ok_or_else(Problem::no_such_avatar)?))
+}
+
+/// The first frame; until it is made, and when it is forgotten, the picture of the avatar.
+pub(super) async fn poster(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &id)?;
+    if let Some(bytes) = state.posters().get(job.request()) {
+        let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "private, max-age=3600")];
+        return Ok((headers, bytes).into_response());
+    }
+    let thumbnail = state.studio().thumbnail(&job.request().avatar).ok_or_else(|| {
+        let detail =
+            "the first frame is not made yet, or forgotten, and the avatar of this job has no picture";
+        Problem::new(StatusCode::NOT_FOUND, "no_poster", detail)
     })?;
+    let headers = [(header::CONTENT_TYPE, thumbnail.content_type), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, thumbnail.bytes).into_response())
+}
+
+fn picture(picture: Picture) -> Response {
     // An avatar may be imported again under the same name, so not for long.
-    let headers = [(header::CONTENT_TYPE, picture.content_type), (header::CACHE_CONTROL, "max-age=300")];
-    Ok((headers, picture.bytes).into_response())
+    let caching = "private, max-age=300";
+    let headers = [(header::CONTENT_TYPE, picture.content_type), (header::CACHE_CONTROL, caching)];
+    (headers, picture.bytes).into_response()
 }
 
 pub(super) async fn samples(State(state): State<AppState>) -> Json<Vec<json::Sample>> {

@@ -1,14 +1,20 @@
 //! `/api/v1/jobs`: make, look, stop, forget.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::json::JobView;
 use super::problem::Problem;
+use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
 use crate::jobs::{Audio, Job, JobRequest};
 
@@ -20,11 +26,91 @@ pub(super) fn find(state: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
 pub(super) async fn create(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     // Before the upload, not after it.
     state.jobs().has_room()?;
-    let config = state.config();
-    let uploads = config.data_dir.join("uploads");
-    let form = read_form(request, &uploads, config.max_audio_bytes, config.max_features_bytes).await?;
+    let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/json"))
+    });
+    let form = if is_json {
+        from_json(&state, request).await?
+    } else {
+        let turn = state.upload_turn()?;
+        let config = state.config();
+        let uploads = config.data_dir.join("uploads");
+        let form = read_form(request, &uploads, config.max_audio_bytes, config.max_features_bytes).await?;
+        drop(turn);
+        form
+    };
     let (request, upload) = to_request(&state, form)?;
+    accept(&state, request, upload).await
+}
 
+/// A new job in JSON: of what is on the server already.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewJob {
+    /// The recording, from `/api/v1/uploads`; or `sample` instead. It is used up, also when it is refused.
+    upload: Option<String>,
+    /// A clip of `/api/v1/samples`.
+    sample: Option<String>,
+    /// Default the first of `/api/v1/avatars`.
+    avatar: Option<String>,
+    /// Default the first of `profiles` of `/api/v1/info`.
+    profile: Option<String>,
+    /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
+    features: Option<String>,
+}
+
+/// Longest JSON that is accepted, in bytes.
+const MAX_JSON: usize = 16 << 10;
+
+async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> {
+    let malformed = |reason: String| {
+        let detail = format!("the body is not the JSON of a new job: {reason}; see /api/v1/openapi.json");
+        Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
+    };
+    let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await;
+    let body = body.map_err(|error| malformed(error.to_string()))?;
+    let wish: NewJob = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    match (&wish.upload, &wish.sample) {
+        (None, None) => return Err(FieldError::NoAudio.into()),
+        (Some(_), Some(_)) => return Err(FieldError::TwoAudios.into()),
+        _ => {}
+    }
+    let take = |id: String| {
+        state.uploads().take(&id).ok_or_else(|| {
+            refused(
+                "no_such_upload",
+                format!("there is no upload {id:?}; each is good for one job, and for an hour"),
+            )
+        })
+    };
+    let config = state.config();
+    let too_large = |name, limit| Problem::from(FieldError::TooLarge { name, limit });
+    let mut form =
+        Form { sample: wish.sample, avatar: wish.avatar, profile: wish.profile, ..Form::default() };
+    if let Some(id) = wish.upload {
+        let upload = take(id)?;
+        if upload.bytes > config.max_audio_bytes {
+            return Err(too_large("audio", config.max_audio_bytes));
+        }
+        form.audio = Some((upload.path, upload.name));
+    }
+    if let Some(id) = wish.features {
+        let upload = take(id)?;
+        if upload.bytes > config.max_features_bytes {
+            return Err(too_large("features", config.max_features_bytes));
+        }
+        form.features = Some(tokio::fs::read(&upload.path).await.map_err(FieldError::Disk)?.into());
+    }
+    Ok(form)
+}
+
+/// Makes a job of a request that names what there is.
+async fn accept(
+    state: &AppState,
+    request: JobRequest,
+    upload: Option<TempPath>,
+) -> Result<Response, Problem> {
     let studio = Arc::clone(state.studio());
     let (request, checked) = tokio::task::spawn_blocking(move || {
         let checked = studio.check(&request);
@@ -40,32 +126,11 @@ pub(super) async fn create(State(state): State<AppState>, request: Request) -> R
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }
 
-fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Option<tempfile::TempPath>), Problem> {
-    let refused = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Option<TempPath>), Problem> {
     let studio = state.studio();
-    let names: Vec<_> = studio.avatars().into_iter().map(|avatar| avatar.name).collect();
-    let avatar = match form.avatar {
-        Some(name) if names.contains(&name) => name,
-        Some(name) => {
-            let there = names.join(", ");
-            return Err(refused(
-                "no_such_avatar",
-                format!("there is no avatar {name:?}; choose one of: {there}"),
-            ));
-        }
-        None => names.into_iter().next().ok_or_else(|| {
-            refused("no_avatar", "there is no avatar; import one with `headcast avatar import`".to_owned())
-        })?,
-    };
+    let avatar = avatar(state, form.avatar)?;
     if let Some(profile) = &form.profile {
-        let profiles = studio.profiles();
-        if !profiles.contains(profile) {
-            let there = profiles.join(", ");
-            return Err(refused(
-                "no_such_profile",
-                format!("there is no profile {profile:?}; choose one of: {there}"),
-            ));
-        }
+        check_profile(state, profile)?;
     }
     let (audio, audio_name, upload) = match (form.audio, form.sample) {
         (Some((path, name)), _) => (Audio::File(path.to_path_buf()), name, Some(path)),
@@ -81,26 +146,156 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Option<tempfi
     Ok((request, upload))
 }
 
+fn refused(code: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+}
+
+/// The avatar of that name, or the default one.
+fn avatar(state: &AppState, wanted: Option<String>) -> Result<String, Problem> {
+    let names: Vec<_> = state.studio().avatars().into_iter().map(|avatar| avatar.name).collect();
+    match wanted {
+        Some(name) if names.contains(&name) => Ok(name),
+        Some(name) => {
+            let there = names.join(", ");
+            Err(refused("no_such_avatar", format!("there is no avatar {name:?}; choose one of: {there}")))
+        }
+        None => names.into_iter().next().ok_or_else(|| {
+            refused("no_avatar", "there is no avatar; import one with `headcast avatar import`")
+        }),
+    }
+}
+
+fn check_profile(state: &AppState, profile: &String) -> Result<(), Problem> {
+    let profiles = state.studio().profiles();
+    if profiles.contains(profile) {
+        return Ok(());
+    }
+    let there = profiles.join(", ");
+    Err(refused("no_such_profile", format!("there is no profile {profile:?}; choose one of: {there}")))
+}
+
+/// What may be different in a job that is made again. What is left out stays as it was.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rerun {
+    /// Another avatar.
+    avatar: Option<String>,
+    /// Another quality setting.
+    profile: Option<String>,
+}
+
+pub(super) async fn rerun(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let job = find(&state, &id)?;
+    let change: Rerun = if body.is_empty() {
+        Rerun::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            let detail = format!("the body is not {{\"avatar\": …, \"profile\": …}}: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
+        })?
+    };
+    state.jobs().has_room()?;
+    let mut request = job.request().clone();
+    // Also when it is the same: it may be gone by now.
+    request.avatar = avatar(&state, Some(change.avatar.unwrap_or(request.avatar)))?;
+    if let Some(profile) = change.profile {
+        check_profile(&state, &profile)?;
+        request.profile = Some(profile);
+    }
+    let mut upload = None;
+    if let Audio::File(path) = &request.audio {
+        let (path, uploads) = (path.clone(), state.config().data_dir.join("uploads"));
+        let copied = tokio::task::spawn_blocking(move || copy(&path, &uploads)).await;
+        let copied = copied.map_err(Problem::internal)?.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Problem::new(
+                StatusCode::CONFLICT,
+                "input_gone",
+                "the recording of this job is not kept any more; send it again as a new job",
+            ),
+            _ => FieldError::Disk(error).into(),
+        })?;
+        request.audio = Audio::File(copied.to_path_buf());
+        upload = Some(copied);
+    }
+    accept(&state, request, upload).await
+}
+
+/// A copy of its own, because each job deletes its upload by itself.
+fn copy(path: &std::path::Path, uploads: &std::path::Path) -> io::Result<TempPath> {
+    let mut from = std::fs::File::open(path)?;
+    let mut copy = NamedTempFile::with_prefix_in("upload-", uploads)?;
+    io::copy(&mut from, &mut copy)?;
+    Ok(copy.into_temp_path())
+}
+
 impl From<FieldError> for Problem {
     fn from(error: FieldError) -> Self {
         let (status, code) = match &error {
             FieldError::Malformed { .. } => (StatusCode::BAD_REQUEST, "form_malformed"),
             FieldError::Unknown { .. } => (StatusCode::BAD_REQUEST, "field_unknown"),
             FieldError::Twice { .. } => (StatusCode::BAD_REQUEST, "field_twice"),
-            FieldError::NotText { .. } => (StatusCode::BAD_REQUEST, "field_not_text"),
+            FieldError::NotText { .. }
+            | FieldError::NotNumber { .. }
+            | FieldError::NotTrueOrFalse { .. }
+            | FieldError::TorsoName => (StatusCode::BAD_REQUEST, "field_not_text"),
             FieldError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            FieldError::Empty { name: "audio" } => (StatusCode::UNPROCESSABLE_ENTITY, "audio_empty"),
             FieldError::Empty { name: "features" } => (StatusCode::UNPROCESSABLE_ENTITY, "features_empty"),
-            FieldError::Empty { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "audio_empty"),
+            FieldError::Empty { .. } | FieldError::Missing { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "field_missing")
+            }
             FieldError::NoAudio => (StatusCode::UNPROCESSABLE_ENTITY, "audio_missing"),
             FieldError::TwoAudios => (StatusCode::UNPROCESSABLE_ENTITY, "audio_twice"),
+            FieldError::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload_stalled"),
             FieldError::Disk(_) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
         };
         Self::new(status, code, error.to_string())
     }
 }
 
-pub(super) async fn list(State(state): State<AppState>) -> Json<Vec<JobView>> {
-    Json(state.jobs().list().iter().rev().map(|job| JobView::brief(state.jobs(), job)).collect())
+/// Which part of the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+const DEFAULT_PART: usize = 100;
+const LARGEST_PART: usize = 500;
+
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Asked(part): Asked<Part>,
+) -> Result<Response, Problem> {
+    let limit = part.limit.unwrap_or(DEFAULT_PART);
+    if !(1..=LARGEST_PART).contains(&limit) {
+        let detail = format!("limit is {limit}; send 1 to {LARGEST_PART}");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "query_malformed", detail));
+    }
+    let mut jobs = state.jobs().list();
+    jobs.reverse();
+    let start = match &part.after {
+        None => 0,
+        Some(id) => {
+            let last = jobs.iter().position(|job| job.id().as_str() == id);
+            1 + last.ok_or_else(Problem::no_such_job)?
+        }
+    };
+    let end = (start + limit).min(jobs.len());
+    let views: Vec<_> = jobs[start..end].iter().map(|job| JobView::brief(state.jobs(), job)).collect();
+    let mut response = Json(views).into_response();
+    if end < jobs.len() {
+        // RFC 8288
+        let last = jobs[end - 1].id();
+        let next = format!("</api/v1/jobs?limit={limit}&after={last}>; rel=\"next\"");
+        response.headers_mut().insert(header::LINK, next.try_into().map_err(Problem::internal)?);
+    }
+    Ok(response)
 }
 
 pub(super) async fn show(

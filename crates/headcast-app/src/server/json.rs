@@ -2,14 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::jobs::{
-    AvatarInfo, Event, EventBody, Failure, Job, Jobs, Level, Phase, Progress as JobProgress, SampleInfo,
-    State,
+    self, AvatarInfo, Event, EventBody, Failure, Job, Jobs, Level, Phase, Progress as JobProgress,
+    SampleInfo, State,
 };
 
-#[derive(Serialize)]
+/// This server.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Info {
     pub(super) version: &'static str,
     pub(super) limits: Limits,
@@ -17,14 +19,17 @@ pub(super) struct Info {
     pub(super) notes: Vec<String>,
 }
 
-#[derive(Serialize)]
+/// What is accepted.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Limits {
     pub(super) audio_bytes: u64,
     pub(super) features_bytes: u64,
+    pub(super) avatar_bytes: u64,
     pub(super) waiting_jobs: usize,
 }
 
-#[derive(Serialize)]
+/// A face that can speak.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Avatar {
     thumbnail: String,
     name: String,
@@ -41,7 +46,42 @@ impl From<AvatarInfo> for Avatar {
     }
 }
 
-#[derive(Serialize)]
+/// Everything that is known of a face.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AvatarDetails {
+    #[serde(flatten)]
+    avatar: Avatar,
+    /// Whether it is part of the program.
+    built_in: bool,
+    /// Family of the network: `er-nerf`.
+    kind: String,
+    /// What drives it: `deepspeech`, `wav2vec2-esperanto`, `wav2vec2` or `hubert`.
+    features: String,
+    /// Whether a torso net is part of it.
+    torso: bool,
+    /// Frames before the poses turn back.
+    poses: usize,
+    /// Terms of use.
+    licence: String,
+}
+
+impl From<jobs::AvatarDetails> for AvatarDetails {
+    fn from(details: jobs::AvatarDetails) -> Self {
+        let jobs::AvatarDetails { info, built_in, kind, features, torso, poses, licence } = details;
+        Self { avatar: info.into(), built_in, kind, features, torso, poses, licence }
+    }
+}
+
+/// An avatar that was imported.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Imported {
+    pub(super) avatar: AvatarDetails,
+    /// What its owner should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// A clip that comes with the program.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Sample {
     audio: String,
     id: String,
@@ -59,30 +99,50 @@ impl From<SampleInfo> for Sample {
     }
 }
 
+/// A file that waits for its job.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Upload {
+    /// For `upload` or `features` of a new job, once.
+    pub(super) id: String,
+    /// As the job will show it.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// It is deleted after this, if no job takes it.
+    pub(super) kept_secs: u64,
+}
+
 /// A job; in lists without its segments.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
 pub(super) struct JobView {
+    /// 16 characters of `a-z2-7`; whoever knows it may watch.
     id: String,
     /// Last event that this includes.
     seq: u64,
-    state: &'static str,
+    state: StateName,
     avatar: String,
     audio_name: String,
     profile: Option<String>,
+    /// Milliseconds since 1970, as all instants here.
     created_ms: u64,
     started_ms: Option<u64>,
     finished_ms: Option<u64>,
     /// Jobs that come first.
     queue_position: usize,
+    /// Why it failed.
     error: Option<FailureView>,
     progress: Progress,
     clip: Option<Clip>,
     links: Links,
 }
 
-#[derive(Serialize)]
+/// Why a job failed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Failure")]
 struct FailureView {
+    /// Stable word for programs and translations.
     code: &'static str,
+    /// What was wrong and what to do.
     detail: String,
 }
 
@@ -93,7 +153,7 @@ impl From<Failure> for FailureView {
 }
 
 /// Known as soon as the job is opened.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Clip {
     duration_secs: f64,
     frames: u64,
@@ -106,12 +166,17 @@ struct Clip {
     segment_ends: Option<Vec<f64>>,
 }
 
-#[derive(Serialize)]
+/// Addresses of a job, on this server.
+#[derive(Serialize, JsonSchema)]
 struct Links {
     job: String,
     index: String,
     live: String,
     video: String,
+    poster: String,
+    events: String,
+    /// The page that shows it, to be sent to others.
+    page: String,
 }
 
 impl JobView {
@@ -147,7 +212,7 @@ impl JobView {
         Self {
             id: job.id().to_string(),
             seq: snapshot.seq,
-            state: state(snapshot.state),
+            state: snapshot.state.into(),
             avatar: job.request().avatar.clone(),
             audio_name: job.request().audio_name.clone(),
             profile: job.request().profile.clone(),
@@ -162,31 +227,40 @@ impl JobView {
                 index: format!("{base}/index.m3u8"),
                 live: format!("{base}/live.m3u8"),
                 video: format!("{base}/video.mp4"),
+                poster: format!("{base}/poster"),
+                events: format!("{base}/events"),
+                page: format!("/j/{}", job.id()),
                 job: base,
             },
         }
     }
 }
 
-#[derive(Serialize)]
+/// How far a job is and how fast it goes.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Progress {
-    phase: &'static str,
+    phase: PhaseName,
+    /// Frames made.
     frames: u64,
+    /// Frames of the clip; 0 until it is known.
     total: u64,
+    /// Frames per second over the last moments; 0 until it is known.
     fps: f64,
+    /// `fps` over the frame rate of the clip.
     times_real_time: f64,
+    /// Seconds until every frame is made; `null` until it is known.
     eta_secs: Option<f64>,
 }
 
 impl From<JobProgress> for Progress {
     fn from(progress: JobProgress) -> Self {
         let JobProgress { phase, frames, total, fps, times_real_time, eta_secs } = progress;
-        Self { phase: self::phase(phase), frames, total, fps, times_real_time, eta_secs }
+        Self { phase: phase.into(), frames, total, fps, times_real_time, eta_secs }
     }
 }
 
 /// What the server says on the event stream.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Message {
     /// The job changed; sent first after a subscription, and whenever events in between were dropped.
@@ -201,7 +275,7 @@ pub(super) enum Message {
         progress: Progress,
     },
     /// A log line.
-    Log { job: String, seq: u64, level: &'static str, message: String, at_ms: u64 },
+    Log { job: String, seq: u64, level: LevelName, message: String, at_ms: u64 },
     /// There is no such job; the subscription ends.
     Gone { job: String },
     /// The last message was not understood.
@@ -209,6 +283,29 @@ pub(super) enum Message {
 }
 
 impl Message {
+    /// Its `type`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::State { .. } => "state",
+            Self::Ready { .. } => "ready",
+            Self::Progress { .. } => "progress",
+            Self::Log { .. } => "log",
+            Self::Gone { .. } => "gone",
+            Self::Error { .. } => "error",
+        }
+    }
+
+    /// Last event that the receiver has seen with it.
+    pub(super) fn seq(&self) -> Option<u64> {
+        match self {
+            Self::State { seq, .. }
+            | Self::Ready { seq, .. }
+            | Self::Progress { seq, .. }
+            | Self::Log { seq, .. } => Some(*seq),
+            Self::Gone { .. } | Self::Error { .. } => None,
+        }
+    }
+
     /// The job as it is now; `seq` is the last event that the receiver has seen.
     pub(super) fn state(jobs: &Jobs, job: &Job, seq: u64) -> Self {
         Self::State { seq, job: Box::new(JobView::full(jobs, job)) }
@@ -223,39 +320,104 @@ impl Message {
             EventBody::Ready(segment) => Self::Ready { job: id, seq, segment },
             EventBody::Progress(progress) => Self::Progress { job: id, seq, progress: progress.into() },
             EventBody::Log(level, message) => {
-                Self::Log { job: id, seq, level: self::level(level), message, at_ms: millis(event.at) }
+                Self::Log { job: id, seq, level: level.into(), message, at_ms: millis(event.at) }
             }
         }
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Queued => "queued",
-        State::Opening => "opening",
-        State::Rendering => "rendering",
-        State::Done => "done",
-        State::Failed => "failed",
-        State::Cancelled => "cancelled",
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "State")]
+pub(super) enum StateName {
+    /// Other jobs are ahead of it.
+    Queued,
+    /// Its audio is being read.
+    Opening,
+    /// Its segments are known and being made.
+    Rendering,
+    /// Every segment exists.
+    Done,
+    /// It ended early; `error` says why.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl StateName {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Queued, Self::Opening, Self::Rendering, Self::Done, Self::Failed, Self::Cancelled];
+
+    /// As in JSON.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Opening => "opening",
+            Self::Rendering => "rendering",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
     }
 }
 
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Queued => "queued",
-        Phase::Decoding => "decoding",
-        Phase::Listening => "listening",
-        Phase::Preparing => "preparing",
-        Phase::Rendering => "rendering",
-        Phase::Over => "over",
+impl From<State> for StateName {
+    fn from(state: State) -> Self {
+        match state {
+            State::Queued => Self::Queued,
+            State::Opening => Self::Opening,
+            State::Rendering => Self::Rendering,
+            State::Done => Self::Done,
+            State::Failed => Self::Failed,
+            State::Cancelled => Self::Cancelled,
+        }
     }
 }
 
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
+/// What a job is doing.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Phase")]
+enum PhaseName {
+    Queued,
+    Decoding,
+    Listening,
+    Preparing,
+    Rendering,
+    Over,
+}
+
+impl From<Phase> for PhaseName {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Queued => Self::Queued,
+            Phase::Decoding => Self::Decoding,
+            Phase::Listening => Self::Listening,
+            Phase::Preparing => Self::Preparing,
+            Phase::Rendering => Self::Rendering,
+            Phase::Over => Self::Over,
+        }
+    }
+}
+
+/// How serious a log line is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Level")]
+pub(super) enum LevelName {
+    Info,
+    Warn,
+    Error,
+}
+
+impl From<Level> for LevelName {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
     }
 }
 

@@ -3,17 +3,34 @@
 //! [`router`] needs no socket, so tests call it directly; [`bind`] and [`Server::run`] put it on one.
 
 mod assets;
+mod auth;
+mod avatar_form;
+mod avatars;
 mod catalog;
+mod connections;
 mod events;
+mod feed;
+mod form;
 mod guard;
 mod jobs;
 mod json;
+mod metrics;
+mod openapi;
 mod playlist;
+mod posters;
 mod problem;
+mod query;
+mod routes;
 mod segment;
+mod sse;
+mod stall;
 mod upload;
+mod uploads;
 mod video;
+mod watched;
 
+pub use auth::{Access, AccessError};
+pub use connections::Timeouts;
 pub use upload::{FieldError, Form, read_form};
 
 use std::future::Future;
@@ -24,12 +41,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{any, get, post};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use self::problem::Problem;
 use crate::jobs::{Jobs, Limits, Studio};
 
 /// Where and how to serve.
@@ -43,11 +60,24 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Names besides the usual ones that a browser may reach this server by, such as that of a proxy.
     pub allowed_hosts: Vec<String>,
+    /// Who is let in. Default everybody, which [`bind`] accepts for this machine only.
+    pub access: Access,
+    /// Lets everybody in on other addresses too. Default false.
+    pub open_to_all: bool,
+    /// Connections at a time; one more is told to come back. Default 768: below the 1024 open files that many
+    /// systems allow.
+    pub max_connections: usize,
+    /// Uploads at a time; one more is told to come back. Default 8.
+    pub max_uploads: usize,
+    /// How long a client may take.
+    pub timeouts: Timeouts,
     /// Largest audio file that is accepted, in bytes. Default 1 GiB: three hours of CD quality are 1.9 GB as
     /// WAV, and 100 MB as anything else.
     pub max_audio_bytes: u64,
     /// Largest speech feature file that is accepted, in bytes. Default 256 MiB.
     pub max_features_bytes: u64,
+    /// Largest avatar that is imported, all its files together, in bytes. Default 1 GiB.
+    pub max_avatar_bytes: u64,
     /// How many jobs are held. See [`Limits`].
     pub limits: Limits,
     /// How long a request for the playlist of a job that is not opened waits for it. Default 10 s.
@@ -61,8 +91,14 @@ impl Default for Config {
             port: 7860,
             data_dir: PathBuf::from("headcast-data"),
             allowed_hosts: Vec::new(),
+            access: Access::default(),
+            open_to_all: false,
+            max_connections: 768,
+            max_uploads: 8,
+            timeouts: Timeouts::default(),
             max_audio_bytes: 1 << 30,
             max_features_bytes: 256 << 20,
+            max_avatar_bytes: 1 << 30,
             limits: Limits::default(),
             playlist_wait: Duration::from_secs(10),
         }
@@ -99,9 +135,15 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The connection to the network broke down.
-    #[error("the server stopped: {0}")]
-    Serve(io::Error),
+    /// Ask for a password or a token, or say that everybody may come in.
+    #[error(
+        "{host} can be reached from other machines, and nobody is asked for a password; add --auth user:password or \
+         --token TOKEN, or --no-auth if everybody who reaches this port may use it"
+    )]
+    Unprotected {
+        /// The address.
+        host: IpAddr,
+    },
 }
 
 /// Everything that the handlers share.
@@ -114,7 +156,16 @@ struct Inner {
     config: Config,
     studio: Arc<dyn Studio>,
     jobs: Jobs,
+    metrics: Arc<metrics::Metrics>,
+    posters: Arc<posters::Posters>,
     assets: assets::Assets,
+    door: auth::Door,
+    upload_turns: Semaphore,
+    uploads: uploads::Uploads,
+    /// Held while the library of avatars changes.
+    library: tokio::sync::Mutex<()>,
+    /// Becomes true when the server ends.
+    closing: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for AppState {
@@ -134,9 +185,30 @@ impl AppState {
         std::fs::create_dir_all(&uploads).map_err(failed)?;
         // Found out now with a clear message, rather than by the first upload.
         tempfile::NamedTempFile::new_in(&uploads).map_err(failed)?;
+        let metrics = Arc::<metrics::Metrics>::default();
+        let posters = Arc::<posters::Posters>::default();
+        let watched = watched::Watched {
+            studio: Arc::clone(&studio),
+            metrics: Arc::clone(&metrics),
+            posters: Arc::clone(&posters),
+        };
         let jobs =
-            Jobs::start(Arc::clone(&studio), &config.data_dir.join("jobs"), config.limits).map_err(failed)?;
-        Ok(Self { inner: Arc::new(Inner { config, studio, jobs, assets: assets::Assets::new() }) })
+            Jobs::start(Arc::new(watched), &config.data_dir.join("jobs"), config.limits).map_err(failed)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                door: auth::Door::new(config.access.clone()),
+                upload_turns: Semaphore::new(config.max_uploads),
+                uploads: uploads::Uploads::default(),
+                library: tokio::sync::Mutex::default(),
+                closing: watch::Sender::new(false),
+                assets: assets::Assets::new(),
+                config,
+                studio,
+                jobs,
+                metrics,
+                posters,
+            }),
+        })
     }
 
     /// The job table.
@@ -151,32 +223,48 @@ impl AppState {
     fn studio(&self) -> &Arc<dyn Studio> {
         &self.inner.studio
     }
+
+    fn door(&self) -> &auth::Door {
+        &self.inner.door
+    }
+
+    /// The right to send something large, for as long as it is held.
+    fn upload_turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.inner.upload_turns.try_acquire().map_err(|_taken| {
+            let detail = "others are uploading just now; try again in a moment";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "uploads_busy", detail).retry_after(5)
+        })
+    }
+
+    fn uploads(&self) -> &uploads::Uploads {
+        &self.inner.uploads
+    }
+
+    /// The right to change the library of avatars, for as long as it is held.
+    async fn library_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.library.lock().await
+    }
+
+    fn metrics(&self) -> &Arc<metrics::Metrics> {
+        &self.inner.metrics
+    }
+
+    fn posters(&self) -> &posters::Posters {
+        &self.inner.posters
+    }
+
+    /// Becomes true when the server ends.
+    fn closing(&self) -> watch::Receiver<bool> {
+        self.inner.closing.subscribe()
+    }
 }
 
 /// Every route, without a socket.
 pub fn router(state: AppState) -> Router {
-    // The form itself bounds every field, and says so in words.
-    let upload = post(jobs::create).layer(DefaultBodyLimit::disable());
-    Router::new()
-        .route("/", get(assets::page))
-        .route("/assets/{version}/{*path}", get(assets::asset))
-        .route("/favicon.ico", get(assets::favicon))
-        .route("/healthz", get(catalog::health))
-        .route("/api/v1/info", get(catalog::info))
-        .route("/api/v1/avatars", get(catalog::avatars))
-        .route("/api/v1/avatars/{name}/thumbnail", get(catalog::thumbnail))
-        .route("/api/v1/samples", get(catalog::samples))
-        .route("/api/v1/samples/{id}/audio", get(catalog::sample_audio))
-        .route("/api/v1/jobs", upload.get(jobs::list))
-        .route("/api/v1/jobs/{id}", get(jobs::show).delete(jobs::remove))
-        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
-        .route("/api/v1/jobs/{id}/index.m3u8", get(playlist::index))
-        .route("/api/v1/jobs/{id}/live.m3u8", get(playlist::live))
-        .route("/api/v1/jobs/{id}/video.mp4", get(video::mp4))
-        .route("/api/v1/jobs/{id}/{segment}", get(segment::segment))
-        .route("/api/v1/events", any(events::stream))
+    routes::routes()
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn_with_state(state.clone(), stall::limit))
         .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
         .with_state(state)
 }
@@ -192,9 +280,13 @@ pub struct Server {
 /// Listens on the configured address, so that the caller can print [`Server::url`] before [`Server::run`].
 ///
 /// # Errors
-/// When the port is taken or the data folder cannot be used.
+/// When the port is taken or the data folder cannot be used, or when other machines could use the server and
+/// nobody is asked for a secret.
 pub async fn bind(config: Config, studio: Arc<dyn Studio>) -> Result<Server, ServeError> {
     let (host, port) = (config.host, config.port);
+    if !host.is_loopback() && config.access.is_open() && !config.open_to_all {
+        return Err(ServeError::Unprotected { host });
+    }
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::PortInUse { host, port },
         _ => ServeError::Listen { host, port, source },
@@ -221,34 +313,31 @@ impl Server {
     }
 
     /// Answers until `shutdown` resolves, then ends every wait, gives open answers two seconds and returns.
-    ///
-    /// # Errors
-    /// [`ServeError::Serve`] when the network breaks down.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let stopped = Arc::new(tokio::sync::Notify::new());
-        let state = self.state.clone();
-        let begin_stop = {
-            let stopped = Arc::clone(&stopped);
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        let Self { listener, state, .. } = self;
+        let config = state.config();
+        let serve = connections::serve(
+            listener,
+            router(state.clone()),
+            config.max_connections,
+            config.timeouts,
+            state.inner.closing.subscribe(),
+        );
+        let close = async {
+            shutdown.await;
+            state.inner.closing.send_replace(true);
+            // Held requests end with their jobs; blocks for one frame at most.
             let state = state.clone();
-            async move {
-                shutdown.await;
-                // Held requests and event streams end with their jobs; blocks for one frame at most.
-                let _ = tokio::task::spawn_blocking(move || state.jobs().stop()).await;
-                stopped.notify_one();
-            }
-        };
-        // Small packets (the first ones of a held segment, events) must not wait for larger ones.
-        let listener = self.listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serve = axum::serve(listener, router(state)).with_graceful_shutdown(begin_stop);
-        let grace = async {
-            stopped.notified().await;
+            let _ = tokio::task::spawn_blocking(move || state.jobs().stop()).await;
             tokio::time::sleep(Duration::from_secs(2)).await;
         };
         tokio::select! {
-            result = serve.into_future() => result.map_err(ServeError::Serve),
-            () = grace => Ok(()),
+            () = serve => {
+                // The last answer may be out before the worker has let go.
+                let state = state.clone();
+                let _ = tokio::task::spawn_blocking(move || state.jobs().stop()).await;
+            }
+            () = close => {}
         }
     }
 }
@@ -256,11 +345,12 @@ impl Server {
 /// [`bind`] and [`Server::run`] in one.
 ///
 /// # Errors
-/// As both of them.
+/// As [`bind`].
 pub async fn serve(
     config: Config,
     studio: Arc<dyn Studio>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    bind(config, studio).await?.run(shutdown).await
+    bind(config, studio).await?.run(shutdown).await;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::jobs::{CreateError, OpenError, OpenErrorKind};
@@ -15,13 +16,20 @@ pub(super) struct Problem {
     retry_after_secs: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Problem details (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemBody {
+    /// `urn:headcast:problem:` and the code.
     r#type: String,
-    title: &'a str,
+    /// The words of the status.
+    title: &'static str,
+    /// As in the status line.
     status: u16,
-    detail: &'a str,
-    code: &'a str,
+    /// What was wrong and what to do.
+    detail: String,
+    /// Stable word for programs and translations.
+    code: &'static str,
 }
 
 impl Problem {
@@ -42,6 +50,14 @@ impl Problem {
         )
     }
 
+    pub(super) fn no_such_avatar() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_such_avatar",
+            "there is no avatar of this name; see /api/v1/avatars",
+        )
+    }
+
     pub(super) fn internal(detail: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail.to_string())
     }
@@ -49,11 +65,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             r#type: format!("urn:headcast:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            detail: &self.detail,
+            detail: self.detail,
             code: self.code,
         };
         let mut response = (self.status, axum::Json(body)).into_response();

@@ -62,7 +62,9 @@ pub(super) async fn segment(
 fn held(state: AppState, job: Arc<Job>, index: usize) -> Body {
     let head = job.segment_head();
     let head_len = head.len();
+    let counted = state.metrics().held.enter();
     let rest = stream::once(async move {
+        let _counted = counted;
         if !made(&job, index).await {
             return Err(io::Error::other("the job ended before this segment"));
         }

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::multipart::Field;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use futures_util::Stream;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
+
+use super::stall::Stalled;
 
 /// A form as it was sent.
 #[derive(Debug, Default)]
@@ -40,10 +42,12 @@ pub enum FieldError {
         reason: String,
     },
     /// Leave it out, or correct its name.
-    #[error("the form has a field {name:?}; the fields are audio, sample, avatar, profile and features")]
+    #[error("the form has a field {name:?}; the fields are {fields}")]
     Unknown {
         /// Its name, shortened.
         name: String,
+        /// Those that there are.
+        fields: &'static str,
     },
     /// Send it once.
     #[error("the form has the field {name} twice; send it once")]
@@ -51,12 +55,35 @@ pub enum FieldError {
         /// Its name.
         name: &'static str,
     },
-    /// Send plain UTF-8 text of at most 64 bytes.
-    #[error("the field {name} is not UTF-8 text of at most {MAX_TEXT} bytes")]
+    /// Send plain UTF-8 text, and not too much of it.
+    #[error("the field {name} is not UTF-8 text of at most {limit} bytes")]
     NotText {
         /// Its name.
         name: &'static str,
+        /// Bytes that are accepted.
+        limit: usize,
     },
+    /// Send a number with a point.
+    #[error("the field {name} is not a number")]
+    NotNumber {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Send one of the two.
+    #[error("the field {name} is neither true nor false")]
+    NotTrueOrFalse {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Send it.
+    #[error("the form has no {name}; send it")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Send the pictures of `torso_imgs` under their own names.
+    #[error("a torso picture is called by its frame, as 12.png, and there are at most 20000 of them")]
+    TorsoName,
     /// Send a smaller file.
     #[error("the field {name} is larger than the {} MB that this server accepts; send a shorter or a compressed file", limit / 1_000_000)]
     TooLarge {
@@ -77,10 +104,15 @@ pub enum FieldError {
     /// Send one of the two.
     #[error("the form has both an audio file and a sample clip; send one of them")]
     TwoAudios,
+    /// Send it again, over a better connection.
+    #[error("the upload came too slowly and was given up; send it again")]
+    Stalled,
     /// Free some space.
     #[error("the upload cannot be stored ({0}); free some space and try again")]
     Disk(#[from] std::io::Error),
 }
+
+const FIELDS: &str = "audio, sample, avatar, profile and features";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
@@ -101,17 +133,9 @@ pub async fn read_form(
     max_audio_bytes: u64,
     max_features_bytes: u64,
 ) -> Result<Form, FieldError> {
-    let malformed = |reason: String| FieldError::Malformed { reason };
-    let taken = Arc::new(AtomicU64::new(0));
-    let request = request.map(|body| Body::from_stream(Metered::new(body, Arc::clone(&taken))));
-    let mut multipart = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| malformed(error.body_text().to_ascii_lowercase()))?;
-
+    let (mut multipart, taken) = open(request).await?;
     let mut form = Form::default();
-    while let Some(mut field) =
-        multipart.next_field().await.map_err(|error| malformed(error.body_text().to_ascii_lowercase()))?
-    {
+    while let Some(mut field) = multipart.next_field().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
             "audio" => {
@@ -128,7 +152,7 @@ pub async fn read_form(
             "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
             _ => {
-                return Err(FieldError::Unknown { name: name.chars().take(40).collect() });
+                return Err(FieldError::Unknown { name: name.chars().take(40).collect(), fields: FIELDS });
             }
         }
     }
@@ -139,16 +163,31 @@ pub async fn read_form(
     }
 }
 
-fn refuse_second(name: &'static str, there: bool) -> Result<(), FieldError> {
+/// Begins to read a form, with its body metered.
+pub(super) async fn open(request: Request) -> Result<(Multipart, Arc<AtomicU64>), FieldError> {
+    let taken = Arc::new(AtomicU64::new(0));
+    let request = request.map(|body| Body::from_stream(Metered::new(body, Arc::clone(&taken))));
+    let multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| FieldError::Malformed { reason: error.body_text().to_ascii_lowercase() })?;
+    Ok((multipart, taken))
+}
+
+pub(super) fn broken(error: &MultipartError) -> FieldError {
+    if Stalled::caused(error) {
+        FieldError::Stalled
+    } else {
+        FieldError::Malformed { reason: error.body_text().to_ascii_lowercase() }
+    }
+}
+
+pub(super) fn refuse_second(name: &'static str, there: bool) -> Result<(), FieldError> {
     if there { Err(FieldError::Twice { name }) } else { Ok(()) }
 }
 
 /// Next piece of a field; `None` at its end.
-async fn chunk(field: &mut Field<'_>, taken: &AtomicU64) -> Result<Option<Bytes>, FieldError> {
-    let chunk = field
-        .chunk()
-        .await
-        .map_err(|error| FieldError::Malformed { reason: error.body_text().to_ascii_lowercase() })?;
+pub(super) async fn chunk(field: &mut Field<'_>, taken: &AtomicU64) -> Result<Option<Bytes>, FieldError> {
+    let chunk = field.chunk().await.map_err(|error| broken(&error))?;
     if let Some(chunk) = &chunk {
         taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
     }
@@ -165,11 +204,11 @@ async fn put_text(
     let mut text = Vec::new();
     while let Some(chunk) = chunk(field, taken).await? {
         if text.len() + chunk.len() > MAX_TEXT {
-            return Err(FieldError::NotText { name });
+            return Err(FieldError::NotText { name, limit: MAX_TEXT });
         }
         text.extend_from_slice(&chunk);
     }
-    let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name })?;
+    let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name, limit: MAX_TEXT })?;
     // An empty field is what a form sends for a choice that was not made.
     *place = (!text.is_empty()).then_some(text);
     Ok(())
@@ -213,7 +252,7 @@ async fn store(
 }
 
 /// The last part of a path, of either kind, without control characters, at most 120 characters.
-fn safe_file_name(name: &str) -> String {
+pub(super) fn safe_file_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut clean: String = name.chars().filter(|c| !c.is_control()).collect();
     let length = clean.chars().count();

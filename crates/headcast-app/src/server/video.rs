@@ -28,8 +28,14 @@ pub(super) async fn mp4(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
+    let asks = |name: &str| {
+        let mut parts = query.as_deref().unwrap_or_default().split('&');
+        parts.any(|part| part.split('=').next() == Some(name))
+    };
+    let download = asks("download");
     match job.state() {
         JobState::Done => {}
+        _ if asks("partial") => return partial(state, job, download).await,
         over if over.is_over() => return Err(ended(&job)),
         _ => {
             return Err(Problem::new(
@@ -50,8 +56,8 @@ pub(super) async fn mp4(
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
     answer.insert(header::ETAG, HeaderValue::try_from(&etag).map_err(Problem::internal)?);
-    if query.as_deref().is_some_and(|query| query.split('&').any(|part| part.starts_with("download"))) {
-        let disposition = HeaderValue::try_from(disposition(&job)).map_err(Problem::internal)?;
+    if download {
+        let disposition = HeaderValue::try_from(disposition(&job, "")).map_err(Problem::internal)?;
         answer.insert(header::CONTENT_DISPOSITION, disposition);
     }
 
@@ -67,12 +73,38 @@ pub(super) async fn mp4(
         }
         Some(Asked::Nothing) => {
             let text = format!("bytes */{length}");
-            answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(Problem::internal)?);
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
+            let detail = format!("the video has {length} bytes, and the range begins past the last");
+            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_past_end", detail);
+            return Ok(([(header::CONTENT_RANGE, text)], problem).into_response());
         }
     };
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     Ok((status, answer, body(state, job, layout, range)).into_response())
+}
+
+/// What is made from the start without a hole, whole: the next request may get more, so there are no ranges.
+async fn partial(state: AppState, job: Arc<Job>, download: bool) -> Result<Response, Problem> {
+    let layout = {
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        tokio::task::spawn_blocking(move || state.jobs().partial_mp4(&job))
+            .await
+            .map_err(Problem::internal)?
+    };
+    let layout = layout.map_err(Problem::internal)?.ok_or_else(|| {
+        let detail = "the beginning of the video is not made yet; ask again later";
+        Problem::new(StatusCode::CONFLICT, "nothing_made", detail).retry_after(5)
+    })?;
+    let length = layout.total_len();
+    let mut answer = HeaderMap::new();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if download {
+        let disposition = HeaderValue::try_from(disposition(&job, "-partial")).map_err(Problem::internal)?;
+        answer.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok((answer, body(state, job, layout, 0..length)).into_response())
 }
 
 /// What a `Range` header asks for.
@@ -149,10 +181,10 @@ fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
 
 /// `attachment` under the name of the recording and the avatar (RFC 6266, with the RFC 8187 form for what is
 /// not ASCII).
-fn disposition(job: &Job) -> String {
+fn disposition(job: &Job, suffix: &str) -> String {
     let request = job.request();
     let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
-    let name = format!("{stem}-{}.mp4", request.avatar);
+    let name = format!("{stem}-{}{suffix}.mp4", request.avatar);
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' })

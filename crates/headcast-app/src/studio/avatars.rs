@@ -7,7 +7,7 @@ use bytes::Bytes;
 use headcast::nerf::avatar::{self, Avatar, AvatarError};
 
 use super::builtin;
-use crate::jobs::{AvatarInfo, Picture};
+use crate::jobs::{AvatarDetails, AvatarInfo, Picture};
 
 /// The built-in avatar and the user's library.
 #[derive(Debug, Clone)]
@@ -85,6 +85,49 @@ impl Avatars {
     pub fn version(&self, name: &str) -> Option<SystemTime> {
         let folder = self.folder(name).filter(|_| name != builtin::NAME)?;
         folder.join("avatar.toml").metadata().and_then(|file| file.modified()).ok()
+    }
+
+    /// Everything that is known of the avatar called `name`; `None` if there is none that can speak.
+    pub fn details(&self, name: &str) -> Option<AvatarDetails> {
+        if name == builtin::NAME {
+            return Some(builtin::details());
+        }
+        avatar::check_name(name).ok()?;
+        let summary = avatar::list(&self.library).ok()?.into_iter().find(|summary| summary.name == name)?;
+        let details = summary.details.ok()?;
+        Some(AvatarDetails {
+            info: AvatarInfo {
+                name: summary.name,
+                title: details.title,
+                width: details.width,
+                height: details.height,
+                credits: details.credits,
+            },
+            built_in: false,
+            kind: details.kind,
+            features: details.features,
+            torso: details.torso,
+            poses: details.poses,
+            licence: details.licence,
+        })
+    }
+
+    /// Deletes the avatar called `name` from the library; false if it is not there. The built-in one stays.
+    ///
+    /// # Errors
+    /// [`AvatarError::Io`] when its files cannot be deleted.
+    pub fn remove(&self, name: &str) -> Result<bool, AvatarError> {
+        let Some(folder) = self.folder(name).filter(|_| name != builtin::NAME) else { return Ok(false) };
+        let failed = |source| AvatarError::Io { path: folder.clone(), source };
+        // Out of sight at once: a folder that is half deleted is no avatar.
+        let hidden = self.library.join(format!(".removed-{name}"));
+        match std::fs::remove_dir_all(&hidden) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        std::fs::rename(&folder, &hidden).map_err(failed)?;
+        std::fs::remove_dir_all(&hidden).map_err(failed)?;
+        Ok(true)
     }
 
     /// A small picture of the avatar called `name`.

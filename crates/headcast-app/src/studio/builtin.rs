@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headcast::nerf::avatar::{Avatar, AvatarError};
 
 use super::avatars::{Entry, content_type};
-use crate::jobs::{AvatarInfo, Picture};
+use crate::jobs::{AvatarDetails, AvatarInfo, Picture};
 
 /// Name of the built-in avatar.
 pub(super) const NAME: &str = "milo";
@@ -51,6 +51,19 @@ pub(super) fn entry() -> Entry {
             credits: CREDITS.to_owned(),
         },
         remark: "built in; er-nerf, deepspeech features, 1500 poses".to_owned(),
+    }
+}
+
+/// Everything that is known of it. A test holds it to the files.
+pub(super) fn details() -> AvatarDetails {
+    AvatarDetails {
+        info: entry().info,
+        built_in: true,
+        kind: "er-nerf".to_owned(),
+        features: "deepspeech".to_owned(),
+        torso: true,
+        poses: 1500,
+        licence: "MIT".to_owned(),
     }
 }
 

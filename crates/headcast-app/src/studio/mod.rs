@@ -16,14 +16,14 @@ use headcast::audio::features::read_npy;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
 use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage};
-use headcast::nerf::avatar::{Avatar, AvatarError};
+use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
 use headcast::nerf::cpu::SimdLevel;
 use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource as _, Session, Speech, SpeechError, TalkingHead};
 
 use crate::jobs::{
-    AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter, SampleInfo,
-    Studio,
+    AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
+    SampleInfo, Studio,
 };
 
 pub use avatars::{Avatars, Entry};
@@ -144,6 +144,11 @@ impl LocalStudio {
         }
         ready.push_back((key, prepared.clone()));
         Ok(prepared)
+    }
+
+    /// Lets go of the renderers of an avatar that is not what it was.
+    fn forget(&self, name: &str) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).retain(|(key, _)| key.0 != name);
     }
 
     /// A renderer for `avatar`, measured with a few frames.
@@ -302,6 +307,22 @@ impl Studio for LocalStudio {
         build_notes()
     }
 
+    fn avatar(&self, name: &str) -> Option<AvatarDetails> {
+        self.avatars.details(name)
+    }
+
+    fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {
+        let report = avatar::import(request, self.avatars.library()).map_err(import_error)?;
+        self.forget(&request.name);
+        Ok(report.notes)
+    }
+
+    fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
+        let removed = self.avatars.remove(name).map_err(avatar_error)?;
+        self.forget(name);
+        Ok(removed)
+    }
+
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         profile(request)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
@@ -399,6 +420,16 @@ fn unknown_avatar(name: &str) -> OpenError {
 
 fn avatar_error(error: AvatarError) -> OpenError {
     OpenError { kind: OpenErrorKind::Internal, code: "avatar_unusable", message: error.to_string() }
+}
+
+fn import_error(error: AvatarError) -> OpenError {
+    let kind = match &error {
+        AvatarError::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound => {
+            OpenErrorKind::Internal
+        }
+        _ => OpenErrorKind::Unusable,
+    };
+    OpenError { kind, code: "avatar_unusable", message: error.to_string() }
 }
 
 fn recording_error(error: std::io::Error) -> OpenError {

@@ -12,10 +12,11 @@ use headcast::core::{FrameIndex, FrameRate, RgbImage, SampleRate, SegmentPlan, T
 use headcast::media::SegmentEncoder;
 use headcast::media::aac::{Channels, Encoder, Fdk};
 use headcast::media::segment::{Config, segment_head};
+use headcast::nerf::avatar::ImportRequest;
 use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
 use headcast_app::jobs::{
-    Audio, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
-    SampleInfo, Studio,
+    Audio, AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture,
+    Reporter, SampleInfo, Studio,
 };
 
 /// Lets frames through.
@@ -50,18 +51,62 @@ impl Gate {
 #[derive(Debug, Default)]
 pub(super) struct Double {
     pub(super) gate: Arc<Gate>,
+    /// Name and title of what was imported.
+    imported: Mutex<Vec<(String, String)>>,
+}
+
+fn info(name: &str, title: &str) -> AvatarInfo {
+    AvatarInfo {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        width: 64,
+        height: 64,
+        credits: "nobody".to_owned(),
+    }
 }
 
 impl Studio for Double {
     fn avatars(&self) -> Vec<AvatarInfo> {
-        let avatar = |name: &str, title: &str| AvatarInfo {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            width: 64,
-            height: 64,
-            credits: "nobody".to_owned(),
-        };
-        vec![avatar("milo", "Milo"), avatar("ada", "Ada")]
+        let mut avatars = vec![info("milo", "Milo"), info("ada", "Ada")];
+        avatars.extend(self.imported.lock().unwrap().iter().map(|(name, title)| info(name, title)));
+        avatars
+    }
+
+    fn avatar(&self, name: &str) -> Option<AvatarDetails> {
+        let info = self.avatars().into_iter().find(|avatar| avatar.name == name)?;
+        Some(AvatarDetails {
+            built_in: name == "milo",
+            kind: "er-nerf".to_owned(),
+            features: "deepspeech".to_owned(),
+            torso: true,
+            poses: 7,
+            licence: "MIT".to_owned(),
+            info,
+        })
+    }
+
+    /// Takes what has the right words in its files.
+    fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {
+        let read = |name: &str| std::fs::read_to_string(request.data.join(name)).unwrap_or_default();
+        let files =
+            ["ngp.pth", "transforms_train.json", "au.csv", "background", "thumbnail", "torso_imgs/3.png"]
+                .map(read);
+        if files[0] != "checkpoint" {
+            let message = format!("{}: not a checkpoint", request.checkpoint.display());
+            return Err(OpenError { kind: OpenErrorKind::Unusable, code: "avatar_unusable", message });
+        }
+        let title = request.title.clone().unwrap_or_default();
+        let mut imported = self.imported.lock().unwrap();
+        imported.retain(|(name, _)| *name != request.name);
+        imported.push((request.name.clone(), title));
+        Ok(vec![files.join(","), format!("{:?} {}", request.fix_eye, request.overwrite)])
+    }
+
+    fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
+        let mut imported = self.imported.lock().unwrap();
+        let before = imported.len();
+        imported.retain(|(known, _)| known != name);
+        Ok(imported.len() < before)
     }
 
     fn thumbnail(&self, avatar: &str) -> Option<Picture> {

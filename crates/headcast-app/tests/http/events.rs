@@ -112,7 +112,7 @@ async fn a_tab_follows_a_job_loses_the_line_and_resumes() {
 
     stop.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
-    ended.expect("open streams do not keep the server from ending").unwrap().unwrap();
+    ended.expect("open streams do not keep the server from ending").unwrap();
 }
 
 #[tokio::test]
@@ -160,4 +160,39 @@ async fn a_taken_port_is_named() {
     let error = second.unwrap_err();
     assert!(matches!(error, ServeError::PortInUse { .. }), "{error}");
     assert!(error.to_string().contains("--port"), "{error}");
+}
+
+#[tokio::test]
+async fn one_stream_follows_many_jobs() {
+    let (server, gate, _dir) = listen(0).await;
+    let server = server.unwrap();
+    let url = server.url();
+    tokio::spawn(server.run(std::future::pending()));
+    let (first, second) = (post(&url).await, post(&url).await);
+    let mut tab = Client::connect(&url).await;
+    tab.say(json!({"subscribe": [first, {"job": second, "after": 0}, "aaaaaaaaaaaaaaaa"]})).await;
+    let heard = tab.until(|message| message["type"] == "gone").await;
+    assert_eq!(heard[heard.len() - 1]["job"], "aaaaaaaaaaaaaaaa");
+    let states: Vec<_> = heard.iter().filter(|message| message["type"] == "state").collect();
+    assert!(states.iter().any(|state| state["job"]["id"] == first), "{states:?}");
+    assert!(states.iter().any(|state| state["job"]["id"] == second), "{states:?}");
+    // Of several, the one that is meant has to be named.
+    tab.say(json!({"want": 2, "job": first})).await;
+    gate.open();
+    let mut heard = Vec::new();
+    while !(heard.iter().any(|(job, segment)| (job, segment) == (&first, &2)) && heard.len() == 6) {
+        let message = tab.hear().await;
+        if message["type"] == "ready" {
+            heard.push((message["job"].as_str().unwrap().to_owned(), message["segment"].as_u64().unwrap()));
+        }
+    }
+    for job in [&first, &second] {
+        let mut segments: Vec<_> =
+            heard.iter().filter(|ready| ready.0 == *job).map(|ready| ready.1).collect();
+        segments.sort_unstable();
+        assert_eq!(segments, [0, 1, 2], "{job}");
+    }
+    tab.say(json!({"subscribe": vec!["aaaaaaaaaaaaaaaa"; 65]})).await;
+    let refused = tab.until(|message| message["type"] == "error").await;
+    assert_eq!(refused[refused.len() - 1]["code"], "too_many_jobs");
 }

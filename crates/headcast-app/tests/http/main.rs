@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod access;
 mod double;
 mod events;
+mod interface;
 mod jobs;
+mod openapi;
 mod page;
 mod segments;
+mod slow;
 mod uploads;
 
 use std::sync::Arc;
@@ -26,6 +30,7 @@ use tower::ServiceExt;
 /// A server without a socket.
 struct Bench {
     router: Router,
+    state: AppState,
     gate: Arc<Gate>,
     dir: tempfile::TempDir,
 }
@@ -62,7 +67,7 @@ impl Bench {
         let studio = Double::default();
         let gate = Arc::clone(&studio.gate);
         let state = AppState::new(config, Arc::new(studio)).unwrap();
-        Self { router: router(state), gate, dir }
+        Self { router: router(state.clone()), state, gate, dir }
     }
 
     async fn send(&self, request: Request<Body>) -> axum::response::Response {
@@ -145,6 +150,7 @@ fn request(method: Method, path: &str) -> Request<Body> {
 }
 
 /// One field of a form.
+#[derive(Clone)]
 struct Field<'a> {
     name: &'a str,
     file_name: Option<&'a str>,

@@ -1,0 +1,105 @@
+//! Reading a form field by field, with every byte counted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::extract::multipart::Field;
+use axum::extract::{Multipart, Request};
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+
+use super::FieldError;
+use super::upload::{broken, chunk, open, refuse_second};
+
+/// A form whose files have at most so many bytes together.
+pub(super) struct FormReader {
+    multipart: Multipart,
+    taken: Arc<AtomicU64>,
+    limit: u64,
+    left: u64,
+}
+
+impl FormReader {
+    pub(super) async fn new(request: Request, max_bytes: u64) -> Result<Self, FieldError> {
+        let (multipart, taken) = open(request).await?;
+        Ok(Self { multipart, taken, limit: max_bytes, left: max_bytes })
+    }
+
+    /// The next field; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<FieldReader<'_>>, FieldError> {
+        let Self { multipart, taken, limit, left } = self;
+        let field = multipart.next_field().await.map_err(|error| broken(&error))?;
+        Ok(field.map(|field| {
+            let name = field.name().unwrap_or_default().to_owned();
+            FieldReader { field, name, taken, limit: *limit, left }
+        }))
+    }
+}
+
+/// One field of a form.
+pub(super) struct FieldReader<'a> {
+    field: Field<'a>,
+    name: String,
+    taken: &'a AtomicU64,
+    limit: u64,
+    left: &'a mut u64,
+}
+
+impl FieldReader<'_> {
+    /// As it was sent.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As it was sent; empty when there is none.
+    pub(super) fn file_name(&self) -> &str {
+        self.field.file_name().unwrap_or_default()
+    }
+
+    /// For a name that is none of `fields`.
+    pub(super) fn unknown(&self, fields: &'static str) -> FieldError {
+        FieldError::Unknown { name: self.name.chars().take(40).collect(), fields }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, FieldError> {
+        chunk(&mut self.field, self.taken).await
+    }
+
+    /// The field as text of at most `limit` bytes. An empty one is as good as none.
+    pub(super) async fn text(
+        &mut self,
+        name: &'static str,
+        limit: usize,
+        place: &mut Option<String>,
+    ) -> Result<(), FieldError> {
+        refuse_second(name, place.is_some())?;
+        let mut text = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if text.len() + chunk.len() > limit {
+                return Err(FieldError::NotText { name, limit });
+            }
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name, limit })?;
+        *place = (!text.is_empty()).then_some(text);
+        Ok(())
+    }
+
+    /// The field as a new file.
+    pub(super) async fn file(&mut self, name: &'static str, path: &Path) -> Result<(), FieldError> {
+        let mut file = tokio::fs::File::create_new(path).await?;
+        let mut empty = true;
+        while let Some(chunk) = self.chunk().await? {
+            *self.left = self
+                .left
+                .checked_sub(chunk.len() as u64)
+                .ok_or(FieldError::TooLarge { name, limit: self.limit })?;
+            empty &= chunk.is_empty();
+            file.write_all(&chunk).await?;
+        }
+        // Without this, an error of the last write would go unnoticed.
+        file.flush().await?;
+        if empty { Err(FieldError::Empty { name }) } else { Ok(()) }
+    }
+}

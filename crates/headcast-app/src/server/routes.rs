@@ -1,0 +1,412 @@
+//! Every address that the server answers to, in one table: the router and the `OpenAPI` document are both made
+//! from it, so that neither has something that the other lacks.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, post};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::json::{self, JobView};
+use super::{
+    AppState, assets, avatars, catalog, events, jobs, metrics, openapi, playlist, segment, sse, uploads,
+    video,
+};
+
+/// One method of one address, described.
+pub(super) struct Operation {
+    pub(super) method: Method,
+    /// With `{names}`, as axum and `OpenAPI` both write them.
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) details: &'static str,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) body: Sent,
+    pub(super) answers: Vec<Answer>,
+    handler: fn() -> MethodRouter<AppState>,
+}
+
+/// Something besides the path that a request may say.
+pub(super) struct Parameter {
+    pub(super) place: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) meaning: &'static str,
+}
+
+/// The body of a request.
+pub(super) enum Sent {
+    Nothing,
+    Form(Vec<FormField>),
+    FormOrJson(Vec<FormField>, Shape),
+    /// May be left out.
+    Json(Shape),
+    /// A file as it is.
+    Bytes,
+}
+
+/// Makes the schema of a type.
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// A field of a `multipart/form-data` body.
+pub(super) struct FormField {
+    pub(super) name: &'static str,
+    pub(super) is_file: bool,
+    pub(super) needed: bool,
+    pub(super) many: bool,
+    pub(super) meaning: &'static str,
+}
+
+/// What may come back.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) meaning: &'static str,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
+    Nothing,
+    Json(Shape),
+    /// One of these types.
+    Bytes(&'static [&'static str]),
+    Problem,
+}
+
+impl Operation {
+    fn new(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        handler: fn() -> MethodRouter<AppState>,
+    ) -> Self {
+        let (details, parameters, answers) = ("", Vec::new(), Vec::new());
+        Self { method, path, id, summary, details, parameters, body: Sent::Nothing, answers, handler }
+    }
+
+    fn details(mut self, details: &'static str) -> Self {
+        self.details = details;
+        self
+    }
+
+    fn query(mut self, name: &'static str, kind: &'static str, meaning: &'static str) -> Self {
+        self.parameters.push(Parameter { place: "query", name, kind, meaning });
+        self
+    }
+
+    fn header(mut self, name: &'static str, meaning: &'static str) -> Self {
+        self.parameters.push(Parameter { place: "header", name, kind: "string", meaning });
+        self
+    }
+
+    fn form(mut self, fields: Vec<FormField>) -> Self {
+        self.body = Sent::Form(fields);
+        self
+    }
+
+    fn takes<T: JsonSchema>(mut self) -> Self {
+        let shape: Shape = |generator| generator.subschema_for::<T>();
+        self.body = match self.body {
+            Sent::Form(fields) => Sent::FormOrJson(fields, shape),
+            _ => Sent::Json(shape),
+        };
+        self
+    }
+
+    fn takes_file(mut self) -> Self {
+        self.body = Sent::Bytes;
+        self
+    }
+
+    fn answer(mut self, status: u16, meaning: &'static str, content: Content) -> Self {
+        self.answers.push(Answer { status, meaning, content });
+        self
+    }
+
+    fn json<T: JsonSchema>(self, status: u16, meaning: &'static str) -> Self {
+        self.answer(status, meaning, Content::Json(|generator| generator.subschema_for::<T>()))
+    }
+
+    fn bytes(self, types: &'static [&'static str], meaning: &'static str) -> Self {
+        self.answer(200, meaning, Content::Bytes(types))
+    }
+
+    fn empty(self, status: u16, meaning: &'static str) -> Self {
+        self.answer(status, meaning, Content::Nothing)
+    }
+
+    fn problem(self, status: u16, meaning: &'static str) -> Self {
+        self.answer(status, meaning, Content::Problem)
+    }
+}
+
+fn text(name: &'static str, meaning: &'static str) -> FormField {
+    FormField { name, is_file: false, needed: false, many: false, meaning }
+}
+
+fn file(name: &'static str, meaning: &'static str) -> FormField {
+    FormField { is_file: true, ..text(name, meaning) }
+}
+
+fn needed(field: FormField) -> FormField {
+    FormField { needed: true, ..field }
+}
+
+/// Every route, without a socket and without layers.
+pub(super) fn routes() -> Router<AppState> {
+    let mut router = Router::new()
+        // For people: no interface for programs, so not in the document.
+        .route("/", get(assets::page))
+        .route("/j/{id}", get(assets::page))
+        .route("/assets/{version}/{*path}", get(assets::asset))
+        .route("/favicon.ico", get(assets::favicon));
+    for operation in operations() {
+        router = router.route(operation.path, (operation.handler)());
+    }
+    router
+}
+
+/// Everything that the document describes.
+pub(super) fn operations() -> Vec<Operation> {
+    let mut all = server();
+    all.extend(avatar_operations());
+    all.extend(job_operations());
+    all.extend(media());
+    all
+}
+
+fn server() -> Vec<Operation> {
+    let new = |path, id, summary, handler| Operation::new(Method::GET, path, id, summary, handler);
+    vec![
+        new("/healthz", "health", "Whether the server answers at all. Needs no secret.", || get(catalog::health))
+            .bytes(&["text/plain"], "It does."),
+        new("/readyz", "ready", "Whether jobs can be taken. Needs no secret.", || get(catalog::ready))
+            .bytes(&["text/plain"], "They can.")
+            .problem(503, "They cannot, and why: `stopping`, `data_folder_gone`."),
+        new("/metrics", "metrics", "Counters in the Prometheus text format.", || get(metrics::metrics))
+            .bytes(&["text/plain"], "Version 0.0.4 of the format."),
+        new("/api/v1/openapi.json", "openapi", "This document.", || get(openapi::serve))
+            .bytes(&["application/json"], "OpenAPI 3.1."),
+        new("/api/v1/info", "info", "Version, limits and remarks.", || get(catalog::info))
+            .json::<json::Info>(200, "What this server is."),
+        new("/api/v1/samples", "listSamples", "Clips that come with the program.", || get(catalog::samples))
+            .json::<Vec<json::Sample>>(200, "All of them."),
+        new("/api/v1/samples/{id}/audio", "sampleAudio", "The sound of one.", || get(catalog::sample_audio))
+            .bytes(
+                &["audio/wav", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/flac", "application/octet-stream"],
+                "The file.",
+            )
+            .problem(404, "`no_such_sample`"),
+        new("/api/v1/events", "events", "What happens to jobs, as a WebSocket.", || get(events::stream))
+            .details(
+                "Send `{\"subscribe\": ID, \"after\": EVENT}` for one job, `{\"subscribe\": [ID, {\"job\": ID, \
+                 \"after\": EVENT}]}` for up to 64, `{\"subscribe\": null}` for none; each replaces the last. Send \
+                 `{\"want\": SEGMENT, \"job\": ID}` to have a segment made next; `job` may be left out when one is \
+                 followed. Messages are those of `/api/v1/jobs/{id}/events`, with `gone` for a job that is not \
+                 there and `error` for a message that was not understood.",
+            )
+            .empty(101, "The stream begins.")
+            .problem(400, "`request_malformed`: not a WebSocket handshake.")
+            .problem(426, "`request_malformed`: a connection that cannot become a WebSocket."),
+    ]
+}
+
+fn avatar_operations() -> Vec<Operation> {
+    let new = Operation::new;
+    vec![
+        new(Method::GET, "/api/v1/avatars", "listAvatars", "Faces that can speak.", || get(catalog::avatars))
+            .json::<Vec<json::Avatar>>(200, "All of them, the default one first."),
+        new(Method::POST, "/api/v1/avatars", "importAvatar", "Import a trained talking head.", || {
+            // The form itself bounds every field, and says so in words.
+            post(avatars::import).layer(DefaultBodyLimit::disable())
+        })
+        .details("An upstream checkpoint becomes an avatar. Nothing in a file is executed.")
+        .form(vec![
+            needed(text("name", "1 to 64 letters, digits, `-` and `_`.")),
+            text("title", "For people."),
+            text("credits", "Who made it and who is shown."),
+            text("licence", "Terms of use."),
+            text("fix_eye", "One eye value from 0 to 1 for all frames, where there is no `au`."),
+            text("overwrite", "`true` replaces an avatar of this name."),
+            needed(file("checkpoint", "`ngp.pth`")),
+            needed(file("transforms", "`transforms_train.json`: the camera poses.")),
+            file("au", "`au.csv`: the eye values."),
+            needed(file("background", "`bc.jpg` or a PNG.")),
+            file("thumbnail", "A small JPEG or PNG."),
+            FormField {
+                many: true,
+                ..file(
+                    "torso",
+                    "Pictures of `torso_imgs`, with their file names, for a model without a torso net.",
+                )
+            },
+        ])
+        .json::<json::Imported>(201, "The avatar, and remarks.")
+        .problem(400, "The form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
+        .problem(408, "`upload_stalled`")
+        .problem(409, "`avatar_exists`, `avatar_built_in`, `avatar_in_use`")
+        .problem(413, "`too_large`")
+        .problem(422, "`field_missing`, or what is wrong with the files: `avatar_unusable`.")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::GET, "/api/v1/avatars/{name}", "showAvatar", "One avatar.", || get(avatars::show))
+            .json::<json::AvatarDetails>(200, "What is known of it.")
+            .problem(404, "`no_such_avatar`"),
+        new(Method::DELETE, "/api/v1/avatars/{name}", "deleteAvatar", "Delete an imported avatar.", || {
+            delete(avatars::remove)
+        })
+        .empty(204, "It is gone.")
+        .problem(404, "`no_such_avatar`")
+        .problem(409, "`avatar_built_in`, `avatar_in_use`"),
+        new(Method::GET, "/api/v1/avatars/{name}/thumbnail", "thumbnail", "Its picture.", || {
+            get(catalog::thumbnail)
+        })
+        .bytes(PICTURES, "A small picture.")
+        .problem(404, "`no_such_avatar`"),
+    ]
+}
+
+const PICTURES: &[&str] = &["image/jpeg", "image/png", "image/webp"];
+
+fn job_operations() -> Vec<Operation> {
+    let new = Operation::new;
+    vec![
+        new(Method::GET, "/api/v1/jobs", "listJobs", "Jobs, the newest first.", || get(jobs::list))
+            .query("limit", "integer", "How many, 1 to 500; default 100.")
+            .query("after", "string", "Only jobs older than this one: the last of the page before.")
+            .json::<Vec<JobView>>(
+                200,
+                "Jobs without `segment_ends`. The `Link` header has the address of the next page, if there is one.",
+            )
+            .problem(400, "`query_malformed`")
+            .problem(404, "`no_such_job`: `after` was deleted meanwhile; begin again."),
+        new(Method::POST, "/api/v1/jobs", "createJob", "Let an avatar speak a clip.", || {
+            // The form itself bounds every field, and says so in words.
+            post(jobs::create).layer(DefaultBodyLimit::disable())
+        })
+        .form(vec![
+            file("audio", "WAV, MP3, M4A, AAC, FLAC, OGG, Opus or WebM; or `sample` instead."),
+            text("sample", "A clip of `/api/v1/samples`."),
+            text("avatar", "One of `/api/v1/avatars`; default the first."),
+            text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
+            file("features", "Speech features made elsewhere, `.npy`."),
+        ])
+        .takes::<jobs::NewJob>()
+        .json::<JobView>(201, "The job; its address is in `Location`.")
+        .problem(400, "`body_malformed`; the form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`, `audio_too_long`")
+        .problem(422, "A field or a file cannot be used.")
+        .problem(429, "`queue_full`")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/uploads", "upload", "A file for a job that is made later.", || {
+            // The body is counted as it comes.
+            post(uploads::create).layer(DefaultBodyLimit::disable())
+        })
+        .query("name", "string", "What the file is called: a hint for the decoder and a title for people.")
+        .takes_file()
+        .json::<json::Upload>(201, "The file's name for `upload` or `features` of a new job.")
+        .problem(400, "`form_malformed`, `query_malformed`")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`")
+        .problem(422, "`field_missing`: the body is empty.")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::GET, "/api/v1/jobs/{id}", "showJob", "One job.", || get(jobs::show))
+            .json::<JobView>(200, "As it is now.")
+            .problem(404, "`no_such_job`"),
+        new(Method::DELETE, "/api/v1/jobs/{id}", "deleteJob", "Stop a job and delete all of it.", || {
+            delete(jobs::remove)
+        })
+        .empty(204, "It is gone.")
+        .problem(404, "`no_such_job`"),
+        new(Method::POST, "/api/v1/jobs/{id}/cancel", "cancelJob", "Stop a job within one frame.", || {
+            post(jobs::cancel)
+        })
+        .json::<JobView>(200, "The job; one that was over stays as it was.")
+        .problem(404, "`no_such_job`"),
+        new(Method::POST, "/api/v1/jobs/{id}/rerun", "rerunJob", "The same clip again, as a new job.", || {
+            post(jobs::rerun)
+        })
+        .takes::<jobs::Rerun>()
+        .json::<JobView>(201, "The new job; its address is in `Location`.")
+        .problem(400, "`body_malformed`")
+        .problem(404, "`no_such_job`")
+        .problem(409, "`input_gone`: the recording is not kept any more.")
+        .problem(413, "`audio_too_long`")
+        .problem(422, "`no_such_avatar`, `no_such_profile`")
+        .problem(429, "`queue_full`"),
+        new(Method::GET, "/api/v1/jobs/{id}/events", "jobEvents", "What happens to a job, as it happens.", || {
+            get(sse::stream)
+        })
+        .details(
+            "Server-sent events; `data` is a JSON message, `event` its `type`, `id` its `seq`. The first is the \
+             job's `state`; `ready`, `progress` and `log` follow. The stream ends with the job.",
+        )
+        .query("after", "integer", "Only what comes after this event.")
+        .header("Last-Event-ID", "As `after`; an `EventSource` sends it by itself.")
+        .bytes(&["text/event-stream"], "The stream.")
+        .empty(204, "The job is over and everything was told: do not come back.")
+        .problem(400, "`query_malformed`")
+        .problem(404, "`no_such_job`"),
+        new(Method::GET, "/api/v1/jobs/{id}/poster", "poster", "A picture to show before it plays.", || {
+            get(catalog::poster)
+        })
+        .details("The first frame; until it is made, and some time after, the picture of the avatar.")
+        .bytes(PICTURES, "The picture.")
+        .problem(404, "`no_such_job`, `no_poster`"),
+    ]
+}
+
+fn media() -> Vec<Operation> {
+    let new = |path, id, summary, handler| Operation::new(Method::GET, path, id, summary, handler);
+    const PLAYLIST: &[&str] = &["application/vnd.apple.mpegurl"];
+    vec![
+        new("/api/v1/jobs/{id}/index.m3u8", "playlist", "The HLS playlist, complete from the start.", || {
+            get(playlist::index)
+        })
+        .bytes(PLAYLIST, "VOD; segments that are not made yet are held, not refused.")
+        .problem(404, "`no_such_job`")
+        .problem(410, "The job failed or was cancelled.")
+        .problem(503, "`not_opened`: its audio is still being read."),
+        new("/api/v1/jobs/{id}/live.m3u8", "livePlaylist", "The HLS playlist, growing.", || {
+            get(playlist::live)
+        })
+        .bytes(PLAYLIST, "EVENT; for players that cannot wait.")
+        .problem(404, "`no_such_job`")
+        .problem(410, "The job failed or was cancelled.")
+        .problem(503, "`not_opened`: its audio is still being read."),
+        new("/api/v1/jobs/{id}/video.mp4", "video", "The video in one file.", || get(video::mp4))
+            .query("download", "string", "With any value: to be saved under a name of its own.")
+            .query(
+                "partial",
+                "string",
+                "`1`: what is made from the start without a hole, even of a job that is not done.",
+            )
+            .header(
+                "Range",
+                "One range of bytes (RFC 9110 §14.1.2); not with `partial` of a job that is not done.",
+            )
+            .bytes(&["video/mp4"], "The whole file.")
+            .answer(206, "The range.", Content::Bytes(&["video/mp4"]))
+            .problem(404, "`no_such_job`")
+            .problem(409, "`not_done`; with `partial`, `nothing_made`.")
+            .problem(410, "The job failed or was cancelled.")
+            .problem(416, "`range_past_end`"),
+        new(
+            "/api/v1/jobs/{id}/{segment}",
+            "segment",
+            "`segment_00000.ts` and so on: an HLS segment.",
+            || get(segment::segment),
+        )
+        .bytes(
+            &["video/mp2t"],
+            "The segment. One that is not made yet begins at once and goes on when it exists.",
+        )
+        .problem(404, "`no_such_job`, `no_such_segment`, `no_such_page`")
+        .problem(410, "The job failed or was cancelled.")
+        .problem(503, "`not_opened`: its audio is still being read."),
+    ]
+}

@@ -1,0 +1,103 @@
+//! The studio as the job queue sees it: with everything that is rendered counted, and first frames kept.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use headcast::core::{FrameIndex, SegmentPlan};
+use headcast::media::segment::Config;
+use headcast::nerf::avatar::ImportRequest;
+use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+
+use super::metrics::Metrics;
+use super::posters::{Key, Posters};
+use crate::jobs::{
+    AvatarDetails, AvatarInfo, JobRequest, OpenError, Opened, Picture, Reporter, SampleInfo, Studio,
+};
+
+/// Hands everything on to a studio, and looks at what is rendered.
+pub(super) struct Watched {
+    pub(super) studio: Arc<dyn Studio>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) posters: Arc<Posters>,
+}
+
+impl Studio for Watched {
+    fn avatars(&self) -> Vec<AvatarInfo> {
+        self.studio.avatars()
+    }
+
+    fn thumbnail(&self, avatar: &str) -> Option<Picture> {
+        self.studio.thumbnail(avatar)
+    }
+
+    fn samples(&self) -> Vec<SampleInfo> {
+        self.studio.samples()
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        self.studio.profiles()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.studio.notes()
+    }
+
+    fn avatar(&self, name: &str) -> Option<AvatarDetails> {
+        self.studio.avatar(name)
+    }
+
+    fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {
+        self.studio.import(request)
+    }
+
+    fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
+        self.studio.remove_avatar(name)
+    }
+
+    fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
+        self.studio.check(request)
+    }
+
+    fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
+        let Opened { source, warnings } = self.studio.open(request, reporter)?;
+        let poster = Key::of(request).map(|key| (key, Arc::clone(&self.posters)));
+        let source = Arc::new(WatchedSource { source, metrics: Arc::clone(&self.metrics), poster });
+        Ok(Opened { source, warnings })
+    }
+}
+
+struct WatchedSource {
+    source: Arc<dyn SegmentSource>,
+    metrics: Arc<Metrics>,
+    poster: Option<(Key, Arc<Posters>)>,
+}
+
+impl SegmentSource for WatchedSource {
+    fn plan(&self) -> &SegmentPlan {
+        self.source.plan()
+    }
+
+    fn config(&self) -> &Config {
+        self.source.config()
+    }
+
+    fn segment_head(&self) -> Bytes {
+        self.source.segment_head()
+    }
+
+    fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
+        let began = Instant::now();
+        let mut looking = |done: FrameDone<'_>| -> ControlFlow<()> {
+            self.metrics.frame();
+            if let (FrameIndex(0), Some((key, posters))) = (done.frame, &self.poster) {
+                posters.put(key, done.image);
+            }
+            on_frame(done)
+        };
+        let made = self.source.make_segment(index, &mut looking)?;
+        self.metrics.segment(began.elapsed());
+        Ok(made)
+    }
+}
