@@ -99,14 +99,23 @@ impl Jobs {
         Ok(job)
     }
 
+    /// What was asked for, with the speech features if some came with the clip: what another job can be made of.
+    /// Blocks for the disk.
+    ///
+    /// # Errors
+    /// When the stored features cannot be read.
+    pub fn stored_request(&self, job: &Job) -> io::Result<JobRequest> {
+        let folder = self.shared.disk.folder(job.id());
+        let features = job.has_features().then(|| folder.features()).transpose()?;
+        Ok(JobRequest { features, ..job.request().clone() })
+    }
+
     /// Puts another job for the same clip, avatar and options at the end of the queue. Blocks for the disk.
     ///
     /// # Errors
     /// As [`Self::create`].
     pub fn rerun(&self, job: &Job) -> Result<Arc<Job>, CreateError> {
-        let folder = self.shared.disk.folder(job.id());
-        let features = job.has_features().then(|| folder.features()).transpose()?;
-        self.create(JobRequest { features, ..job.request().clone() }, None)
+        self.create(self.stored_request(job)?, None)
     }
 
     /// Whether [`Self::create`] would accept a job now.

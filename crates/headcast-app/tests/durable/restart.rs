@@ -141,6 +141,8 @@ fn a_job_can_be_run_again_from_what_is_stored() {
     let segments = run.segments(&job);
     run.stop();
     let run = place.start_open();
+    let stored = run.jobs.stored_request(&run.find(job.id())).unwrap();
+    assert_eq!(stored.features.as_deref(), Some(&b"npy"[..]));
     let again = run.jobs.rerun(&run.find(job.id())).unwrap();
     assert!(run.jobs.remove(job.id()));
     until(&again, State::Done);
