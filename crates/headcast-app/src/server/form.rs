@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
 use super::FieldError;
-use super::upload::{broken, chunk, open, refuse_second};
+use super::upload::{chunk, next_field, open, refuse_second};
 
 /// A form whose files have at most so many bytes together.
 pub(super) struct FormReader {
@@ -29,7 +29,7 @@ impl FormReader {
     /// The next field; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<FieldReader<'_>>, FieldError> {
         let Self { multipart, taken, limit, left } = self;
-        let field = multipart.next_field().await.map_err(|error| broken(&error))?;
+        let field = next_field(multipart, taken).await?;
         Ok(field.map(|field| {
             let name = field.name().unwrap_or_default().to_owned();
             FieldReader { field, name, taken, limit: *limit, left }

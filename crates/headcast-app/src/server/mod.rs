@@ -185,6 +185,8 @@ impl AppState {
         std::fs::create_dir_all(&uploads).map_err(failed)?;
         // Found out now with a clear message, rather than by the first upload.
         tempfile::NamedTempFile::new_in(&uploads).map_err(failed)?;
+        // What cannot be deleted is only disk space.
+        let _ = avatar_form::sweep(&uploads);
         let metrics = Arc::<metrics::Metrics>::default();
         let posters = Arc::<posters::Posters>::default();
         let watched = watched::Watched {

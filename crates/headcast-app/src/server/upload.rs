@@ -135,7 +135,7 @@ pub async fn read_form(
 ) -> Result<Form, FieldError> {
     let (mut multipart, taken) = open(request).await?;
     let mut form = Form::default();
-    while let Some(mut field) = multipart.next_field().await.map_err(|error| broken(&error))? {
+    while let Some(mut field) = next_field(&mut multipart, &taken).await? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
             "audio" => {
@@ -173,7 +173,7 @@ pub(super) async fn open(request: Request) -> Result<(Multipart, Arc<AtomicU64>)
     Ok((multipart, taken))
 }
 
-pub(super) fn broken(error: &MultipartError) -> FieldError {
+fn broken(error: &MultipartError) -> FieldError {
     if Stalled::caused(error) {
         FieldError::Stalled
     } else {
@@ -185,12 +185,22 @@ pub(super) fn refuse_second(name: &'static str, there: bool) -> Result<(), Field
     if there { Err(FieldError::Twice { name }) } else { Ok(()) }
 }
 
+/// The next field; `None` after the last.
+pub(super) async fn next_field<'a>(
+    multipart: &'a mut Multipart,
+    taken: &AtomicU64,
+) -> Result<Option<Field<'a>>, FieldError> {
+    let field = multipart.next_field().await.map_err(|error| broken(&error))?;
+    // Its headers were taken, at least a byte.
+    taken.fetch_add(1, Ordering::Relaxed);
+    Ok(field)
+}
+
 /// Next piece of a field; `None` at its end.
 pub(super) async fn chunk(field: &mut Field<'_>, taken: &AtomicU64) -> Result<Option<Bytes>, FieldError> {
     let chunk = field.chunk().await.map_err(|error| broken(&error))?;
-    if let Some(chunk) = &chunk {
-        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-    }
+    // The end of an empty field is a step forward, too.
+    taken.fetch_add(chunk.as_ref().map_or(1, |chunk| chunk.len() as u64), Ordering::Relaxed);
     Ok(chunk)
 }
 

@@ -83,6 +83,17 @@ mod tests {
             (avatar.title.clone(), avatar.width, avatar.height, avatar.credits.clone())
         );
         assert!(remark.contains(&format!("{} poses", avatar.poses.len())), "{remark}");
+        let details = details();
+        let toml = std::str::from_utf8(file("avatar.toml").unwrap()).unwrap();
+        for line in [
+            format!("kind = {:?}", details.kind),
+            format!("features = {:?}", details.features),
+            format!("torso = {}", details.torso),
+            format!("poses = {}", details.poses),
+            format!("licence = {:?}", details.licence),
+        ] {
+            assert!(toml.lines().any(|found| found == line), "{line}");
+        }
         assert!(thumbnail().is_some());
     }
 }

@@ -1,10 +1,15 @@
 //! The rest of the interface: pages of the list, jobs made again, avatars, server-sent events, metrics.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use headcast_app::jobs::Limits;
+use headcast_app::server::{AppState, Config, router};
+use headcast_app::studio::{EngineSettings, LocalStudio};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use super::{Answer, Bench, Field, form, request};
 
@@ -240,6 +245,58 @@ async fn bad_avatars_are_refused_and_leave_nothing_behind() {
         assert!(!answer.json().to_string().contains(path), "{}", answer.json());
     }
     assert_eq!(bench.ask(import(&files("eva", b"checkpoint"))).await.status, 201);
+}
+
+/// With the real library and a real checkpoint, a very small one.
+#[tokio::test]
+async fn a_real_checkpoint_becomes_an_avatar() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/nerf/er-torso");
+    let read = |name: &str| std::fs::read(format!("{fixture}/{name}")).unwrap();
+    let (checkpoint, poses, background, eyes) =
+        (read("ngp.pth"), read("transforms_train.json"), read("bc.png"), read("au.csv"));
+    let fields = |checkpoint: &'static str, bytes| {
+        import(&[
+            Field::text("name", "synth"),
+            Field::file("checkpoint", checkpoint, bytes),
+            Field::file("transforms", "t.json", &poses),
+            Field::file("au", "au.csv", &eyes),
+            Field::file("background", "bc", &background),
+        ])
+    };
+    let studio = LocalStudio::new(dir.path(), EngineSettings::default());
+    let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+    let app = router(AppState::new(config, Arc::new(studio)).unwrap());
+    let ask = async |request: Request<Body>| {
+        // In pieces, as a network brings it.
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let pieces: Vec<_> =
+            body.chunks(1 << 16).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        let request = Request::from_parts(parts, Body::from_stream(futures_util::stream::iter(pieces)));
+        let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    };
+
+    let wrong = ask(fields("ngp.pth", &poses)).await;
+    assert_eq!(wrong.problem(422), "avatar_unusable");
+    let detail = wrong.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("ngp.pth: ") && !detail.contains("uploads"), "{detail}");
+
+    let made = ask(fields("ngp.pth", &checkpoint)).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    assert!(dir.path().join("avatars/synth/avatar.toml").is_file());
+    let seen = ask(request(Method::GET, "/api/v1/avatars/synth")).await.json();
+    assert_eq!(
+        (&seen["width"], &seen["built_in"], &seen["torso"]),
+        (&64.into(), &false.into(), &true.into())
+    );
+    assert_eq!(ask(request(Method::GET, "/api/v1/avatars")).await.json().as_array().unwrap().len(), 2);
+    assert_eq!(ask(request(Method::DELETE, "/api/v1/avatars/milo")).await.problem(409), "avatar_built_in");
+    assert_eq!(ask(request(Method::DELETE, "/api/v1/avatars/synth")).await.status, 204);
+    assert_eq!(std::fs::read_dir(dir.path().join("avatars")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);
 }
 
 /// Events of a stream that has ended: id, name, data.

@@ -2,7 +2,7 @@
 
 use axum::http::header;
 
-use super::{Bench, Field, raw_form};
+use super::{Bench, Field, form, raw_form};
 
 /// Files below the data folder that are not folders.
 fn files(bench: &Bench, folder: &str) -> usize {
@@ -103,6 +103,26 @@ async fn a_header_that_never_ends_is_cut_off() {
     assert_eq!(bench.ask(request).await.problem(400), "form_malformed");
     let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
     assert!(taken < 20, "{taken} pieces of 100 kB were read into memory");
+}
+
+/// Faster than it is read: the meter holds it back, and must not take it for a header that never ends.
+#[tokio::test]
+async fn a_large_file_may_come_all_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let audio = vec![b'x'; 1_900_000];
+    let whole =
+        form(&[Field::text("profile", ""), Field::text("avatar", ""), Field::file("audio", "a.wav", &audio)]);
+    let (parts, body) = whole.into_parts();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+    for piece in [1 << 16, 5_000_000] {
+        let pieces: Vec<_> =
+            body.chunks(piece).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
+        let request = axum::http::Request::from_parts(parts.clone(), body);
+        let form = headcast_app::server::read_form(request, folder.path(), 5_000_000, 0).await;
+        let (path, _) = form.unwrap().audio.unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().len(), 1_900_000, "in pieces of {piece} bytes");
+    }
 }
 
 #[tokio::test]
