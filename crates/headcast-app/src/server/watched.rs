@@ -61,10 +61,24 @@ impl Studio for Watched {
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
-        let Opened { source, warnings } = self.studio.open(request, reporter)?;
+        Ok(self.watch(request, self.studio.open(request, reporter)?))
+    }
+
+    fn reopen(
+        &self,
+        request: &JobRequest,
+        ends: &[u64],
+        reporter: &dyn Reporter,
+    ) -> Result<Opened, OpenError> {
+        Ok(self.watch(request, self.studio.reopen(request, ends, reporter)?))
+    }
+}
+
+impl Watched {
+    fn watch(&self, request: &JobRequest, opened: Opened) -> Opened {
         let poster = Key::of(request).map(|key| (key, Arc::clone(&self.posters)));
-        let source = Arc::new(WatchedSource { source, metrics: Arc::clone(&self.metrics), poster });
-        Ok(Opened { source, warnings })
+        let metrics = Arc::clone(&self.metrics);
+        Opened { source: Arc::new(WatchedSource { source: opened.source, metrics, poster }), ..opened }
     }
 }
 
