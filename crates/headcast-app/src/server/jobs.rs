@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use super::json::JobView;
 use super::problem::Problem;
@@ -111,16 +111,16 @@ async fn accept(
     request: JobRequest,
     upload: Option<TempPath>,
 ) -> Result<Response, Problem> {
-    let studio = Arc::clone(state.studio());
-    let (request, checked) = tokio::task::spawn_blocking(move || {
-        let checked = studio.check(&request);
-        (request, checked)
+    // Both read or write files, and an accepted job is on the disk.
+    let job = tokio::task::spawn_blocking({
+        let state = state.clone();
+        move || {
+            state.studio().check(&request)?;
+            Ok::<_, Problem>(state.jobs().create(request, upload)?)
+        }
     })
     .await
-    .map_err(Problem::internal)?;
-    checked?;
-
-    let job = state.jobs().create(request, upload)?;
+    .map_err(Problem::internal)??;
     let location = format!("/api/v1/jobs/{}", job.id());
     let body = Json(JobView::full(state.jobs(), &job));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
@@ -199,37 +199,32 @@ pub(super) async fn rerun(
         })?
     };
     state.jobs().has_room()?;
-    let mut request = job.request().clone();
+    let gone = || {
+        let detail = "the recording of this job is not kept any more; send it again as a new job";
+        Problem::new(StatusCode::CONFLICT, "input_gone", detail)
+    };
+    let stored = tokio::task::spawn_blocking({
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        move || {
+            let request = state.jobs().stored_request(&job)?;
+            match &request.audio {
+                Audio::File(path) => std::fs::metadata(path).map(|_| request),
+                Audio::Memory(_) => Ok(request),
+            }
+        }
+    });
+    let mut request = stored.await.map_err(Problem::internal)?.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => gone(),
+        _ => FieldError::Disk(error).into(),
+    })?;
     // Also when it is the same: it may be gone by now.
     request.avatar = avatar(&state, Some(change.avatar.unwrap_or(request.avatar)))?;
     if let Some(profile) = change.profile {
         check_profile(&state, &profile)?;
         request.profile = Some(profile);
     }
-    let mut upload = None;
-    if let Audio::File(path) = &request.audio {
-        let (path, uploads) = (path.clone(), state.config().data_dir.join("uploads"));
-        let copied = tokio::task::spawn_blocking(move || copy(&path, &uploads)).await;
-        let copied = copied.map_err(Problem::internal)?.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Problem::new(
-                StatusCode::CONFLICT,
-                "input_gone",
-                "the recording of this job is not kept any more; send it again as a new job",
-            ),
-            _ => FieldError::Disk(error).into(),
-        })?;
-        request.audio = Audio::File(copied.to_path_buf());
-        upload = Some(copied);
-    }
-    accept(&state, request, upload).await
-}
-
-/// A copy of its own, because each job deletes its upload by itself.
-fn copy(path: &std::path::Path, uploads: &std::path::Path) -> io::Result<TempPath> {
-    let mut from = std::fs::File::open(path)?;
-    let mut copy = NamedTempFile::with_prefix_in("upload-", uploads)?;
-    io::copy(&mut from, &mut copy)?;
-    Ok(copy.into_temp_path())
+    // The new job takes a copy of the recording: each has files of its own.
+    accept(&state, request, None).await
 }
 
 impl From<FieldError> for Problem {

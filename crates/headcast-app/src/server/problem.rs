@@ -89,6 +89,9 @@ impl From<CreateError> for Problem {
             CreateError::Full { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(30)
             }
+            CreateError::Disk(_) | CreateError::DiskLimit { .. } => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk", error.to_string())
+            }
             _ => Self::internal(error),
         }
     }
