@@ -189,12 +189,13 @@ impl SegmentSource for Colours {
 
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
         let mut encoder = SegmentEncoder::new(&self.config, &self.plan, index).unwrap();
-        for frame in encoder.frames() {
+        for (at, frame) in encoder.frames().enumerate() {
             self.gate.pass();
-            if frame == 3 && self.behaviour == "panic.wav" {
+            // In whichever segment is made first.
+            if at == 3 && self.behaviour == "panic.wav" {
                 panic!("a bug, on purpose");
             }
-            if frame == 3 && self.behaviour == "broken.wav" {
+            if at == 3 && self.behaviour == "broken.wav" {
                 return Err(MakeError::Render { frame: FrameIndex(frame), reason: "no light".to_owned() });
             }
             let shade = u8::try_from(frame * 37 % 256).unwrap();

@@ -93,7 +93,6 @@ async fn a_failure_ends_what_is_held_and_says_why() {
         let id = bench.named_job(name, 40).await;
         bench.until(&id, "rendering").await;
         let held = bench.send(request(Method::GET, &format!("/api/v1/jobs/{id}/segment_00004.ts"))).await;
-        // Made in order after this one, so the failure in the first segment comes.
         bench.gate.open();
         let body = tokio::time::timeout(Duration::from_secs(30), held.into_body().collect()).await;
         assert!(body.expect("the body ends").is_err());
