@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 mod dependencies;
+mod links;
 mod tools;
 
 use std::io::{BufRead as _, BufReader};
@@ -62,6 +63,7 @@ fn check() -> Outcome {
     tools::report()?;
     cargo(&["fmt", "--all", "--check"])?;
     dependencies::check(&root())?;
+    links::check(&root())?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     test()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
