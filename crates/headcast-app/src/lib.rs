@@ -9,5 +9,6 @@
 pub mod cli;
 pub mod data_dir;
 pub mod jobs;
+mod meter;
 pub mod server;
 pub mod studio;

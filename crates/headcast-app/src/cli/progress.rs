@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use headcast::core::Timeline;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Frames per second since the first one, and what follows from it.
+use crate::meter::Meter;
+
+/// Frames per second over the last moments, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Pace {
-    started: Instant,
+    meter: Meter,
     frames: u64,
     total: u64,
     real_time: f64,
@@ -18,19 +20,23 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(timeline: &Timeline) -> Self {
         Self {
-            started: Instant::now(),
+            meter: Meter::default(),
             frames: 0,
             total: timeline.frames(),
             real_time: timeline.frame_rate().as_f64(),
         }
     }
 
+    fn frame(&mut self) {
+        self.meter.frame(Instant::now());
+        self.frames += 1;
+    }
+
     /// `12.3 frames/s, 0.49x real time, 0:12 left`
     fn text(&self) -> String {
-        let elapsed = self.started.elapsed().as_secs_f64().max(1e-3);
         #[expect(clippy::cast_precision_loss, reason = "display value")]
-        let (done, left) = (self.frames as f64, (self.total - self.frames) as f64);
-        let fps = done / elapsed;
+        let left = (self.total - self.frames) as f64;
+        let fps = self.meter.fps();
         let left = if fps > 0.0 { clock(Duration::from_secs_f64((left / fps).min(1e6))) } else { "?".into() };
         format!("{fps:.1} frames/s, {:.2}x real time, {left} left", fps / self.real_time)
     }
@@ -93,9 +99,9 @@ impl Progress {
     pub(super) fn frame(&mut self) {
         match self {
             Self::Quiet | Self::Lines { pace: None } | Self::Bar { pace: None, .. } => {}
-            Self::Lines { pace: Some(pace) } => pace.frames += 1,
+            Self::Lines { pace: Some(pace) } => pace.frame(),
             Self::Bar { bar, pace: Some(pace) } => {
-                pace.frames += 1;
+                pace.frame();
                 bar.set_position(pace.frames);
                 bar.set_message(pace.text());
             }

@@ -25,7 +25,6 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         allowed_hosts: options.access.allow_host.clone(),
         access,
         open_to_all: options.access.no_auth,
-        max_audio_bytes: studio.limits().max_bytes,
         limits: jobs::Limits {
             in_flight: options.jobs,
             pause_unwatched: options.pause_unwatched,

@@ -12,13 +12,12 @@ mod event;
 mod id;
 mod job;
 mod limits;
-mod partial;
 mod retention;
 mod schedule;
 mod shared;
-mod speed;
 mod studio;
 mod table;
+mod video;
 mod worker;
 
 pub use disk::{DatabaseError, StartError, prepare};

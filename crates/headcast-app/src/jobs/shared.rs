@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use headcast::media::mp4::{Index, Layout};
 use headcast::media::store::SegmentStore;
 
 use super::disk::{Disk, Row, is_whole};
@@ -353,17 +352,6 @@ pub(super) fn restore(disk: &Disk, mut row: Row, events: usize, starts: u64) -> 
         let _ = disk.database.update(|| job.row());
     }
     Arc::new(job)
-}
-
-pub(super) fn layout(shared: &Shared, job: &Job) -> Result<Arc<Layout>, ReadError> {
-    let (Some(media), Some(plan)) = (job.media(), job.plan()) else {
-        return Err(ReadError::NotMade { index: 0 });
-    };
-    let mut file = Index::new(&media.config, &plan);
-    for index in 0..plan.len() {
-        file.push(&shared.read(job, index)?)?;
-    }
-    Ok(Arc::new(file.finish()?))
 }
 
 impl Table {

@@ -16,14 +16,15 @@ use super::job::Job;
 pub(super) use super::limits::ReadError;
 use super::limits::{CreateError, Limits};
 use super::schedule::{Fair, Schedule};
-use super::shared::{Arrival, Shared, layout, restore};
+use super::shared::{Arrival, Shared, restore};
 use super::studio::{Audio, JobRequest, Studio};
+use super::video::layout;
 use super::worker;
 
 /// All jobs of this process.
 #[derive(Debug)]
 pub struct Jobs {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     notes: Vec<String>,
 }
@@ -176,7 +177,11 @@ impl Jobs {
     pub async fn mp4(&self, job: &Arc<Job>) -> Result<Arc<Layout>, ReadError> {
         let make = || async {
             let (job, shared) = (Arc::clone(job), Arc::clone(&self.shared));
-            let made = tokio::task::spawn_blocking(move || layout(&shared, &job)).await;
+            let made = tokio::task::spawn_blocking(move || {
+                let plan = job.plan().ok_or(ReadError::NotMade { index: 0 })?;
+                layout(&shared, &job, &plan)
+            })
+            .await;
             made.map_err(|error| ReadError::Interrupted(error.to_string()))?
         };
         job.mp4().get_or_try_init(make).await.cloned()

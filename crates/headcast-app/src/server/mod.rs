@@ -71,8 +71,7 @@ pub struct Config {
     pub max_uploads: usize,
     /// How long a client may take.
     pub timeouts: Timeouts,
-    /// Largest audio file that is accepted, in bytes. Default 1 GiB: three hours of CD quality are 1.9 GB as
-    /// WAV, and 100 MB as anything else.
+    /// Largest audio file that is accepted, in bytes. Default that of the decoder, 2 GiB.
     pub max_audio_bytes: u64,
     /// Largest speech feature file that is accepted, in bytes. Default 256 MiB.
     pub max_features_bytes: u64,
@@ -96,7 +95,7 @@ impl Default for Config {
             max_connections: 768,
             max_uploads: 8,
             timeouts: Timeouts::default(),
-            max_audio_bytes: 1 << 30,
+            max_audio_bytes: headcast::audio::Limits::default().max_bytes,
             max_features_bytes: 256 << 20,
             max_avatar_bytes: 1 << 30,
             limits: Limits::default(),
@@ -342,17 +341,4 @@ impl Server {
             () = close => {}
         }
     }
-}
-
-/// [`bind`] and [`Server::run`] in one.
-///
-/// # Errors
-/// As [`bind`].
-pub async fn serve(
-    config: Config,
-    studio: Arc<dyn Studio>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ServeError> {
-    bind(config, studio).await?.run(shutdown).await;
-    Ok(())
 }

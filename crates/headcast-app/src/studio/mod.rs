@@ -111,11 +111,6 @@ impl LocalStudio {
         &self.avatars
     }
 
-    /// The limits on recordings.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Loads and measures the built-in avatar, so that the first job does not wait for it.
     ///
     /// # Errors

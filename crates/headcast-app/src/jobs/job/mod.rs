@@ -19,8 +19,8 @@ use tokio::sync::{OnceCell, watch};
 use crate::jobs::disk::{Clip, Row};
 use crate::jobs::event::{Event, EventBody, EventLog, Progress};
 use crate::jobs::id::JobId;
-use crate::jobs::speed::Meter;
 use crate::jobs::studio::{JobRequest, Phase};
+use crate::meter::Meter;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The video file of what is made so far.
+//! The video file of a job: where everything is in it, whole or as far as the segments go.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use headcast::core::{SegmentPlan, Timeline};
 use headcast::media::mp4::{Index, Layout};
 
 use super::job::Job;
-use super::table::{Jobs, ReadError};
+use super::limits::ReadError;
+use super::shared::Shared;
+use super::table::Jobs;
 
 impl Jobs {
     /// Where everything is in a video file of the segments from the start to the first hole; `None` when the
@@ -15,14 +17,19 @@ impl Jobs {
     /// # Errors
     /// When a segment cannot be read.
     pub fn partial_mp4(&self, job: &Job) -> Result<Option<Arc<Layout>>, ReadError> {
-        let (Some(plan), Some(media)) = (job.plan(), job.media()) else { return Ok(None) };
-        let Some(plan) = start_of(&plan, job.made_from_start()) else { return Ok(None) };
-        let mut file = Index::new(&media.config, &plan);
-        for index in 0..plan.len() {
-            file.push(&self.segment(job, index)?)?;
-        }
-        Ok(Some(Arc::new(file.finish()?)))
+        let start = job.plan().and_then(|plan| start_of(&plan, job.made_from_start()));
+        start.map(|plan| layout(&self.shared, job, &plan)).transpose()
     }
+}
+
+/// Reads every segment of `plan`, one at a time; blocks for the disk.
+pub(super) fn layout(shared: &Shared, job: &Job, plan: &SegmentPlan) -> Result<Arc<Layout>, ReadError> {
+    let media = job.media().ok_or(ReadError::NotMade { index: 0 })?;
+    let mut file = Index::new(&media.config, plan);
+    for index in 0..plan.len() {
+        file.push(&shared.read(job, index)?)?;
+    }
+    Ok(Arc::new(file.finish()?))
 }
 
 /// The first `segments` of the plan, as the plan of a shorter clip.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Frames per second over the last moments: long enough to be calm, short enough to notice a change.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     /// When each of the last frames was finished.
     finished: VecDeque<Instant>,
 }
@@ -14,7 +14,7 @@ impl Meter {
     const WINDOW: Duration = Duration::from_secs(8);
     const FRAMES: usize = 256;
 
-    pub(super) fn frame(&mut self, now: Instant) {
+    pub(crate) fn frame(&mut self, now: Instant) {
         if self.finished.len() == Self::FRAMES {
             self.finished.pop_front();
         }
@@ -27,14 +27,14 @@ impl Meter {
 
     /// 0 until it is known.
     #[expect(clippy::cast_precision_loss, reason = "at most 256 frames")]
-    pub(super) fn fps(&self) -> f64 {
+    pub(crate) fn fps(&self) -> f64 {
         let (Some(first), Some(last)) = (self.finished.front(), self.finished.back()) else { return 0.0 };
         let secs = last.duration_since(*first).as_secs_f64();
         if secs > 0.0 { (self.finished.len() - 1) as f64 / secs } else { 0.0 }
     }
 
     /// Forgets what it knew: the renderer was idle.
-    pub(super) fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.finished.clear();
     }
 }
