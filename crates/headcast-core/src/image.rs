@@ -104,6 +104,11 @@ impl RgbImage {
         &mut self.data
     }
 
+    /// Its bytes, `[height, width, 3]`, for another picture to be made in the same memory.
+    pub fn into_raw(self) -> Vec<u8> {
+        self.data
+    }
+
     /// The pixel in column `x` of row `y`.
     ///
     /// # Panics

@@ -3,19 +3,23 @@
 //! [`Speech::open`] turns a recording into a timeline, an AAC track and what the avatar hears; a
 //! [`TalkingHead`] is an avatar that heard it; a [`Session`] joins both. Its plan is complete before the
 //! first frame, and [`SegmentSource::make_segment`] renders and encodes segment `k`, for any `k`, in any
-//! order, to the same bytes.
+//! order, to the same bytes. Frames that somebody else makes, in order, go into a [`push::Stream`] and come out as
+//! the same segments.
 
 #![forbid(unsafe_code)]
 
+mod clip_folder;
+pub mod push;
 mod renderer;
 mod session;
 pub mod source;
 mod speech;
 
+pub use clip_folder::{ClipFolder, ClipFolderError};
 pub use renderer::{FrameSource, TalkingHead};
 pub use session::{Session, unwatched};
 pub use source::SegmentSource;
-pub use speech::{Features, Speech, SpeechError};
+pub use speech::{Features, Sound, Speech, SpeechError};
 
 pub use headcast_audio as audio;
 pub use headcast_core as core;

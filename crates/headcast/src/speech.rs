@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use headcast_audio::decode::Info;
-use headcast_audio::{AudioError, Ingest, Limits, Options, Progress, Warning};
+use headcast_audio::{AudioError, Ingest, Ingested, Limits, Options, Progress, Warning};
 use headcast_core::{FeatureTrack, FrameRate, Timeline};
 use headcast_media::aac::{self, Encoder as _};
 
@@ -54,6 +54,48 @@ pub enum SpeechError {
     Thread(#[source] std::io::Error),
 }
 
+/// The sound of a clip whose frames come from elsewhere.
+#[derive(Debug)]
+pub struct Sound {
+    /// Frames and AAC access units of the clip.
+    pub timeline: Timeline,
+    /// The sound of the video; may still be growing.
+    pub track: aac::Track,
+    /// Channels of `track`.
+    pub channels: aac::Channels,
+    /// What the file holds.
+    pub info: Info,
+    /// What the user should know about the clip.
+    pub warnings: Vec<Warning>,
+}
+
+impl Sound {
+    /// Goes through a recording once, as [`Speech::open`], without making features of it.
+    ///
+    /// # Errors
+    /// [`SpeechError`]; nothing is left running.
+    pub fn open(
+        recording: impl Read + Seek + Send + Sync + 'static,
+        name: Option<&str>,
+        limits: &Limits,
+        frame_rate: FrameRate,
+        on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Self, SpeechError> {
+        let options = Options { frame_rate, features: false };
+        let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
+        let Ingested { timeline, info, warnings, .. } = ingested;
+        Ok(Self { timeline, track, channels, info, warnings })
+    }
+}
+
+impl From<Speech> for Sound {
+    /// What is left when nobody listens for features.
+    fn from(speech: Speech) -> Self {
+        let Speech { timeline, track, channels, info, warnings, .. } = speech;
+        Self { timeline, track, channels, info, warnings }
+    }
+}
+
 impl Speech {
     /// Goes through a recording once: decodes it, hands its sound to the AAC encoder on another thread and
     /// makes the features. Returns when the whole recording is decoded.
@@ -65,7 +107,7 @@ impl Speech {
     /// [`SpeechError`]; nothing is left running.
     ///
     /// # Panics
-    /// Never: the decoder keeps its promise of one or two channels, and of features where they were asked for.
+    /// Never: features are made where they were asked for.
     pub fn open(
         recording: impl Read + Seek + Send + Sync + 'static,
         name: Option<&str>,
@@ -74,20 +116,8 @@ impl Speech {
         features: Features,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let ingest = Ingest::open(recording, name, limits)?;
-        let channels = aac::Channels::from_count(ingest.info().output_channels)
-            .expect("the decoder mixes down to one or two channels");
-        let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);
-        let track = encode_on_thread(channels, blocks)?;
-
         let options = Options { frame_rate, features: matches!(features, Features::BuiltIn) };
-        let ingested = ingest.run(&options, &mut |block: &[f32], progress| {
-            // The encoder only hangs up when it failed; whoever waits for its units learns why.
-            let _ = pcm.send(block.to_vec());
-            on_progress(progress)
-        });
-        drop(pcm);
-        let ingested = ingested?;
+        let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let features = match features {
             Features::BuiltIn => ingested.features.expect("the built-in features were asked for"),
             Features::Given(track) => track,
@@ -101,6 +131,27 @@ impl Speech {
             warnings: ingested.warnings,
         })
     }
+}
+
+/// Decodes a recording to its end while another thread encodes its sound.
+fn listen(
+    recording: impl Read + Seek + Send + Sync + 'static,
+    name: Option<&str>,
+    limits: &Limits,
+    options: &Options,
+    on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Ingested, aac::Track, aac::Channels), SpeechError> {
+    let ingest = Ingest::open(recording, name, limits)?;
+    let channels = aac::Channels::from_count(ingest.info().output_channels)
+        .expect("the decoder mixes down to one or two channels");
+    let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);
+    let track = encode_on_thread(channels, blocks)?;
+    let ingested = ingest.run(options, &mut |block: &[f32], progress| {
+        // The encoder only hangs up when it failed; whoever waits for its units learns why.
+        let _ = pcm.send(block.to_vec());
+        on_progress(progress)
+    })?;
+    Ok((ingested, track, channels))
 }
 
 /// Encodes `blocks` until their sender hangs up or nobody can read the track any more, as when the clip is not

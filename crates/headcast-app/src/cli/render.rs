@@ -1,19 +1,18 @@
 //! `headcast render`: speech in, a folder to play out.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::core::RgbImage;
 use headcast::core::timeline::{event_playlist, vod_playlist};
-use headcast::media::mp4;
-use headcast::media::store::{Folder, SegmentStore as _, file_name, index_of};
+use headcast::media::store::{SegmentStore as _, file_name};
 use headcast::nerf::Profile;
 use headcast::nerf::avatar::Avatar;
 use headcast::source::{FrameDone, MakeError};
-use headcast::{SegmentSource, Session};
+use headcast::{ClipFolder, ClipFolderError, SegmentSource, Session};
 
 use super::args::{ProfileName, RenderOptions};
 use super::avatar::failure as avatar_failure;
@@ -54,13 +53,22 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     let made = output.segments(&session, &mut progress, &interrupted);
     progress.finish();
     made?;
-    output.video(&session)?;
+    output.clip.write_video(session.config(), session.plan())?;
     progress.say(&format!(
         "{} and {} are ready",
-        output.dir.join("index.m3u8").display(),
-        output.dir.join("video.mp4").display()
+        output.clip.playlist_path().display(),
+        output.clip.video_path().display()
     ));
     Ok(())
+}
+
+impl From<ClipFolderError> for Failure {
+    fn from(error: ClipFolderError) -> Self {
+        match error {
+            ClipFolderError::Foreign { .. } => Self::input(error),
+            error => Self::machine(error),
+        }
+    }
 }
 
 impl From<ProfileName> for Profile {
@@ -129,42 +137,24 @@ impl Reporter for Terminal<'_> {
     }
 }
 
-/// The folder that is filled.
+/// What is filled: a folder that plays, and perhaps one of frames.
 struct Output<'a> {
-    dir: &'a Path,
+    clip: ClipFolder,
     frames: Option<&'a Path>,
-    store: Folder,
 }
 
 impl<'a> Output<'a> {
-    /// Makes the folders and removes what an earlier run left in them: the segments that its playlist lists, and
-    /// frames. An older `video.mp4` stays until the new one takes its place.
-    fn create(dir: &'a Path, frames: Option<&'a Path>) -> Result<Self, Failure> {
-        for folder in [Some(dir), frames].into_iter().flatten() {
-            fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-        }
-        let playlist = dir.join("index.m3u8");
-        if let Ok(text) = fs::read_to_string(&playlist) {
-            let listed: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-            if listed.iter().any(|name| index_of(name).is_none()) {
-                return Err(Failure::input(format!(
-                    "{} holds a playlist that headcast did not write; choose another folder",
-                    dir.display()
-                )));
-            }
-            for name in listed.into_iter().chain(["index.m3u8"]) {
-                remove_if_there(&dir.join(name)).map_err(|error| unwritable(dir, &error))?;
-            }
-        }
+    /// Makes the folders and removes what an earlier run left in them: see [`ClipFolder::create`], and frames.
+    fn create(dir: &Path, frames: Option<&'a Path>) -> Result<Self, Failure> {
         if let Some(folder) = frames {
+            fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
             for entry in fs::read_dir(folder).map_err(|error| unwritable(folder, &error))?.flatten() {
                 if is_frame(&entry.file_name().to_string_lossy()) {
                     fs::remove_file(entry.path()).map_err(|error| unwritable(folder, &error))?;
                 }
             }
         }
-        let store = Folder::open(dir).map_err(Failure::machine)?;
-        Ok(Self { dir, frames, store })
+        Ok(Self { clip: ClipFolder::create(dir)?, frames })
     }
 
     /// The complete playlist first, then every segment.
@@ -177,17 +167,17 @@ impl<'a> Output<'a> {
         interrupted: &AtomicBool,
     ) -> Result<(), Failure> {
         let plan = session.plan();
-        self.write("index.m3u8", |file| file.write_all(vod_playlist(plan, file_name).as_bytes()))?;
+        self.clip.write_playlist(&vod_playlist(plan, file_name))?;
         progress.start(plan.timeline());
         for index in 0..plan.len() {
             let made = self.segment(session, index, progress, interrupted);
             let Err(failure) = made else { continue };
             let left = if index == 0 {
-                let _ = fs::remove_file(self.dir.join("index.m3u8"));
+                // What went wrong first counts.
+                let _ = self.clip.remove_playlist();
                 "nothing was kept".to_owned()
             } else {
-                let playlist = event_playlist(plan, index, true, file_name);
-                self.write("index.m3u8", |file| file.write_all(playlist.as_bytes()))?;
+                self.clip.write_playlist(&event_playlist(plan, index, true, file_name))?;
                 format!("the {index} of {} segments that are finished play", plan.len())
             };
             return Err(match failure {
@@ -226,60 +216,9 @@ impl<'a> Output<'a> {
             (MakeError::Cancelled, None) => Failure::Interrupted("interrupted".to_owned()),
             (error, _) => Failure::machine(error),
         })?;
-        self.store.put(index, bytes).map_err(Failure::machine)?;
+        self.clip.segments().put(index, bytes).map_err(Failure::machine)?;
         progress.segment(&file_name(index));
         Ok(())
-    }
-
-    /// The same pictures and sound as one file; segments are read one at a time.
-    fn video(&self, session: &Session) -> Result<(), Failure> {
-        let damaged = |error: mp4::Error| Failure::machine(format!("video.mp4 cannot be made: {error}"));
-        let segment = |index| {
-            let missing =
-                || Failure::machine(format!("segment {index} disappeared from {}", self.dir.display()));
-            self.store.get(index).map_err(Failure::machine)?.ok_or_else(missing)
-        };
-        let plan = session.plan();
-        let mut first_pass = mp4::Index::new(session.config(), plan);
-        for index in 0..plan.len() {
-            first_pass.push(&segment(index)?).map_err(damaged)?;
-        }
-        let layout = first_pass.finish().map_err(damaged)?;
-        let mut failure = None;
-        self.write("video.mp4", |file| {
-            file.write_all(&layout.header())?;
-            for index in 0..plan.len() {
-                let payload = segment(index).and_then(|bytes| layout.payload(index, &bytes).map_err(damaged));
-                match payload {
-                    Ok(bytes) => file.write_all(&bytes)?,
-                    Err(reason) => {
-                        failure = Some(reason);
-                        return Err(io::Error::other("see the failure"));
-                    }
-                }
-            }
-            Ok(())
-        })
-        .map_err(|error| failure.unwrap_or(error))
-    }
-
-    /// Writes a file under another name first: it is there whole or not at all.
-    fn write(
-        &self,
-        name: &str,
-        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        let draft = self.dir.join(format!(".{name}.part"));
-        let written = (|| {
-            let mut file = BufWriter::new(File::create(&draft)?);
-            content(&mut file)?;
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&draft, self.dir.join(name))
-        })();
-        written.map_err(|error| {
-            let _ = fs::remove_file(&draft);
-            unwritable(self.dir, &error)
-        })
     }
 }
 
@@ -290,13 +229,6 @@ fn frame_name(frame: u64) -> String {
 fn is_frame(name: &str) -> bool {
     let number = name.strip_prefix("frame_").and_then(|rest| rest.strip_suffix(".png"));
     number.and_then(|digits| digits.parse().ok()).is_some_and(|frame| frame_name(frame) == name)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Under another name first: a frame is there whole or not at all.

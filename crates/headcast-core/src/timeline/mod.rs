@@ -3,11 +3,13 @@
 //! From samples follow the frame count, the quantum, the [`SegmentPlan`], the playlist text, every PTS and
 //! every AAC frame. All of it is integer arithmetic.
 
+mod open;
 mod plan;
 mod playlist;
 
+pub use open::OpenPlan;
 pub use plan::{SegmentPlan, Speed};
-pub use playlist::{event_playlist, vod_playlist};
+pub use playlist::{event_playlist, listed_ends, open_playlist, vod_playlist};
 
 use std::ops::Range;
 

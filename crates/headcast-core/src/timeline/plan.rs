@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Timeline;
+use crate::clock::FrameRate;
 
 /// Rendering speed over real time, in thousandths: 2000 renders two seconds of video per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,7 +11,7 @@ pub struct Speed(pub u32);
 
 impl Speed {
     /// `frames_per_sec` against the frame rate of the clip; anything that is not positive is 0.
-    pub fn from_fps(frames_per_sec: f64, frame_rate: crate::FrameRate) -> Self {
+    pub fn from_fps(frames_per_sec: f64, frame_rate: FrameRate) -> Self {
         let milli = (frames_per_sec / frame_rate.as_f64() * 1000.0).clamp(0.0, 1e9);
         #[expect(
             clippy::cast_possible_truncation,
@@ -42,26 +43,30 @@ pub struct SegmentPlan {
 impl SegmentPlan {
     /// The plan for a renderer of `speed`.
     pub fn new(timeline: Timeline, speed: Speed) -> Self {
+        Self::continued(timeline, speed, Vec::new())
+    }
+
+    /// The plan for a renderer of `speed` whose first segments end at `ends`, because they are made.
+    ///
+    /// `None` unless they increase strictly and leave no frame, or more than one, for the rest.
+    pub fn continuing(timeline: Timeline, speed: Speed, ends: Vec<u64>) -> Option<Self> {
+        let last = ends.last().copied().unwrap_or(0);
+        let left = timeline.frames().checked_sub(last)?;
+        let fits = increases(&ends) && (left != 1 || ends.is_empty());
+        fits.then(|| Self::continued(timeline, speed, ends))
+    }
+
+    fn continued(timeline: Timeline, speed: Speed, mut ends: Vec<u64>) -> Self {
         let frames = timeline.frames();
         let quantum = timeline.quantum();
-        let first = if speed.0 < 1000 || frames % quantum == 1 {
-            // The second case leaves one frame over, and the segment that swallows it must not be longer
-            // than the growth rule allows.
-            2 * quantum
-        } else {
-            quantum
-        };
-        let longest = steady_frames(timeline);
-
-        let mut ends = Vec::new();
-        let mut end = 0;
-        let mut length = first;
+        // One frame would be left over, and the segment that swallows it must not be longer than the growth rule
+        // allows.
+        let one_over = frames % quantum == 1;
+        let growth = Growth::new(quantum, speed, one_over, whole_quanta(timeline.frame_rate(), quantum, 5));
+        let mut end = ends.last().copied().unwrap_or(0);
         while end < frames {
             let left = frames - end;
-            if !ends.is_empty() {
-                length = allowed(first, speed, end).min(2 * length).min(longest.max(first));
-                length -= length % quantum;
-            }
+            let mut length = growth.next(&ends);
             if left <= length || (left == length + 1 && length == quantum) {
                 length = left;
             } else if left == length + 1 {
@@ -77,8 +82,7 @@ impl SegmentPlan {
     ///
     /// `None` unless they increase strictly and the last is the clip's frame count.
     pub fn from_ends(timeline: Timeline, ends: Vec<u64>) -> Option<Self> {
-        let increasing = ends.first().is_some_and(|&e| e > 0) && ends.windows(2).all(|w| w[0] < w[1]);
-        (increasing && ends.last() == Some(&timeline.frames())).then_some(Self { timeline, ends })
+        (increases(&ends) && ends.last() == Some(&timeline.frames())).then_some(Self { timeline, ends })
     }
 
     /// The clip's timeline.
@@ -122,7 +126,8 @@ impl SegmentPlan {
     /// If `index` is not below [`Self::len`].
     pub fn duration_micros(&self, index: usize) -> u64 {
         let frames = self.frames(index).expect("the caller asks for a planned segment");
-        self.micros(frames.end) - self.micros(frames.start)
+        let rate = self.timeline.frame_rate();
+        micros(frames.end, rate) - micros(frames.start, rate)
     }
 
     /// `EXT-X-TARGETDURATION`: the longest `EXTINF` in seconds, rounded up (RFC 8216 §4.3.3.1).
@@ -130,21 +135,53 @@ impl SegmentPlan {
         let longest = (0..self.len()).map(|k| self.duration_micros(k)).max().unwrap_or(0);
         longest.div_ceil(1_000_000)
     }
-
-    fn micros(&self, frame: u64) -> u64 {
-        let rate = self.timeline.frame_rate();
-        let num = u128::from(frame) * u128::from(rate.den()) * 1_000_000;
-        let den = u128::from(rate.num());
-        u64::try_from((num + den / 2) / den).unwrap_or(u64::MAX)
-    }
 }
 
-/// Longest segment: the whole quanta in five seconds.
-fn steady_frames(timeline: Timeline) -> u64 {
-    let rate = timeline.frame_rate();
-    let five_secs = 5 * u64::from(rate.num()) / u64::from(rate.den());
-    let quantum = timeline.quantum();
-    (five_secs / quantum).max(1) * quantum
+/// The start of `frame` in microseconds, rounded.
+pub(super) fn micros(frame: u64, rate: FrameRate) -> u64 {
+    let num = u128::from(frame) * u128::from(rate.den()) * 1_000_000;
+    let den = u128::from(rate.num());
+    u64::try_from((num + den / 2) / den).unwrap_or(u64::MAX)
+}
+
+/// Whether `ends` are the ends of segments that each have a frame.
+pub(super) fn increases(ends: &[u64]) -> bool {
+    ends.first().is_none_or(|&e| e > 0) && ends.windows(2).all(|w| w[0] < w[1])
+}
+
+/// The whole quanta in `secs` seconds, at least one: the longest segment, in frames.
+pub(super) fn whole_quanta(rate: FrameRate, quantum: u64, secs: u64) -> u64 {
+    let frames = secs * u64::from(rate.num()) / u64::from(rate.den());
+    (frames / quantum).max(1) * quantum
+}
+
+/// How long the next segment may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Growth {
+    quantum: u64,
+    speed: Speed,
+    first: u64,
+    longest: u64,
+}
+
+impl Growth {
+    /// * `two`: start with two quanta even if `speed` does not ask for it.
+    pub(super) fn new(quantum: u64, speed: Speed, two: bool, longest: u64) -> Self {
+        let first = if speed.0 < 1000 || two { 2 * quantum } else { quantum };
+        Self { quantum, speed, first, longest: longest.max(first) }
+    }
+
+    /// Frames of the segment that follows those that end at `ends`: whole quanta.
+    pub(super) fn next(&self, ends: &[u64]) -> u64 {
+        let Some(&end) = ends.last() else { return self.first };
+        let start = ends.len().checked_sub(2).map_or(0, |before| ends[before]);
+        let length = allowed(self.first, self.speed, end).min(2 * (end - start)).min(self.longest);
+        (length - length % self.quantum).max(self.quantum)
+    }
+
+    pub(super) fn longest(&self) -> u64 {
+        self.longest
+    }
 }
 
 /// `L(0) + (r - 1) · e`, in whole frames.
@@ -158,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{FrameIndex, FrameRate, SampleRate, Timescale};
+    use crate::{FrameIndex, SampleRate, Timescale};
 
     fn plan(frames: u64, speed: u32) -> SegmentPlan {
         SegmentPlan::new(Timeline::from_frames(frames, FrameRate::PAL).unwrap(), Speed(speed))
@@ -196,6 +233,24 @@ mod tests {
             }
         }
         assert_eq!(plan.segment_of(750), None);
+    }
+
+    #[test]
+    fn a_plan_goes_on_where_another_stopped() {
+        for (frames, speed) in [(750, 3000), (750, 1200), (250, 500), (25, 1000)] {
+            let whole = plan(frames, speed);
+            let timeline = *whole.timeline();
+            for made in 0..=whole.len() {
+                let ends = whole.ends()[..made].to_vec();
+                assert_eq!(SegmentPlan::continuing(timeline, Speed(speed), ends), Some(whole.clone()));
+            }
+        }
+        let timeline = Timeline::from_frames(50, FrameRate::PAL).unwrap();
+        let ends = SegmentPlan::continuing(timeline, Speed(3000), vec![11, 20]).unwrap();
+        assert_eq!(ends.ends(), [11, 20, 36, 50]);
+        for wrong in [vec![49], vec![51], vec![8, 8], vec![0, 8]] {
+            assert_eq!(SegmentPlan::continuing(timeline, Speed(3000), wrong), None);
+        }
     }
 
     fn frame_rates() -> impl Strategy<Value = FrameRate> {

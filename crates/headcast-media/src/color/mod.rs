@@ -11,6 +11,52 @@ mod kernel;
 
 use headcast_core::RgbImage;
 
+/// A picture in 4:2:0 that somebody else made: BT.709, limited range, no padding.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Planes<'a> {
+    width: u32,
+    height: u32,
+    y: &'a [u8],
+    cb: &'a [u8],
+    cr: &'a [u8],
+}
+
+impl<'a> Planes<'a> {
+    /// Splits `data`: `[height, width]` luma, then `[ceil(height / 2), ceil(width / 2)]` each of blue and red
+    /// difference, as ffmpeg's raw `yuv420p` has it. `None` unless it has exactly [`Self::byte_len`] bytes.
+    pub fn split(width: u32, height: u32, data: &'a [u8]) -> Option<Self> {
+        let (luma, chroma) = Self::plane_lens(width, height)?;
+        (data.len() == luma + 2 * chroma).then(|| {
+            let (y, rest) = data.split_at(luma);
+            let (cb, cr) = rest.split_at(chroma);
+            Self { width, height, y, cb, cr }
+        })
+    }
+
+    /// Bytes of such a picture; `None` when a side is 0 or above [`RgbImage::MAX_SIDE`].
+    pub fn byte_len(width: u32, height: u32) -> Option<usize> {
+        Self::plane_lens(width, height).map(|(luma, chroma)| luma + 2 * chroma)
+    }
+
+    fn plane_lens(width: u32, height: u32) -> Option<(usize, usize)> {
+        let side = 1..=RgbImage::MAX_SIDE;
+        let fits = side.contains(&width) && side.contains(&height);
+        let area = |width: u32, height: u32| width as usize * height as usize;
+        fits.then(|| (area(width, height), area(width.div_ceil(2), height.div_ceil(2))))
+    }
+
+    /// Width and height, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+}
+
+impl std::fmt::Debug for Planes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Planes({}x{})", self.width, self.height)
+    }
+}
+
 /// Planes of one picture, sized in whole macroblocks.
 ///
 /// `y`: `[coded_height, coded_width]`, `cb` and `cr`: half of that each way; row-major, no padding. Right of
@@ -83,6 +129,19 @@ impl Picture {
         }
     }
 
+    /// Overwrites the picture with samples that are Y′CbCr already: copied, not computed.
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    pub fn fill_from_planes(&mut self, planes: &Planes<'_>) {
+        assert_eq!((planes.width, planes.height), (self.width, self.height), "picture size");
+        let (coded, luma) = (self.coded_width, self.width as usize);
+        let (coded_chroma, chroma) = (coded / 2, luma.div_ceil(2));
+        repeat_edges(planes.y, luma, &mut self.y, coded);
+        repeat_edges(planes.cb, chroma, &mut self.cb, coded_chroma);
+        repeat_edges(planes.cr, chroma, &mut self.cr, coded_chroma);
+    }
+
     /// Pixels per row, without the padding.
     pub fn width(&self) -> u32 {
         self.width
@@ -116,6 +175,16 @@ impl Picture {
     /// Red difference, `[coded_height / 2, coded_width / 2]`.
     pub fn cr(&self) -> &[u8] {
         &self.cr
+    }
+}
+
+/// Copies rows of `width` samples into rows of `coded`; right of them and below their last column and row repeat.
+fn repeat_edges(plane: &[u8], width: usize, out: &mut [u8], coded: usize) {
+    let rows = plane.len() / width;
+    for (y, out) in out.chunks_exact_mut(coded).enumerate() {
+        let row = &plane[width * y.min(rows - 1)..][..width];
+        out[..width].copy_from_slice(row);
+        out[width..].fill(row[width - 1]);
     }
 }
 
@@ -248,5 +317,48 @@ mod tests {
             assert!(picture.y.iter().all(|&y| y == luma));
             assert!(picture.cb.iter().chain(&picture.cr).all(|&c| c == 128));
         }
+    }
+
+    #[test]
+    fn planes_are_copied_and_their_edges_repeat() {
+        // 17 × 3: 17 + 15 columns, 3 + 13 rows; chroma 9 × 2.
+        let data: Vec<u8> = (0..17 * 3 + 2 * 9 * 2).collect();
+        let planes = Planes::split(17, 3, &data).unwrap();
+        assert_eq!(Planes::byte_len(17, 3), Some(data.len()));
+        assert_eq!(Planes::split(17, 3, &data[1..]), None);
+        assert_eq!(Planes::byte_len(0, 3), None);
+        let mut picture = Picture::new(17, 3);
+        picture.fill_from_planes(&planes);
+        let y = |x: usize, y: usize| picture.y()[32 * y + x];
+        assert_eq!([y(0, 0), y(16, 0), y(31, 0), y(0, 2), y(0, 15), y(31, 15)], [0, 16, 16, 34, 34, 50]);
+        let (cb, cr) =
+            (|x: usize, y: usize| picture.cb()[16 * y + x], |x: usize, y: usize| picture.cr()[16 * y + x]);
+        assert_eq!([cb(0, 0), cb(8, 0), cb(15, 0), cb(0, 7)], [51, 59, 59, 60]);
+        assert_eq!([cr(0, 0), cr(15, 7)], [69, 86]);
+    }
+
+    /// RGB that is converted here, or was converted before: the same picture. Odd sides, so that the padding stands for
+    /// one column and row of pixels either way.
+    #[test]
+    fn planes_and_rgb_meet() {
+        let rgb: Vec<u8> = (0..33 * 17 * 3u32).map(|i| (i * 31 % 251).to_le_bytes()[0]).collect();
+        let image = RgbImage::from_raw(33, 17, rgb).unwrap();
+        let mut converted = Picture::new(33, 17);
+        converted.fill_from(&image);
+        let (width, chroma) = (converted.coded_width(), converted.coded_width() / 2);
+        let mut data: Vec<u8> =
+            converted.y().chunks(width).take(17).flat_map(|row| &row[..33]).copied().collect();
+        for plane in [converted.cb(), converted.cr()] {
+            data.extend(plane.chunks(chroma).take(9).flat_map(|row| &row[..17]));
+        }
+        let mut copied = Picture::new(33, 17);
+        copied.fill_from_planes(&Planes::split(33, 17, &data).unwrap());
+        assert!(
+            copied.y() == converted.y() && copied.cb() == converted.cb() && copied.cr() == converted.cr()
+        );
+        // Control: one sample differs.
+        data[5] ^= 1;
+        copied.fill_from_planes(&Planes::split(33, 17, &data).unwrap());
+        assert!(copied.y() != converted.y());
     }
 }

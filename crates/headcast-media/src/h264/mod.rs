@@ -11,7 +11,7 @@ mod sps;
 
 use headcast_core::{FrameRate, RgbImage};
 
-use crate::color::Picture;
+use crate::color::{Picture, Planes};
 use openh264::Handle;
 use sps::Sps;
 
@@ -197,12 +197,27 @@ impl Encoder {
     /// # Errors
     /// [`Error::WrongSize`], and [`Error::OpenH264`] when the encoder fails.
     pub fn encode(&mut self, image: &RgbImage) -> Result<AccessUnit, Error> {
-        let expected = (self.config.width, self.config.height);
-        let found = (image.width(), image.height());
-        if found != expected {
-            return Err(Error::WrongSize { expected, found });
-        }
+        self.expect_size((image.width(), image.height()))?;
         self.picture.fill_from(image);
+        self.encode_picture()
+    }
+
+    /// Encodes the next picture, which is in the encoder's colours already.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_planes(&mut self, planes: &Planes<'_>) -> Result<AccessUnit, Error> {
+        self.expect_size(planes.size())?;
+        self.picture.fill_from_planes(planes);
+        self.encode_picture()
+    }
+
+    fn expect_size(&self, found: (u32, u32)) -> Result<(), Error> {
+        let expected = (self.config.width, self.config.height);
+        if found == expected { Ok(()) } else { Err(Error::WrongSize { expected, found }) }
+    }
+
+    fn encode_picture(&mut self) -> Result<AccessUnit, Error> {
         let idr = self.pictures == 0;
         let mut annex_b = Vec::new();
         // primary_pic_type 0 is I only, 1 is I and P (table 7-5). Apple's players and QuickTime want a delimiter
@@ -246,6 +261,12 @@ impl Encoder {
         self.pictures += 1;
         Ok(AccessUnit { annex_b, idr })
     }
+}
+
+/// SPS and PPS of an IDR picture in Annex B form.
+pub(crate) fn parameter_sets(annex_b: &[u8]) -> Option<[&[u8]; 2]> {
+    let find = |kind| nal::annex_b(annex_b).find(|n| nal::nal_unit_type(n) == kind);
+    Some([find(nal::kind::SPS)?, find(nal::kind::PPS)?])
 }
 
 fn push_nal_unit(out: &mut Vec<u8>, nal_unit: &[u8]) {

@@ -12,6 +12,9 @@
 
 mod boxes;
 mod moov;
+mod write;
+
+pub use write::{WriteError, write};
 
 use std::ops::Range;
 
@@ -19,7 +22,7 @@ use bytes::Bytes;
 use headcast_core::{FrameIndex, SegmentPlan, Timescale};
 
 use crate::aac::Channels;
-use crate::h264::nal;
+use crate::h264::{self, nal};
 use crate::segment::Config;
 use crate::ts::{self, AAC_UNIT_TICKS, BASE_TICKS, DemuxError, Streams};
 
@@ -108,6 +111,7 @@ struct ParameterSets {
 /// Second pass: where every byte of the file is.
 #[derive(Debug)]
 pub struct Layout {
+    config: Config,
     plan: SegmentPlan,
     header: Bytes,
     ends: Vec<u64>,
@@ -125,7 +129,7 @@ impl Index {
     /// [`Error::Demux`] when it is damaged, [`Error::WrongSegment`] when it is another one or there is none left.
     pub fn push(&mut self, segment: &[u8]) -> Result<(), Error> {
         let index = self.samples.ends.len();
-        let streams = read(&self.plan, index, segment)?;
+        let streams = access_units(&self.config, &self.plan, index, segment)?;
         let first =
             streams.video.first().ok_or(Error::WrongSegment { segment: index, what: "no picture" })?;
         let sets = parameter_sets(&first.data)
@@ -165,7 +169,8 @@ impl Index {
             sps: &parameter_sets.sps,
             pps: &parameter_sets.pps,
         };
-        Ok(Layout { header: movie.header().into(), ends: self.samples.ends, plan: self.plan })
+        let header = movie.header().into();
+        Ok(Layout { header, ends: self.samples.ends, config: self.config, plan: self.plan })
     }
 }
 
@@ -207,7 +212,7 @@ impl Layout {
     pub fn payload(&self, index: usize, segment: &[u8]) -> Result<Bytes, Error> {
         let segments = self.ends.len();
         let range = self.payload_range(index).ok_or(Error::NoSuchSegment { segment: index, segments })?;
-        let streams = read(&self.plan, index, segment)?;
+        let streams = access_units(&self.config, &self.plan, index, segment)?;
         let changed = Error::Changed { segment: index };
         let Ok(bytes) = usize::try_from(range.end - range.start) else { return Err(changed) };
         let mut out = Vec::with_capacity(bytes.min(segment.len()));
@@ -231,12 +236,23 @@ impl Layout {
     }
 }
 
-/// The access units of segment `index`, checked against the plan.
-fn read(plan: &SegmentPlan, index: usize, segment: &[u8]) -> Result<Streams, Error> {
+/// The access units of one segment, if it is segment `index` of `plan`: its pictures and its sound, at their times.
+///
+/// # Errors
+/// [`Error::Demux`] when it is damaged, [`Error::WrongSegment`] when it is another one.
+pub fn access_units(
+    config: &Config,
+    plan: &SegmentPlan,
+    index: usize,
+    segment: &[u8],
+) -> Result<Streams, Error> {
     let wrong = |what| Error::WrongSegment { segment: index, what };
     let frames = plan.frames(index).ok_or_else(|| wrong("the plan has no more"))?;
     let streams = ts::demux(segment).map_err(|source| Error::Demux { segment: index, source })?;
-    let units = plan.timeline().aac_units_of(frames.clone());
+    let units = match config.audio_channels() {
+        Some(_) => plan.timeline().aac_units_of(frames.clone()),
+        None => 0..0,
+    };
     if streams.video.len() as u64 != frames.end - frames.start {
         return Err(wrong("its number of pictures differs"));
     }
@@ -303,8 +319,8 @@ fn avcc_len(annex_b: &[u8]) -> usize {
 }
 
 fn parameter_sets(annex_b: &[u8]) -> Option<ParameterSets> {
-    let find = |kind| nal::annex_b(annex_b).find(|n| nal::nal_unit_type(n) == kind).map(<[u8]>::to_vec);
-    let sets = ParameterSets { sps: find(nal::kind::SPS)?, pps: find(nal::kind::PPS)? };
+    let [sps, pps] = h264::parameter_sets(annex_b)?.map(<[u8]>::to_vec);
+    let sets = ParameterSets { sps, pps };
     // profile_idc, constraint flags and level_idc are copied to the header.
     (sets.sps.len() >= 4 && sets.sps.len() < 1 << 16 && sets.pps.len() < 1 << 16).then_some(sets)
 }

@@ -32,6 +32,8 @@ struct Track<'a> {
     offsets: Vec<u64>,
     /// Numbers from 1 of the samples at which decoding can start; `None` when it can at all.
     sync_samples: Option<Vec<u32>>,
+    /// Of the sound; `None` for pictures.
+    channels: Option<Channels>,
 }
 
 const VIDEO_TRACK: u32 = 1;
@@ -62,7 +64,9 @@ impl Movie<'_> {
         write_box(&mut out, *b"moov", |out| {
             self.write_mvhd(out);
             self.write_track(out, &self.video(first_payload), wide);
-            self.write_track(out, &self.audio(first_payload), wide);
+            if let Some(channels) = self.config.audio_channels() {
+                self.write_track(out, &self.audio(first_payload, channels), wide);
+            }
         });
         if wide {
             out.put_u32(1);
@@ -97,10 +101,11 @@ impl Movie<'_> {
             chunks,
             offsets,
             sync_samples: Some(starts.filter_map(|f| u32::try_from(f.start + 1).ok()).collect()),
+            channels: None,
         }
     }
 
-    fn audio(&self, first_payload: u64) -> Track<'_> {
+    fn audio(&self, first_payload: u64, channels: Channels) -> Track<'_> {
         let (chunks, offsets) = self.chunks(first_payload, false);
         // The last unit reaches past the clip; readers that know no edit lists stop here too.
         let before_last = (self.samples.audio.len() as u64).saturating_sub(1) * AAC_FRAME_SAMPLES;
@@ -117,6 +122,7 @@ impl Movie<'_> {
             chunks,
             offsets,
             sync_samples: None,
+            channels: Some(channels),
         }
     }
 
@@ -169,7 +175,7 @@ impl Movie<'_> {
             out.put_zeros(10);
             MATRIX.iter().for_each(|&v| out.put_u32(v));
             out.put_zeros(24);
-            out.put_u32(AUDIO_TRACK + 1); // next_track_ID
+            out.put_u32(AUDIO_TRACK + 1); // next_track_ID, free with or without sound
         });
     }
 
@@ -245,7 +251,10 @@ impl Movie<'_> {
         let count = |n: usize| u32::try_from(n).expect("sample counts are checked before");
         write_full_box(out, *b"stsd", 0, 0, |out| {
             out.put_u32(1);
-            if track.id == VIDEO_TRACK { self.write_avc1(out) } else { self.write_mp4a(out) }
+            match track.channels {
+                None => self.write_avc1(out),
+                Some(channels) => write_mp4a(out, channels),
+            }
         });
         write_full_box(out, *b"stts", 0, 0, |out| {
             let shorter = track.last_delta != track.delta;
@@ -329,31 +338,30 @@ impl Movie<'_> {
             });
         });
     }
+}
 
-    /// ISO/IEC 14496-14 §5.6 and 14496-1 §7.2.6.
-    fn write_mp4a(&self, out: &mut Vec<u8>) {
-        let channels: Channels = self.config.audio_channels();
-        write_box(out, *b"mp4a", |out| {
-            out.put_zeros(6);
-            out.put_u16(1); // data_reference_index
-            out.put_zeros(8);
-            out.put_u16(if channels == Channels::Mono { 1 } else { 2 });
-            out.put_u16(16);
-            out.put_u32(0);
-            out.put_u32(SampleRate::AAC.hz() << 16);
-            write_full_box(out, *b"esds", 0, 0, |out| {
-                let bitrate_bps = channels.bitrate_bps();
-                let mut config = vec![0x40, 0x15, 0, 0, 0]; // AAC, audio stream, bufferSizeDB
-                config.put_u32(bitrate_bps); // maxBitrate
-                config.put_u32(bitrate_bps); // avgBitrate
-                descriptor(&mut config, 0x05, &audio_specific_config(channels));
-                let mut stream = vec![0, 0, 0]; // ES_ID, flags
-                descriptor(&mut stream, 0x04, &config);
-                descriptor(&mut stream, 0x06, &[0x02]); // SL: as MP4 has it
-                descriptor(out, 0x03, &stream);
-            });
+/// ISO/IEC 14496-14 §5.6 and 14496-1 §7.2.6.
+fn write_mp4a(out: &mut Vec<u8>, channels: Channels) {
+    write_box(out, *b"mp4a", |out| {
+        out.put_zeros(6);
+        out.put_u16(1); // data_reference_index
+        out.put_zeros(8);
+        out.put_u16(if channels == Channels::Mono { 1 } else { 2 });
+        out.put_u16(16);
+        out.put_u32(0);
+        out.put_u32(SampleRate::AAC.hz() << 16);
+        write_full_box(out, *b"esds", 0, 0, |out| {
+            let bitrate_bps = channels.bitrate_bps();
+            let mut config = vec![0x40, 0x15, 0, 0, 0]; // AAC, audio stream, bufferSizeDB
+            config.put_u32(bitrate_bps); // maxBitrate
+            config.put_u32(bitrate_bps); // avgBitrate
+            descriptor(&mut config, 0x05, &audio_specific_config(channels));
+            let mut stream = vec![0, 0, 0]; // ES_ID, flags
+            descriptor(&mut stream, 0x04, &config);
+            descriptor(&mut stream, 0x06, &[0x02]); // SL: as MP4 has it
+            descriptor(out, 0x03, &stream);
         });
-    }
+    });
 }
 
 /// Tag, size in one byte, content.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use headcast_core::{FrameIndex, FrameRate, RgbImage, SegmentPlan, Timescale};
 
 use crate::aac::Channels;
+use crate::color::Planes;
 use crate::h264::{self, Qp};
 use crate::ts;
 
@@ -15,7 +16,7 @@ use crate::ts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     video: h264::Config,
-    channels: Channels,
+    channels: Option<Channels>,
 }
 
 impl Config {
@@ -25,7 +26,7 @@ impl Config {
     /// [`h264::Error`] when no H.264 level allows the size or rate.
     pub fn new(width: u32, height: u32, frame_rate: FrameRate) -> Result<Self, h264::Error> {
         let video = h264::Config::new(width, height, frame_rate, Qp::DEFAULT)?;
-        Ok(Self { video, channels: Channels::Stereo })
+        Ok(Self { video, channels: Some(Channels::Stereo) })
     }
 
     /// Quality of the pictures. Default [`Qp::DEFAULT`]; six steps down double the bytes.
@@ -38,7 +39,14 @@ impl Config {
     /// Channels of the sound. Default stereo.
     #[must_use]
     pub fn channels(mut self, channels: Channels) -> Self {
-        self.channels = channels;
+        self.channels = Some(channels);
+        self
+    }
+
+    /// Pictures only: segments and files have no sound track at all.
+    #[must_use]
+    pub fn without_sound(mut self) -> Self {
+        self.channels = None;
         self
     }
 
@@ -47,16 +55,29 @@ impl Config {
         &self.video
     }
 
-    /// What the sound is encoded with.
-    pub fn audio_channels(&self) -> Channels {
+    /// What the sound is encoded with; `None` when there is none.
+    pub fn audio_channels(&self) -> Option<Channels> {
         self.channels
     }
 }
 
 /// The first packets of every segment, PAT and PMT: 376 bytes, the same in each, so a server can send them before
 /// the rest exists.
-pub fn segment_head(_config: &Config) -> Bytes {
-    ts::head()
+pub fn segment_head(config: &Config) -> Bytes {
+    ts::head(config.channels.is_some())
+}
+
+/// Whether `access_unit`, the first of a segment, has the parameter sets that `config` gives: the same picture size
+/// and frame rate, from the same encoder.
+///
+/// # Errors
+/// [`h264::Error`] when OpenH264 cannot be started.
+pub fn has_parameter_sets_of(config: &Config, access_unit: &[u8]) -> Result<bool, h264::Error> {
+    let (width, height) = (config.video.width(), config.video.height());
+    let black =
+        RgbImage::filled(width, height, [0; 3]).map_err(|_size| h264::Error::Size { width, height })?;
+    let first = h264::Encoder::new(&config.video)?.encode(&black)?;
+    Ok(h264::parameter_sets(&first.annex_b).is_some_and(|own| Some(own) == h264::parameter_sets(access_unit)))
 }
 
 /// Why a segment cannot be made.
@@ -131,6 +152,8 @@ pub struct SegmentEncoder {
     encoder: h264::Encoder,
     muxer: ts::Muxer,
     pushed: u64,
+    /// The segment ends where frames end.
+    open: bool,
 }
 
 impl SegmentEncoder {
@@ -150,12 +173,38 @@ impl SegmentEncoder {
         }
         Ok(Self {
             index,
-            audio_units: plan.timeline().aac_units_of(frames.clone()),
+            audio_units: match config.channels {
+                Some(_) => plan.timeline().aac_units_of(frames.clone()),
+                None => 0..0,
+            },
             frames,
             frame_rate,
             encoder: h264::Encoder::new(&config.video)?,
             muxer: ts::Muxer::new(config.channels),
             pushed: 0,
+            open: false,
+        })
+    }
+
+    /// An encoder for segment `index` of a clip without sound whose length nobody knows yet: it starts at frame
+    /// `start` and ends where [`Self::finish`] is called.
+    ///
+    /// # Errors
+    /// [`Error::H264`] when OpenH264 cannot be started.
+    ///
+    /// # Panics
+    /// If `config` has sound: where frames end is where sound ends, and only a plan knows.
+    pub fn open_ended(config: &Config, index: usize, start: FrameIndex) -> Result<Self, Error> {
+        assert!(config.channels.is_none(), "an open end with sound");
+        Ok(Self {
+            index,
+            audio_units: 0..0,
+            frames: start.0..u64::MAX,
+            frame_rate: config.video.frame_rate(),
+            encoder: h264::Encoder::new(&config.video)?,
+            muxer: ts::Muxer::new(None),
+            pushed: 0,
+            open: true,
         })
     }
 
@@ -164,7 +213,12 @@ impl SegmentEncoder {
         self.frames.clone()
     }
 
-    /// AAC access units of the clip that belong to the segment.
+    /// Frames that were pushed so far.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// AAC access units of the clip that belong to the segment: none when it has no sound.
     pub fn audio_units(&self) -> std::ops::Range<u64> {
         self.audio_units.clone()
     }
@@ -174,21 +228,39 @@ impl SegmentEncoder {
     /// # Errors
     /// [`Error::Frames`] after the last one, [`Error::H264`] when its size differs or the encoder fails.
     pub fn push(&mut self, image: &RgbImage) -> Result<(), Error> {
+        let ticks = self.next_ticks()?;
+        let unit = self.encoder.encode(image)?;
+        self.mux(ticks, &unit)
+    }
+
+    /// Encodes the next frame, which is in the encoder's colours already.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_planes(&mut self, planes: &Planes<'_>) -> Result<(), Error> {
+        let ticks = self.next_ticks()?;
+        let unit = self.encoder.encode_planes(planes)?;
+        self.mux(ticks, &unit)
+    }
+
+    fn mux(&mut self, ticks: u64, unit: &h264::AccessUnit) -> Result<(), Error> {
+        self.muxer.video(ticks, unit)?;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    /// PTS of the next frame, from the start of the clip.
+    fn next_ticks(&self) -> Result<u64, Error> {
         let frame = self.frames.start + self.pushed;
         if frame >= self.frames.end {
             return Err(self.wrong_frames(self.pushed + 1));
         }
-        let ticks = self
-            .frame_rate
+        self.frame_rate
             .pts(FrameIndex(frame), Timescale::MPEG)
             .and_then(|pts| u64::try_from(pts.ticks).ok())
             // Leaves room for the base of the clock.
             .filter(|ticks| ticks >> 62 == 0)
-            .ok_or(Error::TooLong { frame })?;
-        let unit = self.encoder.encode(image)?;
-        self.muxer.video(ticks, &unit)?;
-        self.pushed += 1;
-        Ok(())
+            .ok_or(Error::TooLong { frame })
     }
 
     /// The segment, with `audio_units` being the access units of [`Self::audio_units`].
@@ -197,7 +269,12 @@ impl SegmentEncoder {
     /// [`Error::Frames`] when frames are missing, [`Error::AudioUnits`] when the number of units differs,
     /// [`Error::Mux`] when a unit is no AAC.
     pub fn finish(mut self, audio_units: &[Bytes]) -> Result<Bytes, Error> {
-        if self.pushed != self.frames.end - self.frames.start {
+        if self.open {
+            // One picture is a clip, and no segment beside another one.
+            if self.pushed == 1 && self.index > 0 {
+                return Err(Error::SinglePicture { index: self.index, segments: self.index + 1 });
+            }
+        } else if self.pushed != self.frames.end - self.frames.start {
             return Err(self.wrong_frames(self.pushed));
         }
         let expected = self.audio_units.end - self.audio_units.start;

@@ -1,7 +1,7 @@
 //! Segments as files of one folder.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +55,32 @@ impl Folder {
     /// Where segment `index` is or will be.
     pub fn segment_path(&self, index: usize) -> PathBuf {
         self.path.join(file_name(index))
+    }
+
+    /// Writes another file of the folder, such as a playlist: under another name first, brought to the disk, then
+    /// renamed, so a reader sees the old one, the new one, or nothing, never a part.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written, the error of `content` when that cannot be made; the old file stays.
+    pub fn write_file<E: From<StoreError>>(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let draft = self.path.join(format!(".{name}{PART_SUFFIX}"));
+        let failed = |error| E::from(StoreError::new(&self.path, error));
+        let written = (|| {
+            let mut file = BufWriter::new(File::create(&draft).map_err(failed)?);
+            content(&mut file)?;
+            let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+            file.sync_all().map_err(failed)?;
+            fs::rename(&draft, self.path.join(name)).map_err(failed)
+        })();
+        if written.is_err() {
+            // The error that counts is the first one.
+            let _ = fs::remove_file(&draft);
+        }
+        written
     }
 
     fn names(&self) -> Result<Vec<String>, StoreError> {

@@ -78,7 +78,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    fn new(path: impl Into<PathBuf>, source: io::Error) -> Self {
+    /// What `source` means for `path`.
+    pub fn new(path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

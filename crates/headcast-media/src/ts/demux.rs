@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::{
     AAC_UNIT_TICKS, AUDIO_PID, COUNTERS, PACKET_BYTES, PAT_PID, PCR_LEAD_TICKS, PMT_PID, VIDEO_PID, head, pes,
 };
@@ -51,10 +53,11 @@ pub fn demux(segment: &[u8]) -> Result<Streams, DemuxError> {
     if !rest.is_empty() {
         return Err(DemuxError { packet: packets.len(), what: "the segment ends within a packet" });
     }
-    if !segment.starts_with(&head()) {
+    let starts = |sound: &bool| segment.starts_with(&head(*sound));
+    let Some(sound) = [true, false].into_iter().find(starts) else {
         return Err(DemuxError { packet: 0, what: "the segment does not start with the PAT and PMT" });
-    }
-    let mut reader = Reader::default();
+    };
+    let mut reader = Reader { tables: head(sound), sound, ..Reader::default() };
     for (index, packet) in packets.iter().enumerate() {
         reader.packet(packet).map_err(|what| DemuxError { packet: index, what })?;
     }
@@ -63,6 +66,9 @@ pub fn demux(segment: &[u8]) -> Result<Streams, DemuxError> {
 
 #[derive(Default)]
 struct Reader {
+    /// PAT and PMT as the segment starts with them.
+    tables: Bytes,
+    sound: bool,
     streams: Streams,
     /// Packets with payload so far, of PAT, PMT, video and audio.
     counters: [usize; 4],
@@ -92,7 +98,7 @@ impl Reader {
             PAT_PID => 0,
             PMT_PID => 1,
             VIDEO_PID => 2,
-            AUDIO_PID => 3,
+            AUDIO_PID if self.sound => 3,
             _ => return Err("a PID that the PMT does not name"),
         };
         if usize::from(control & 0x0f) != self.counters[slot] % COUNTERS {
@@ -107,8 +113,7 @@ impl Reader {
         let payload = &body[adaptation.bytes..];
         match slot {
             0 | 1 => {
-                let tables = head();
-                let expected = &tables[slot * PACKET_BYTES + 4..][..PACKET_BYTES - 4];
+                let expected = &self.tables[slot * PACKET_BYTES + 4..][..PACKET_BYTES - 4];
                 if !unit_start || payload != expected {
                     return Err("PAT or PMT differs from the first one");
                 }

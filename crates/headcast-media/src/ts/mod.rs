@@ -1,4 +1,4 @@
-//! MPEG-2 transport streams (ISO/IEC 13818-1) of one H.264 and one AAC track, segment by segment.
+//! MPEG-2 transport streams (ISO/IEC 13818-1) of one H.264 track, with one AAC track or silent, segment by segment.
 //!
 //! **Continuity without order.** The continuity counter of a PID counts its packets with payload modulo 16. In
 //! every segment every PID gets a number of such packets that is a multiple of 16, so each segment starts at
@@ -36,9 +36,10 @@ const AUDIO_PID: u16 = 0x101;
 /// Continuity counters have four bits.
 const COUNTERS: usize = 16;
 
-/// The first packets of every segment, PAT and PMT: 376 bytes that never change.
-pub fn head() -> Bytes {
+/// The first packets of every segment of a clip, PAT and PMT: 376 bytes that depend on nothing but whether the clip
+/// has `sound`.
+pub fn head(sound: bool) -> Bytes {
     let mut out = Vec::with_capacity(2 * PACKET_BYTES);
-    psi::write_tables(&mut out, 0);
+    psi::write_tables(&mut out, 0, sound);
     Bytes::from(out)
 }

@@ -12,7 +12,7 @@ use crate::h264::AccessUnit;
 /// Collects the access units of one segment and writes its transport stream.
 #[derive(Debug)]
 pub struct Muxer {
-    channels: Channels,
+    channels: Option<Channels>,
     video: Vec<Pes>,
     audio: Vec<Pes>,
 }
@@ -35,14 +35,17 @@ pub enum MuxError {
         /// Its length.
         bytes: usize,
     },
+    /// Make the muxer with channels, or push no sound.
+    #[error("a clip without sound got AAC access units")]
+    NoSound,
     /// Push a picture.
     #[error("a segment without a picture cannot be played")]
     NoPicture,
 }
 
 impl Muxer {
-    /// A segment whose sound has `channels`.
-    pub fn new(channels: Channels) -> Self {
+    /// A segment whose sound has `channels`; `None` for a program of pictures only.
+    pub fn new(channels: Option<Channels>) -> Self {
         Self { channels, video: Vec::new(), audio: Vec::new() }
     }
 
@@ -73,8 +76,12 @@ impl Muxer {
     /// * `first`: index in the clip of the first of `units`; unit j is heard from sample `1024 · j` on.
     ///
     /// # Errors
-    /// [`MuxError::AudioUnit`] when one is empty or too long.
+    /// [`MuxError::AudioUnit`] when one is empty or too long, [`MuxError::NoSound`] when the clip has none.
     pub fn audio(&mut self, first: u64, units: &[Bytes]) -> Result<(), MuxError> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let channels = self.channels.ok_or(MuxError::NoSound)?;
         for (unit, bytes) in (first..).zip(units) {
             if bytes.is_empty() || bytes.len() > pes::MAX_AAC_BYTES {
                 return Err(MuxError::AudioUnit { unit, bytes: bytes.len() });
@@ -88,7 +95,7 @@ impl Muxer {
                 pcr: None,
                 // Every AAC access unit can be decoded by itself.
                 random_access: false,
-                bytes: pes::audio(pts, units, self.channels),
+                bytes: pes::audio(pts, units, channels),
             });
         }
         Ok(())
@@ -108,6 +115,7 @@ impl Muxer {
         let (mut video_counter, mut audio_counter) = (0, 0);
         let mut audio = self.audio.iter().zip(audio_spread).peekable();
         let pictures = self.video.len();
+        let sound = self.channels.is_some();
         let mut tables = 0;
         for (picture, (pes, packets)) in self.video.iter().zip(video_spread).enumerate() {
             // Sound goes in after the picture it is heard with: like that, PCR_LEAD before it is due. Where picture
@@ -116,7 +124,7 @@ impl Muxer {
                 pes.write(packets, &mut audio_counter, &mut out);
             }
             while tables < COUNTERS && tables * pictures <= picture * COUNTERS {
-                psi::write_tables(&mut out, tables);
+                psi::write_tables(&mut out, tables, sound);
                 tables += 1;
             }
             pes.write(packets, &mut video_counter, &mut out);
@@ -125,7 +133,7 @@ impl Muxer {
             pes.write(packets, &mut audio_counter, &mut out);
         }
         for counter in tables..COUNTERS {
-            psi::write_tables(&mut out, counter);
+            psi::write_tables(&mut out, counter, sound);
         }
         Ok(Bytes::from(out))
     }

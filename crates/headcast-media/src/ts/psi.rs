@@ -7,10 +7,10 @@ pub(super) const STREAM_TYPE_H264: u8 = 0x1b;
 /// `stream_type` of AAC with ADTS (table 2-34).
 pub(super) const STREAM_TYPE_ADTS: u8 = 0x0f;
 
-/// Appends one packet each of PAT and PMT with continuity counter `counter`.
-pub(super) fn write_tables(out: &mut Vec<u8>, counter: usize) {
+/// Appends one packet each of PAT and PMT with continuity counter `counter`; `sound`: the program has a track of it.
+pub(super) fn write_tables(out: &mut Vec<u8>, counter: usize, sound: bool) {
     write_section(out, PAT_PID, counter, &pat());
-    write_section(out, PMT_PID, counter, &pmt());
+    write_section(out, PMT_PID, counter, &pmt(sound));
 }
 
 /// The PAT section without its CRC: program 1 is at the PMT's PID.
@@ -19,12 +19,13 @@ fn pat() -> Vec<u8> {
     section(0x00, 1, &[0x00, 0x01, pmt_high, pmt_low])
 }
 
-/// The PMT section without its CRC: PCR with the video, one H.264 and one AAC stream, no descriptors.
-fn pmt() -> Vec<u8> {
+/// The PMT section without its CRC: PCR with the video, one H.264 and perhaps one AAC stream, no descriptors.
+fn pmt(sound: bool) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend_from_slice(&(0xe000 | VIDEO_PID).to_be_bytes()); // PCR_PID
     body.extend_from_slice(&[0xf0, 0x00]); // program_info_length
-    for (stream_type, pid) in [(STREAM_TYPE_H264, VIDEO_PID), (STREAM_TYPE_ADTS, AUDIO_PID)] {
+    let streams = [(STREAM_TYPE_H264, VIDEO_PID), (STREAM_TYPE_ADTS, AUDIO_PID)];
+    for (stream_type, pid) in streams.into_iter().take(if sound { 2 } else { 1 }) {
         body.push(stream_type);
         body.extend_from_slice(&(0xe000 | pid).to_be_bytes());
         body.extend_from_slice(&[0xf0, 0x00]); // ES_info_length
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn golden_tables() {
         let mut out = Vec::new();
-        write_tables(&mut out, 0);
+        write_tables(&mut out, 0, true);
         #[rustfmt::skip]
         let pat = [
             0x47, 0x40, 0x00, 0x10,             // sync_byte, unit start + PID 0, payload only + counter 0
@@ -98,6 +99,22 @@ mod tests {
         assert!(first[pat.len()..].iter().chain(&second[pmt.len()..]).all(|&b| b == 0xff));
         assert_eq!(crc32(&pat[5..]), 0);
         assert_eq!(crc32(&pmt[5..]), 0);
-        assert_eq!(*super::super::head(), out);
+        assert_eq!(*super::super::head(true), out);
+    }
+
+    #[test]
+    fn golden_tables_without_sound() {
+        let tables = super::super::head(false);
+        let pmt = &tables[PACKET_BYTES + 5..];
+        #[rustfmt::skip]
+        let expected = [
+            0x02, 0xb0, 0x12,                   // table_id, section_length 18
+            0x00, 0x01, 0xc1, 0x00, 0x00,       // program_number, version 0 current, section 0 of 0
+            0xe1, 0x00, 0xf0, 0x00,             // PCR_PID 0x100, program_info_length 0
+            0x1b, 0xe1, 0x00, 0xf0, 0x00,       // H.264, PID 0x100, ES_info_length 0
+        ];
+        assert_eq!(pmt[..expected.len()], expected);
+        assert_eq!(crc32(&pmt[..expected.len() + 4]), 0);
+        assert!(pmt[expected.len() + 4..].iter().all(|&b| b == 0xff));
     }
 }

@@ -169,7 +169,11 @@ impl Database {
                 video.map(headcast::media::h264::Config::shown_width),
                 video.map(headcast::media::h264::Config::shown_height),
                 video.map(|video| video.qp().get()),
-                config.map(|config| if config.audio_channels() == Channels::Mono { 1 } else { 2 }),
+                config.map(|config| match config.audio_channels() {
+                    None => 0,
+                    Some(Channels::Mono) => 1,
+                    Some(Channels::Stereo) => 2,
+                }),
             ];
             connection.execute(update, values).map(drop)
         })
@@ -299,9 +303,13 @@ fn clip_of(ends: &str, video: (u32, u32, u32, u32, u8), channels: u8) -> Option<
     let frame_rate = FrameRate::new(num, den)?;
     let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
     let config = Config::new(width, height, frame_rate).ok()?;
+    let config = config.qp(Qp::new(qp)?);
     Some(Clip {
         plan: SegmentPlan::from_ends(timeline, ends)?,
-        config: config.qp(Qp::new(qp)?).channels(Channels::from_count(usize::from(channels))?),
+        config: match channels {
+            0 => config.without_sound(),
+            channels => config.channels(Channels::from_count(usize::from(channels))?),
+        },
     })
 }
 

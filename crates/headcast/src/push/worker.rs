@@ -1,0 +1,247 @@
+//! The other thread: frames become segments, in order.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use headcast_core::FrameIndex;
+use headcast_media::aac;
+use headcast_media::segment::SegmentEncoder;
+
+use super::error::{Error, Warning};
+use super::frame::Frame;
+use super::viewer::{End, Plan, Shared};
+use super::{Event, Watch};
+use crate::clip_folder::ClipFolder;
+
+/// What the pusher's thread sends.
+pub(super) enum Message {
+    Frame(Frame),
+    /// No frame will come.
+    Finish,
+    /// The pusher gave up.
+    Abort(String),
+}
+
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) track: Option<aac::Track>,
+    pub(super) folder: Option<ClipFolder>,
+    pub(super) watch: Option<Watch>,
+    /// Pictures that are done with, for the pusher to fill again.
+    pub(super) recycle: SyncSender<Frame>,
+    /// The segment that is being made.
+    pub(super) encoder: Option<SegmentEncoder>,
+    /// Of an open clip: a frame after a full segment, until it is known to be no segment of its own.
+    pub(super) pending: Option<Frame>,
+    /// Of a clip of known length: the last picture, to be held if others are missing.
+    pub(super) last: Option<Frame>,
+}
+
+impl Worker {
+    /// Runs until frames end.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) -> Result<Vec<Warning>, Error> {
+        let end = loop {
+            match messages.recv() {
+                Ok(Message::Frame(frame)) => {
+                    if let Err(error) = self.take(frame) {
+                        break Err(error);
+                    }
+                }
+                Ok(Message::Finish) => break self.finish(),
+                Ok(Message::Abort(reason)) => break self.abort(reason),
+                Err(_) => break self.abort(DROPPED.into()),
+            }
+        };
+        if let Err(error) = &end {
+            // The error that counts is the first one.
+            let _ = self.end(End::Failed(error.to_string()));
+        }
+        end
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), Error> {
+        if !self.is_full() {
+            return self.encode(frame);
+        }
+        match self.pending.take() {
+            None => {
+                self.pending = Some(frame);
+                Ok(())
+            }
+            Some(pending) => {
+                self.close()?;
+                self.encode(pending)?;
+                self.encode(frame)
+            }
+        }
+    }
+
+    /// Whether the segment of an open clip has its frames. Others are closed at once.
+    fn is_full(&self) -> bool {
+        let length = match &self.shared.lock().plan {
+            Plan::Fixed(_) => return false,
+            Plan::Open(plan) => plan.next_length(),
+        };
+        self.encoder.as_ref().is_some_and(|encoder| encoder.pushed() >= length)
+    }
+
+    fn encode(&mut self, mut frame: Frame) -> Result<(), Error> {
+        self.push(&mut frame)?;
+        let done = match self.shared.lock().plan {
+            Plan::Fixed(_) => self.last.replace(frame),
+            Plan::Open(_) => Some(frame),
+        };
+        if let Some(done) = done {
+            // There is room for every picture that there is; the pusher may be gone.
+            let _ = self.recycle.try_send(done);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, frame: &mut Frame) -> Result<(), Error> {
+        let (config, video) = (&self.shared.config, self.shared.config.video());
+        let size = (video.width(), video.height());
+        let (index, next, plan) = {
+            let state = self.shared.lock();
+            // A plan is some kilobytes, and needed once in a segment.
+            let plan = self.encoder.is_none().then(|| state.plan.clone());
+            (state.made, FrameIndex(state.frames), plan)
+        };
+        let failed =
+            |error: headcast_media::segment::Error| Error::Encode { index, reason: error.to_string() };
+        if let Some(plan) = plan {
+            let encoder = match plan {
+                Plan::Fixed(plan) => SegmentEncoder::new(config, &plan, index),
+                Plan::Open(_) => SegmentEncoder::open_ended(config, index, next),
+            };
+            self.encoder = Some(encoder.map_err(failed)?);
+        }
+        let encoder = self.encoder.as_mut().expect("made above");
+        frame.encode(size, encoder).map_err(failed)?;
+        let full = encoder.pushed() == encoder.frames().end - encoder.frames().start;
+        self.shared.update(|state| state.frames += 1);
+        self.tell(Event::Frame(next));
+        if full { self.close() } else { Ok(()) }
+    }
+
+    /// The segment has all its frames.
+    fn close(&mut self) -> Result<(), Error> {
+        let Some(encoder) = self.encoder.take() else { return Ok(()) };
+        let index = self.shared.lock().made;
+        let failed = |reason: String| Error::Encode { index, reason };
+        let units = match &self.track {
+            Some(track) => track.wait(encoder.audio_units()).map_err(|error| failed(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let frames = encoder.pushed();
+        let segment = encoder.finish(&units).map_err(|error| failed(error.to_string()))?;
+        self.shared.store.put(index, segment)?;
+        let playlist = self.shared.update(|state| {
+            state.made += 1;
+            match &mut state.plan {
+                Plan::Fixed(_) => None,
+                Plan::Open(plan) => {
+                    plan.close(frames);
+                    Some(state.playlist())
+                }
+            }
+        });
+        if let (Some(folder), Some(playlist)) = (&self.folder, playlist) {
+            folder.write_playlist(&playlist)?;
+        }
+        self.tell(Event::Segment(index));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<Warning>, Error> {
+        let mut warnings = Vec::new();
+        let missing = {
+            let state = self.shared.lock();
+            match &state.plan {
+                Plan::Fixed(plan) => plan.timeline().frames() - state.frames,
+                Plan::Open(_) => 0,
+            }
+        };
+        if missing > 0 {
+            let mut last = self.last.take().ok_or(Error::NoFrame { missing: Some(missing) })?;
+            for _ in 0..missing {
+                self.push(&mut last)?;
+            }
+            warnings.push(Warning::Held { frames: missing });
+        }
+        self.close_open(1)?;
+        if self.shared.lock().made == 0 {
+            return Err(Error::NoFrame { missing: None });
+        }
+        self.end(End::Finished)?;
+        Ok(warnings)
+    }
+
+    fn abort(&mut self, reason: String) -> Result<Vec<Warning>, Error> {
+        // A clip that goes on later must not have a single picture before another segment.
+        self.close_open(2)?;
+        self.end(End::Aborted(reason))?;
+        Ok(Vec::new())
+    }
+
+    /// Ends the segment of an open clip where frames end, if there are `least` of them.
+    fn close_open(&mut self, least: u64) -> Result<(), Error> {
+        if matches!(self.shared.lock().plan, Plan::Fixed(_)) {
+            return Ok(());
+        }
+        if let Some(mut pending) = self.pending.take() {
+            self.push(&mut pending)?;
+        }
+        if self.encoder.as_ref().is_some_and(|encoder| encoder.pushed() >= least) {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// What there is plays: the playlist says where it ends.
+    fn end(&mut self, end: End) -> Result<(), Error> {
+        let (made, playlist) = {
+            let mut state = self.shared.lock();
+            if end != End::Finished {
+                // Frames of a segment that is not whole are lost.
+                state.frames = made_frames(&state.plan, state.made);
+            }
+            state.end = Some(end);
+            (state.made, state.playlist())
+        };
+        let written = match &self.folder {
+            Some(folder) if made == 0 => folder.remove_playlist(),
+            Some(folder) => folder.write_playlist(&playlist),
+            None => Ok(()),
+        };
+        // Wakes whoever waits for a segment that will not come.
+        self.shared.update(|_| ());
+        Ok(written?)
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Some(watch) = &mut self.watch {
+            watch(event);
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// Whatever happened, nobody waits for ever.
+    fn drop(&mut self) {
+        self.shared.update(|state| {
+            state.end.get_or_insert_with(|| End::Failed("the encoder's thread broke off".into()));
+        });
+    }
+}
+
+/// Frames in the first `made` segments.
+pub(super) fn made_frames(plan: &Plan, made: usize) -> u64 {
+    let ends = match plan {
+        Plan::Fixed(plan) => plan.ends(),
+        Plan::Open(plan) => plan.ends(),
+    };
+    made.checked_sub(1).map_or(0, |last| ends[last])
+}
+
+const DROPPED: &str = "the stream was dropped before it was finished";

@@ -1,0 +1,109 @@
+//! A stream goes on where another one stopped.
+
+use headcast::ClipFolder;
+use headcast::core::FrameRate;
+use headcast::media::store::SegmentStore as _;
+use headcast::push::{Error, Length, Output, Settings, Stream};
+
+use crate::{all, memory, push, settings, silent, sound};
+
+fn open(folder: &std::path::Path, length: Length) -> Result<Stream, Error> {
+    Stream::open(settings(length), Output::Folder(ClipFolder::reopen(folder)?))
+}
+
+/// Aborted or killed at any frame, a clip ends as if nothing had happened.
+#[test]
+fn a_clip_ends_as_if_nothing_had_happened() {
+    let (expected, output) = memory();
+    let mut stream = Stream::open(settings(Length::Sound(sound(4.0))), output).unwrap();
+    push(&mut stream, 0..100);
+    let playlist = stream.viewer().playlist();
+    stream.finish().unwrap();
+    for (stop, at) in [(3, 0), (8, 8), (30, 24), (99, 56), (100, 100)] {
+        for killed in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut stream = open(folder.path(), Length::Sound(sound(4.0))).unwrap();
+            push(&mut stream, 0..stop);
+            stream.abort("stopped").unwrap();
+            if killed {
+                // A process that is killed leaves the playlist as it was.
+                std::fs::write(folder.path().join("index.m3u8"), &playlist).unwrap();
+                std::fs::write(folder.path().join(".segment_00004.ts.1-1.part"), "half").unwrap();
+            }
+            let mut stream = open(folder.path(), Length::Sound(sound(4.0))).unwrap();
+            assert_eq!(stream.next_frame(), at, "stopped at {stop}");
+            assert_eq!(stream.viewer().playlist(), playlist);
+            push(&mut stream, at..100);
+            let clip = stream.folder().unwrap().clone();
+            assert_eq!(stream.finish().unwrap().frames, 100);
+            assert!(all(&**clip.segments()) == all(&*expected), "stopped at {stop}");
+            assert_eq!(clip.playlist().unwrap().as_ref(), Some(&playlist));
+            assert!(clip.video_path().exists());
+        }
+    }
+}
+
+#[test]
+fn an_open_clip_goes_on_after_its_last_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = open(folder.path(), Length::Open(FrameRate::PAL)).unwrap();
+    push(&mut stream, 0..30);
+    stream.abort("a break").unwrap();
+    let mut stream = open(folder.path(), Length::Open(FrameRate::PAL)).unwrap();
+    assert_eq!(stream.next_frame(), 30);
+    assert!(!stream.viewer().playlist().contains("ENDLIST"));
+    push(&mut stream, 30..50);
+    let viewer = stream.viewer();
+    assert_eq!(stream.finish().unwrap().frames, 50);
+    assert_eq!(viewer.plan().unwrap().ends(), [8, 24, 30, 38, 50]);
+    // One frame is no segment to go on from.
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = open(folder.path(), Length::Open(FrameRate::PAL)).unwrap();
+    push(&mut stream, 0..1);
+    assert_eq!(stream.abort("a break").unwrap().frames, 0);
+    assert_eq!(open(folder.path(), Length::Open(FrameRate::PAL)).unwrap().next_frame(), 0);
+}
+
+#[test]
+fn another_clip_is_not_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = open(folder.path(), Length::Sound(sound(4.0))).unwrap();
+    push(&mut stream, 0..60);
+    stream.abort("stopped").unwrap();
+    let refused = |settings: Settings| {
+        let output = Output::Folder(ClipFolder::reopen(folder.path()).unwrap());
+        let error = Stream::open(settings, output).unwrap_err();
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        error.to_string()
+    };
+    let mut other = sound(4.0);
+    let recording: Vec<u8> = {
+        let mut wav = crate::recording(4.0);
+        wav[50_000..51_000].fill(0x11);
+        wav
+    };
+    other.track = crate::common::listen(recording, headcast::Features::BuiltIn).unwrap().track;
+    assert!(refused(settings(Length::Sound(other))).contains("its sound is another one"));
+    assert!(refused(Settings::new(80, 48, Length::Sound(sound(4.0)))).contains("of another size"));
+    assert!(refused(settings(Length::Sound(sound(1.0)))).contains("its length differs"));
+    assert!(refused(settings(silent(100))).contains("its segments are cut otherwise"));
+    assert!(refused(settings(Length::Open(FrameRate::new(30, 1).unwrap()))).contains("another frame rate"));
+    // Nothing was touched, and the right one goes on.
+    assert_eq!(open(folder.path(), Length::Sound(sound(4.0))).unwrap().next_frame(), 56);
+}
+
+#[test]
+fn a_missing_segment_is_where_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = open(folder.path(), silent(100)).unwrap();
+    push(&mut stream, 0..100);
+    stream.finish().unwrap();
+    let clip = ClipFolder::reopen(folder.path()).unwrap();
+    std::fs::remove_file(clip.segments().segment_path(1)).unwrap();
+    let mut stream = open(folder.path(), silent(100)).unwrap();
+    assert_eq!(stream.next_frame(), 8);
+    assert_eq!(clip.segments().list().unwrap(), [0]);
+    push(&mut stream, 8..100);
+    stream.finish().unwrap();
+    assert_eq!(clip.segments().list().unwrap().len(), 4);
+}
