@@ -1,5 +1,9 @@
 //! Frames that come from elsewhere become the segments that a session makes of them.
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that unwraps fails with a line number; a skip must be seen"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

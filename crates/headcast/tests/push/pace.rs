@@ -42,12 +42,12 @@ impl SegmentStore for Gate {
 
 #[test]
 fn a_pusher_waits_for_the_encoder_and_nothing_is_dropped() {
-    let (go, open) = mpsc::channel();
+    let (go, open) = mpsc::sync_channel(1);
     let store =
         Arc::new(Gate { inner: Memory::default(), open: Mutex::new(open), waiting: AtomicUsize::new(0) });
     let output = Output::Store(Arc::<Gate>::clone(&store));
     let mut stream = Stream::open(settings(silent(200)), output).unwrap();
-    let (report, written) = mpsc::channel();
+    let (report, written) = mpsc::sync_channel(200);
     let pusher = thread::spawn(move || {
         for frame in 0..200 {
             stream.write(&Pixels::from(&picture(frame, SIZE))).unwrap();
@@ -58,8 +58,8 @@ fn a_pusher_waits_for_the_encoder_and_nothing_is_dropped() {
     // The first segment (8 frames) is not let in, so its last picture and the one before it are not free again: the
     // pusher gets as far as there are frames.
     let stalled_at = 8 - 2 + Stream::MAX_FRAMES.get();
-    let (last, allocated) = (0..stalled_at).map(|_| written.recv().unwrap()).last().unwrap();
-    assert_eq!((last, allocated), (stalled_at as u64 - 1, Stream::MAX_FRAMES.get()));
+    let reports: Vec<_> = (0..stalled_at).map(|_| written.recv().unwrap()).collect();
+    assert_eq!(reports[stalled_at - 1], (stalled_at as u64 - 1, Stream::MAX_FRAMES.get()));
     while store.waiting.load(Ordering::SeqCst) == 0 {
         thread::sleep(Duration::from_millis(5));
     }
@@ -96,7 +96,7 @@ fn a_slow_and_a_fast_pusher_leave_the_same() {
 
 #[test]
 fn everything_that_happens_is_told() {
-    let (told, events) = mpsc::channel();
+    let (told, events) = mpsc::sync_channel(100);
     let (_, output) = memory();
     let settings = settings(silent(40)).watch(move |event| told.send(event).unwrap());
     let mut stream = Stream::open(settings, output).unwrap();
