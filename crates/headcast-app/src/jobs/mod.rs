@@ -2,8 +2,8 @@
 //!
 //! [`Jobs`] is the table and the queue; worker threads open jobs and make their segments, in the order that a
 //! [`Schedule`] picks. A job lives in the data folder: a row in a database, its input and its segments as files, so
-//! that after a crash or a restart everything that was not over goes on at its first missing segment. Everything that happens to a job goes into its bounded
-//! event log, and everyone who waits (a held request, an event stream) watches the sequence number of that
+//! that after a crash or a restart everything that was not over goes on at its first missing segment. Everything that
+//! happens to a job goes into its bounded event log, which is written to the table once a second; and everyone who waits (a held request, an event stream) watches the sequence number of that
 //! log, so a slow reader holds no memory and a missed event is never a lost one.
 
 mod code;
@@ -12,6 +12,7 @@ mod event;
 mod id;
 mod job;
 mod limits;
+mod poster;
 mod retention;
 mod schedule;
 mod shared;
@@ -19,11 +20,12 @@ mod studio;
 mod table;
 mod video;
 mod worker;
+mod writer;
 
 pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
 pub use id::{JobId, NotAJobId};
-pub use job::{Failure, Job, Snapshot, State};
+pub use job::{Failure, Job, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{

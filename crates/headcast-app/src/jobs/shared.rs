@@ -1,13 +1,14 @@
 //! What the table and its workers share: the queue itself.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use headcast::media::store::SegmentStore;
 
-use super::disk::{Disk, Row, is_whole};
+use super::disk::{DatabaseError, Disk, Stored, is_whole};
 use super::event::{EventLog, Level};
 use super::id::JobId;
 use super::job::{Job, State};
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     table: Mutex<Table>,
     /// Signalled when there may be something to do.
     work: Condvar,
+    /// Signalled when the process ends.
+    stopping: Condvar,
+    /// Whether events could not be written the last time.
+    behind: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -112,6 +117,8 @@ impl Shared {
                 stop: false,
             }),
             work: Condvar::new(),
+            stopping: Condvar::new(),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -128,7 +135,17 @@ impl Shared {
             job.halt();
         }
         drop(table);
+        self.stopping.notify_all();
         self.wake();
+    }
+
+    /// Waits this long, or until the process ends; true when it does.
+    pub(super) fn stopped_within(&self, wait: Duration) -> bool {
+        let (table, _) = self
+            .stopping
+            .wait_timeout_while(self.lock(), wait, |table| !table.stop)
+            .unwrap_or_else(PoisonError::into_inner);
+        table.stop
     }
 
     /// Waits until there is something to do; `None` when the process ends. Call [`Self::release`] after.
@@ -208,9 +225,51 @@ impl Shared {
     /// Writes the job to the table, as it is now. An error is on the job's log: the job goes on, and after a crash it
     /// would be taken up where the table has it.
     pub(super) fn save(&self, job: &Job) {
-        if let Err(error) = self.disk.database.update(|| job.row()) {
+        if let Err(error) = self.write(&[job], true) {
             job.log(Level::Warn, error.to_string());
         }
+    }
+
+    /// Writes down what happened to all jobs since the last time. When that is not possible, the jobs say so once, and
+    /// keep as much as their logs hold.
+    pub(super) fn flush(&self) {
+        let jobs = self.lock().jobs.clone();
+        let jobs: Vec<_> = jobs.iter().map(|job| &**job).filter(|job| job.changes(false).is_some()).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        match self.write(&jobs, false) {
+            Ok(()) => self.behind.store(false, Ordering::Relaxed),
+            Err(error) if !self.behind.swap(true, Ordering::Relaxed) => {
+                for job in jobs {
+                    job.log(Level::Warn, format!("log lines are kept in memory only, for now: {error}"));
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Writes down the last of what happened, and that nothing is missing. If that fails, the next start takes this for a
+    /// crash, and is right.
+    pub(super) fn end(&self) {
+        let jobs = self.lock().jobs.clone();
+        let jobs: Vec<_> = jobs.iter().map(|job| &**job).collect();
+        let _ = self.write(&jobs, false).and_then(|()| self.disk.end());
+    }
+
+    /// In one transaction; waits for the disk.
+    pub(super) fn write(&self, jobs: &[&Job], with_row: bool) -> Result<(), DatabaseError> {
+        let mut written = Vec::new();
+        self.disk.update(|| {
+            written = jobs.iter().map(|job| job.changes(with_row)).collect();
+            written.iter().flatten().cloned().collect()
+        })?;
+        for (job, changes) in jobs.iter().zip(&written) {
+            if let Some(changes) = changes {
+                job.saved(changes);
+            }
+        }
+        Ok(())
     }
 
     /// Stops a job and forgets it with its files; false when there is none of that name.
@@ -223,7 +282,7 @@ impl Shared {
         drop(table);
         job.cancel();
         // The row first: a folder without a row is deleted at the next start.
-        if let Err(error) = self.disk.database.delete(id) {
+        if let Err(error) = self.disk.delete(id) {
             job.log(Level::Warn, error.to_string());
         }
         // Else the worker deletes when it lets go, or it would put a segment into a folder that is gone.
@@ -323,7 +382,8 @@ impl Shared {
 }
 
 /// A job as the last process left it.
-pub(super) fn restore(disk: &Disk, mut row: Row, events: usize, starts: u64) -> Arc<Job> {
+pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
+    let Stored { mut row, events: told, timings } = stored;
     let folder = disk.folder(row.id);
     let mut made = Vec::new();
     let mut store = None;
@@ -334,6 +394,7 @@ pub(super) fn restore(disk: &Disk, mut row: Row, events: usize, starts: u64) -> 
     if store.is_none() {
         // Without a plan, or a place, there are no segments to go on from.
         row.clip = None;
+        made.clear();
     }
     let request = JobRequest {
         audio: Audio::File(folder.input()),
@@ -342,14 +403,17 @@ pub(super) fn restore(disk: &Disk, mut row: Row, events: usize, starts: u64) -> 
         profile: row.profile.clone(),
         features: None,
     };
-    let log = EventLog::after_gap(events, starts << EVENTS_PER_START);
+    let start = disk.start();
+    // What a job was told before it was over is in the table together with its end.
+    let gap = !start.after_clean_end && !row.state.is_over();
+    let log = EventLog::restored(events, told, start.number << EVENTS_PER_START, gap);
     let before = row.state;
-    let job = Job::restored(row, request, made, store, log);
+    let job = Job::restored(row, request, made, store, log, &timings);
     job.set_disk_bytes(folder.size());
     if job.state() != before {
         // Its last word did not reach the table, or segments are missing. If this does not either, the next start
         // finds out again.
-        let _ = disk.database.update(|| job.row());
+        let _ = disk.update(|| job.changes(true).into_iter().collect());
     }
     Arc::new(job)
 }

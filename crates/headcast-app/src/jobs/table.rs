@@ -19,13 +19,13 @@ use super::schedule::{Fair, Schedule};
 use super::shared::{Arrival, Shared, restore};
 use super::studio::{Audio, JobRequest, Studio};
 use super::video::layout;
-use super::worker;
+use super::{poster, worker, writer};
 
 /// All jobs of this process.
 #[derive(Debug)]
 pub struct Jobs {
     pub(super) shared: Arc<Shared>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     notes: Vec<String>,
 }
 
@@ -51,19 +51,23 @@ impl Jobs {
         limits: Limits,
         schedule: Box<dyn Schedule>,
     ) -> io::Result<Self> {
-        let (disk, Found { rows, starts, notes }) = Disk::open(dir)?;
-        let jobs = rows.into_iter().map(|row| restore(&disk, row, limits.events, starts)).collect();
+        let (disk, Found { jobs, notes }) = Disk::open(dir)?;
+        let jobs = jobs.into_iter().map(|stored| restore(&disk, stored, limits.events)).collect();
         let shared = Arc::new(Shared::new(studio, schedule, disk, limits, jobs));
         shared.retain(SystemTime::now());
-        let started = Self { shared, workers: Mutex::default(), notes };
+        let started = Self { shared, threads: Mutex::default(), notes };
+        started.spawn("headcast-events".to_owned(), writer::run)?;
         for number in 0..limits.in_flight.get() {
-            let shared = Arc::clone(&started.shared);
-            let worker = std::thread::Builder::new()
-                .name(format!("headcast-jobs-{number}"))
-                .spawn(move || worker::run(&shared))?;
-            started.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+            started.spawn(format!("headcast-jobs-{number}"), worker::run)?;
         }
         Ok(started)
+    }
+
+    fn spawn(&self, name: String, run: fn(&Shared)) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name(name).spawn(move || run(&shared))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// Sentences for the owner of the machine about what was found at the start.
@@ -82,16 +86,15 @@ impl Jobs {
         let _arrival = Arrival::announce(shared)?;
         let folder = shared.disk.folder(id);
         let accept = || {
-            folder.accept(&request.audio, upload, request.features.as_ref())?;
+            let JobRequest { audio, features, .. } = &request;
+            // Features may be large, and are needed for a moment when the job is opened.
+            let stored = JobRequest { audio: Audio::File(folder.input()), features: None, ..request.clone() };
+            let job = Job::new(id, stored, features.is_some(), shared.limits.events);
+            folder.accept(audio, upload, features.as_ref(), &shared.disk.card(&job.row()))?;
             let bytes = folder.size();
             shared.make_room(bytes)?;
-            let has_features = request.features.is_some();
-            // Features may be large, and are needed for a moment when the job is opened.
-            let request =
-                JobRequest { audio: Audio::File(folder.input()), features: None, ..request.clone() };
-            let job = Job::new(id, request, has_features, shared.limits.events);
             job.set_disk_bytes(bytes);
-            shared.disk.database.insert(&job.row())?;
+            shared.disk.insert(&job.row())?;
             Ok(Arc::new(job))
         };
         let job = accept().inspect_err(|_: &CreateError| folder.delete())?;
@@ -143,7 +146,13 @@ impl Jobs {
         table.jobs.iter().take_while(|job| job.id() != id).filter(|job| !job.state().is_over()).count()
     }
 
-    /// Stops a job, within one frame. One that is over stays as it is.
+    /// The first frame of a job as a PNG file, once it is made. Blocks for the disk.
+    pub fn poster(&self, job: &Job) -> Option<Bytes> {
+        self.shared.disk.folder(job.id()).poster().and_then(poster::whole)
+    }
+
+    /// Stops a job, within one frame. One that is over stays as it is. When this returns, the job stays stopped after
+    /// a crash, too. Blocks for the disk.
     pub fn cancel(&self, job: &Job) {
         job.cancel();
         self.shared.save(job);
@@ -197,11 +206,15 @@ impl Jobs {
     /// frame at most.
     pub fn stop(&self) {
         self.shared.stop();
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
-        for worker in workers {
-            // It catches its own panics, so there is nothing to learn from the result.
-            let _ = worker.join();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
         }
+        for thread in threads {
+            // A worker catches its own panics, so there is nothing to learn from the result.
+            let _ = thread.join();
+        }
+        self.shared.end();
     }
 }
 

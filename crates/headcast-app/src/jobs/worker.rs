@@ -5,11 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use headcast::core::{FrameIndex, RgbImage};
 use headcast::media::store::SegmentStore;
 use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Failure, Job};
+use super::poster;
 use super::shared::{Shared, Task};
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
 
@@ -76,7 +78,7 @@ fn open(shared: &Shared, job: &Job) {
         Err(error) => return job.fail(Failure { code: "disk", message: error.to_string() }),
     }
     // The table has the plan before there is a segment of it: after a crash they belong together.
-    if is_new && let Err(error) = shared.disk.database.update(|| job.row()) {
+    if is_new && let Err(error) = shared.write(&[job], true) {
         job.fail(Failure { code: "disk", message: error.to_string() });
     }
 }
@@ -112,9 +114,12 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     }
     let began = Instant::now();
     let mut left = frames.end - frames.start;
-    let result = source.make_segment(index, &mut |_done| {
+    let result = source.make_segment(index, &mut |done| {
         if job.is_stopped() {
             return ControlFlow::Break(());
+        }
+        if done.frame == FrameIndex(0) {
+            keep_poster(shared, job, done.image);
         }
         left = left.saturating_sub(1);
         job.frame_done(left == 0);
@@ -137,17 +142,28 @@ fn make(shared: &Shared, job: &Job, index: usize) {
         return job.fail(Failure { code: "disk", message: error.to_string() });
     }
     job.add_disk_bytes(size as u64);
-    let secs = began.elapsed().as_secs_f64();
+    let took = began.elapsed();
     job.log(
         Level::Info,
         format!(
-            "segment {index}: frames {} to {}, {} kB in {secs:.2} s",
+            "segment {index}: frames {} to {}, {} kB in {:.2} s",
             frames.start,
             frames.end - 1,
-            size / 1000
+            size / 1000,
+            took.as_secs_f64()
         ),
     );
-    job.segment_made(index);
+    job.segment_made(index, took);
+}
+
+/// A job without a poster is a job all the same, so errors do not count.
+fn keep_poster(shared: &Shared, job: &Job, picture: &RgbImage) {
+    let folder = shared.disk.folder(job.id());
+    if !folder.has_poster()
+        && let Some(bytes) = poster::encode(picture).and_then(|file| folder.put_poster(&file).ok())
+    {
+        job.add_disk_bytes(bytes);
+    }
 }
 
 /// Passes on what [`Studio::open`](super::Studio::open) says to the job it is about.

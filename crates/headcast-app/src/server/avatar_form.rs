@@ -1,7 +1,6 @@
 //! The form that becomes an avatar: upstream's files under names of our own, in a folder that goes away.
 
 use std::path::Path;
-use std::time::Duration;
 
 use axum::extract::Request;
 use headcast::nerf::avatar::{Background, ImportRequest};
@@ -111,21 +110,7 @@ pub(super) async fn read_avatar_form(
     Ok(AvatarForm { request: import, folder })
 }
 
-/// Removes what imports left in `uploads` that the process did not live to clean up, a day ago or longer: what
-/// is younger may be in use.
-pub(super) fn sweep(uploads: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(uploads)? {
-        let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        if is_ours && age > Duration::from_hours(24) {
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Of the folders that forms are read into.
+/// Of the folders that forms are read into. What a crash leaves of them is cleared away with the other uploads.
 const PREFIX: &str = "avatar-";
 
 const FIELDS: &str = "name, title, credits, licence, fix_eye, overwrite, checkpoint, transforms, au, background, \
@@ -147,24 +132,6 @@ fn torso_number(file_name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_old_leftovers_of_ours_are_swept() {
-        let uploads = tempfile::tempdir().unwrap();
-        for name in ["avatar-old", "avatar-new", "upload-old"] {
-            let path = uploads.path().join(name);
-            std::fs::create_dir(&path).unwrap();
-            if name.ends_with("old") {
-                let long_ago = std::time::SystemTime::now() - Duration::from_hours(25);
-                std::fs::File::open(&path).unwrap().set_modified(long_ago).unwrap();
-            }
-        }
-        sweep(uploads.path()).unwrap();
-        let mut left: Vec<_> =
-            std::fs::read_dir(uploads.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["avatar-new", "upload-old"]);
-    }
 
     #[test]
     fn torso_pictures_are_numbers() {

@@ -64,7 +64,6 @@ pub(super) async fn import(State(state): State<AppState>, request: Request) -> R
     .await
     .map_err(Problem::internal)?;
     let notes = imported?;
-    state.posters().forget(&name);
     let location = format!("/api/v1/avatars/{name}");
     let body = Json(json::Imported { avatar: find(&state, &name).await?.into(), notes });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())

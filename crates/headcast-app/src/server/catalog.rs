@@ -1,5 +1,7 @@
 //! What there is: avatars, samples, limits.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -55,19 +57,22 @@ pub(super) async fn thumbnail(
     Ok(picture(state.studio().thumbnail(&name).ok_or_else(Problem::no_such_avatar)?))
 }
 
-/// The first frame; until it is made, and when it is forgotten, the picture of the avatar.
+/// The first frame; until it is made, the picture of the avatar.
 pub(super) async fn poster(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    if let Some(bytes) = state.posters().get(job.request()) {
+    let poster = tokio::task::spawn_blocking({
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        move || state.jobs().poster(&job)
+    });
+    if let Some(bytes) = poster.await.map_err(Problem::internal)? {
         let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "private, max-age=3600")];
         return Ok((headers, bytes).into_response());
     }
     let thumbnail = state.studio().thumbnail(&job.request().avatar).ok_or_else(|| {
-        let detail =
-            "the first frame is not made yet, or forgotten, and the avatar of this job has no picture";
+        let detail = "the first frame is not made yet, and the avatar of this job has no picture";
         Problem::new(StatusCode::NOT_FOUND, "no_poster", detail)
     })?;
     let headers = [(header::CONTENT_TYPE, thumbnail.content_type), (header::CACHE_CONTROL, "no-cache")];

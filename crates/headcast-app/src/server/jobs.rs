@@ -306,7 +306,12 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<JobView>, Problem> {
     let job = find(&state, &id)?;
-    state.jobs().cancel(&job);
+    // Waits for the disk.
+    let cancelled = tokio::task::spawn_blocking({
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        move || state.jobs().cancel(&job)
+    });
+    cancelled.await.map_err(Problem::internal)?;
     Ok(Json(JobView::full(state.jobs(), &job)))
 }
 

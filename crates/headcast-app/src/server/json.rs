@@ -164,6 +164,9 @@ struct Clip {
     /// End of each segment in seconds; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     segment_ends: Option<Vec<f64>>,
+    /// Seconds that each segment took to render and encode, `null` where that is not known; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment_secs: Option<Vec<Option<f64>>>,
 }
 
 /// Addresses of a job, on this server.
@@ -207,6 +210,10 @@ impl JobView {
                         end as f64 / 1e6
                     })
                     .collect()
+            }),
+            segment_secs: segments.then(|| {
+                let secs = |timing: &jobs::Timing| timing.took.as_secs_f64();
+                snapshot.timings.iter().map(|timing| timing.as_ref().map(secs)).collect()
             }),
         });
         Self {

@@ -17,7 +17,6 @@ mod json;
 mod metrics;
 mod openapi;
 mod playlist;
-mod posters;
 mod problem;
 mod query;
 mod routes;
@@ -156,7 +155,6 @@ struct Inner {
     studio: Arc<dyn Studio>,
     jobs: Jobs,
     metrics: Arc<metrics::Metrics>,
-    posters: Arc<posters::Posters>,
     assets: assets::Assets,
     door: auth::Door,
     upload_turns: Semaphore,
@@ -183,16 +181,9 @@ impl AppState {
         let uploads = config.data_dir.join("uploads");
         std::fs::create_dir_all(&uploads).map_err(failed)?;
         // Found out now with a clear message, rather than by the first upload.
-        tempfile::NamedTempFile::new_in(&uploads).map_err(failed)?;
-        // What cannot be deleted is only disk space.
-        let _ = avatar_form::sweep(&uploads);
+        tempfile::NamedTempFile::with_prefix_in("upload-", &uploads).map_err(failed)?;
         let metrics = Arc::<metrics::Metrics>::default();
-        let posters = Arc::<posters::Posters>::default();
-        let watched = watched::Watched {
-            studio: Arc::clone(&studio),
-            metrics: Arc::clone(&metrics),
-            posters: Arc::clone(&posters),
-        };
+        let watched = watched::Watched { studio: Arc::clone(&studio), metrics: Arc::clone(&metrics) };
         let jobs =
             Jobs::start(Arc::new(watched), &config.data_dir.join("jobs"), config.limits).map_err(failed)?;
         Ok(Self {
@@ -207,7 +198,6 @@ impl AppState {
                 studio,
                 jobs,
                 metrics,
-                posters,
             }),
         })
     }
@@ -248,10 +238,6 @@ impl AppState {
 
     fn metrics(&self) -> &Arc<metrics::Metrics> {
         &self.inner.metrics
-    }
-
-    fn posters(&self) -> &posters::Posters {
-        &self.inner.posters
     }
 
     /// Becomes true when the server ends.

@@ -1,26 +1,24 @@
-//! The studio as the job queue sees it: with everything that is rendered counted, and first frames kept.
+//! The studio as the job queue sees it: with everything that is rendered counted.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use headcast::core::{FrameIndex, SegmentPlan};
+use headcast::core::SegmentPlan;
 use headcast::media::segment::Config;
 use headcast::nerf::avatar::ImportRequest;
 use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
 
 use super::metrics::Metrics;
-use super::posters::{Key, Posters};
 use crate::jobs::{
     AvatarDetails, AvatarInfo, JobRequest, OpenError, Opened, Picture, Reporter, SampleInfo, Studio,
 };
 
-/// Hands everything on to a studio, and looks at what is rendered.
+/// Hands everything on to a studio, and counts what is rendered.
 pub(super) struct Watched {
     pub(super) studio: Arc<dyn Studio>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) posters: Arc<Posters>,
 }
 
 impl Studio for Watched {
@@ -61,7 +59,7 @@ impl Studio for Watched {
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
-        Ok(self.watch(request, self.studio.open(request, reporter)?))
+        Ok(self.watch(self.studio.open(request, reporter)?))
     }
 
     fn reopen(
@@ -70,22 +68,20 @@ impl Studio for Watched {
         ends: &[u64],
         reporter: &dyn Reporter,
     ) -> Result<Opened, OpenError> {
-        Ok(self.watch(request, self.studio.reopen(request, ends, reporter)?))
+        Ok(self.watch(self.studio.reopen(request, ends, reporter)?))
     }
 }
 
 impl Watched {
-    fn watch(&self, request: &JobRequest, opened: Opened) -> Opened {
-        let poster = Key::of(request).map(|key| (key, Arc::clone(&self.posters)));
+    fn watch(&self, opened: Opened) -> Opened {
         let metrics = Arc::clone(&self.metrics);
-        Opened { source: Arc::new(WatchedSource { source: opened.source, metrics, poster }), ..opened }
+        Opened { source: Arc::new(WatchedSource { source: opened.source, metrics }), ..opened }
     }
 }
 
 struct WatchedSource {
     source: Arc<dyn SegmentSource>,
     metrics: Arc<Metrics>,
-    poster: Option<(Key, Arc<Posters>)>,
 }
 
 impl SegmentSource for WatchedSource {
@@ -105,9 +101,6 @@ impl SegmentSource for WatchedSource {
         let began = Instant::now();
         let mut looking = |done: FrameDone<'_>| -> ControlFlow<()> {
             self.metrics.frame();
-            if let (FrameIndex(0), Some((key, posters))) = (done.frame, &self.poster) {
-                posters.put(key, done.image);
-            }
             on_frame(done)
         };
         let made = self.source.make_segment(index, &mut looking)?;

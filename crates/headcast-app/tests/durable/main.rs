@@ -4,16 +4,20 @@
 
 #[path = "../http/double.rs"]
 mod double;
+mod events;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod order;
 mod restart;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use double::{Double, Gate};
+use headcast::core::timeline::Speed;
 use headcast_app::jobs::{Audio, Job, JobId, JobRequest, Jobs, Limits, State};
 
 /// A data folder.
@@ -35,6 +39,13 @@ impl Place {
         Self { dir }
     }
 
+    /// What a crash at this moment would leave on the disk; for moments in which nothing is being written.
+    fn as_it_is(&self) -> Self {
+        let copy = Self::new();
+        copy_folder(self.dir.path(), copy.dir.path());
+        copy
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -49,10 +60,20 @@ impl Place {
     }
 
     fn start_with(&self, limits: Limits) -> Run {
-        let studio = Double::default();
+        self.start_studio(Double::default(), limits)
+    }
+
+    fn start_studio(&self, studio: Double, limits: Limits) -> Run {
         let gate = Arc::clone(&studio.gate);
         let jobs = Jobs::start(Arc::new(studio), &self.path("jobs"), limits).unwrap();
         Run { jobs, gate, uploads: self.path("uploads") }
+    }
+
+    /// On a machine of another speed, whose studio may keep the plan of a job that it opens again.
+    fn start_at(&self, speed: Speed, keeps_plan: bool) -> Run {
+        let mut studio = Double::default();
+        (studio.speed, studio.keeps_plan) = (Some(speed), keeps_plan);
+        self.start_studio(studio, Limits::default())
     }
 
     fn start_open(&self) -> Run {
@@ -95,6 +116,10 @@ impl Run {
         });
     }
 
+    fn segments_from_start(&self, job: &Job) -> Vec<Bytes> {
+        (0..job.made_from_start()).map(|index| self.jobs.segment(job, index).unwrap()).collect()
+    }
+
     fn segments(&self, job: &Job) -> Vec<Bytes> {
         (0..job.plan().unwrap().len()).map(|index| self.jobs.segment(job, index).unwrap()).collect()
     }
@@ -104,6 +129,19 @@ impl Drop for Run {
     fn drop(&mut self) {
         // Or the worker would wait for a frame for ever, and everyone for the worker.
         self.gate.open();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

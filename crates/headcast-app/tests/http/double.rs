@@ -51,6 +51,10 @@ impl Gate {
 #[derive(Debug, Default)]
 pub(super) struct Double {
     pub(super) gate: Arc<Gate>,
+    /// What plans are made for; `None` for real time, which gives segments of one length.
+    pub(super) speed: Option<Speed>,
+    /// Whether a job that is opened again is cut where it was.
+    pub(super) keeps_plan: bool,
     /// Name and title of what was imported.
     imported: Mutex<Vec<(String, String)>>,
 }
@@ -135,6 +139,15 @@ impl Studio for Double {
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
+        self.reopen(request, &[], reporter)
+    }
+
+    fn reopen(
+        &self,
+        request: &JobRequest,
+        ends: &[u64],
+        reporter: &dyn Reporter,
+    ) -> Result<Opened, OpenError> {
         reporter.phase(Phase::Listening);
         reporter.log(Level::Info, "listening");
         let frames = match &request.audio {
@@ -144,7 +157,11 @@ impl Studio for Double {
         if request.audio_name == "late.wav" {
             return Err(refusal("audio_silent", "nothing can be heard; choose a recording with speech"));
         }
-        let source = Colours::new(frames, Arc::clone(&self.gate), request.audio_name.clone());
+        let timeline = Timeline::from_frames(frames, FrameRate::PAL).unwrap();
+        let kept = SegmentPlan::from_ends(timeline, ends.to_vec()).filter(|_| self.keeps_plan);
+        let speed = self.speed.unwrap_or(Speed(1000));
+        let plan = kept.unwrap_or_else(|| SegmentPlan::new(timeline, speed));
+        let source = Colours::new(plan, Arc::clone(&self.gate), request.audio_name.clone());
         Ok(Opened { source: Arc::new(source), warnings: vec!["a warning".to_owned()] })
     }
 }
@@ -163,14 +180,13 @@ struct Colours {
 }
 
 impl Colours {
-    fn new(frames: u64, gate: Arc<Gate>, behaviour: String) -> Self {
-        let timeline = Timeline::from_frames(frames, FrameRate::PAL).unwrap();
-        let samples = usize::try_from(timeline.samples(SampleRate::AAC)).unwrap();
+    fn new(plan: SegmentPlan, gate: Arc<Gate>, behaviour: String) -> Self {
+        let samples = usize::try_from(plan.timeline().samples(SampleRate::AAC)).unwrap();
         let mut encoder = Fdk::new(Channels::Mono).unwrap();
         let mut units = encoder.push(&vec![0.0; samples]).unwrap();
         units.extend(encoder.finish().unwrap());
         let config = Config::new(64, 64, FrameRate::PAL).unwrap().channels(Channels::Mono);
-        Self { plan: SegmentPlan::new(timeline, Speed(1000)), config, units, gate, behaviour }
+        Self { plan, config, units, gate, behaviour }
     }
 }
 

@@ -15,10 +15,15 @@ use super::double::{Double, Gate};
 
 async fn listen(port: u16) -> (Result<Server, ServeError>, Arc<Gate>, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
+    let (server, gate) = listen_on(port, dir.path()).await;
+    (server, gate, dir)
+}
+
+async fn listen_on(port: u16, dir: &std::path::Path) -> (Result<Server, ServeError>, Arc<Gate>) {
     let studio = Double::default();
     let gate = Arc::clone(&studio.gate);
-    let config = Config { port, data_dir: dir.path().to_owned(), ..Config::default() };
-    (bind(config, Arc::new(studio)).await, gate, dir)
+    let config = Config { port, data_dir: dir.to_owned(), ..Config::default() };
+    (bind(config, Arc::new(studio)).await, gate)
 }
 
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -113,6 +118,41 @@ async fn a_tab_follows_a_job_loses_the_line_and_resumes() {
     stop.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
     ended.expect("open streams do not keep the server from ending").unwrap();
+}
+
+#[tokio::test]
+async fn a_tab_goes_on_after_a_restart_of_the_server() {
+    let (server, gate, dir) = listen(0).await;
+    let server = server.unwrap();
+    let url = server.url();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+    let id = post(&url).await;
+    let mut tab = Client::connect(&url).await;
+    tab.say(json!({"subscribe": id})).await;
+    gate.allow(8);
+    let heard = tab.until(|message| message["type"] == "ready").await;
+    let last = heard[heard.len() - 1]["seq"].as_u64().unwrap();
+    stop.send(()).unwrap();
+    gate.allow(1);
+    running.await.unwrap();
+    drop(tab);
+
+    let (server, gate) = listen_on(0, dir.path()).await;
+    let server = server.unwrap();
+    let url = server.url();
+    tokio::spawn(server.run(std::future::pending()));
+    let mut again = Client::connect(&url).await;
+    again.say(json!({"subscribe": [{"job": id, "after": last}]})).await;
+    gate.open();
+    let heard = again.until(is_state("done")).await;
+    assert_eq!((&heard[0]["type"], &heard[0]["seq"]), (&"state".into(), &last.into()));
+    let seqs: Vec<_> = heard[1..].iter().filter_map(|message| message["seq"].as_u64()).collect();
+    assert!(seqs.iter().all(|seq| *seq > last) && seqs.is_sorted(), "{last} {seqs:?}");
+    let ready: Vec<_> = heard.iter().filter(|message| message["type"] == "ready").collect();
+    assert_eq!(ready.len(), 2, "{ready:?}");
 }
 
 #[tokio::test]

@@ -300,7 +300,7 @@ async fn a_real_checkpoint_becomes_an_avatar() {
 }
 
 /// Events of a stream that has ended: id, name, data.
-fn events(answer: &Answer) -> Vec<(u64, String, Value)> {
+pub(super) fn events(answer: &Answer) -> Vec<(u64, String, Value)> {
     assert_eq!(answer.header(header::CONTENT_TYPE), "text/event-stream");
     let text = std::str::from_utf8(&answer.body).unwrap();
     let field = |event: &str, name: &str| {

@@ -9,6 +9,7 @@ mod interface;
 mod jobs;
 mod openapi;
 mod page;
+mod restart;
 mod segments;
 mod slow;
 mod uploads;
@@ -32,7 +33,7 @@ struct Bench {
     router: Router,
     state: AppState,
     gate: Arc<Gate>,
-    dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 struct Answer {
@@ -54,7 +55,23 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), change)
+    }
+
+    /// The next process on the same data folder.
+    async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
+        let state = self.state.clone();
+        let stopping = tokio::task::spawn_blocking(move || state.jobs().stop());
+        // A frame that is under way is let through, as it would be.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.gate.open();
+        stopping.await.unwrap();
+        let dir = Arc::clone(&self.dir);
+        drop(self);
+        Self::on(dir, change)
+    }
+
+    fn on(dir: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             data_dir: dir.path().to_owned(),
             max_audio_bytes: 5000,

@@ -1,22 +1,20 @@
 //! The table of jobs, in `SQLite`.
 //!
 //! In WAL mode with `synchronous = FULL`: a commit is on the disk when it returns, which is what a 201 promises. A
-//! job writes its row some four times in its life, so the waits do not count.
+//! job writes its row some four times in its life, and what happens meanwhile is written once a second for all jobs
+//! together, so the waits do not count.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use headcast::core::{FrameRate, SegmentPlan, Timeline};
-use headcast::media::aac::Channels;
-use headcast::media::h264::Qp;
-use headcast::media::segment::Config;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, params};
 
-use super::super::code::intern;
+use super::super::event::{Event, EventBody, Level};
 use super::super::id::JobId;
-use super::super::job::{Failure, State};
+use super::super::job::Timing;
+use super::record::{ClipRecord, Record, Row, instant, millis};
 
 /// Name of the database in the data folder.
 pub(super) const FILE_NAME: &str = "headcast.sqlite";
@@ -48,14 +46,32 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         at_ms  INTEGER NOT NULL
     ) STRICT",
+    "CREATE TABLE events (
+        job   INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        seq   INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        kind  TEXT NOT NULL,
+        text  TEXT,
+        PRIMARY KEY (job, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE segments (
+        job     INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        segment INTEGER NOT NULL,
+        made_ms INTEGER NOT NULL,
+        took_ms INTEGER NOT NULL,
+        PRIMARY KEY (job, segment)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE starts ADD COLUMN ended_ms INTEGER",
 ];
 
 /// Why the table cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// Put it aside; what it says cannot be trusted.
-    #[error("the table of jobs {} is damaged: {reason}", path.display())]
+    /// Start the server again: it puts the table aside and makes a new one of what the job folders tell.
+    #[error(
+        "the table of jobs {} is damaged ({reason}); start the server again, which repairs it", path.display()
+    )]
     Damaged {
         /// The database.
         path: PathBuf,
@@ -83,27 +99,37 @@ pub enum DatabaseError {
     },
 }
 
-/// What a job knows as soon as it is opened.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Clip {
-    pub(in super::super) plan: SegmentPlan,
-    pub(in super::super) config: Config,
+/// A job with all that the table has of it.
+#[derive(Debug)]
+pub(in super::super) struct Stored {
+    pub(in super::super) row: Row,
+    /// In order. Of progress there is none: it is of the moment.
+    pub(in super::super) events: Vec<Event>,
+    /// Segment and its timing.
+    pub(in super::super) timings: Vec<(usize, Timing)>,
 }
 
-/// A job as the table has it.
+/// What of a job is newer than the table.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Row {
+pub(in super::super) struct Changes {
     pub(in super::super) id: JobId,
-    pub(in super::super) avatar: String,
-    pub(in super::super) profile: Option<String>,
-    pub(in super::super) audio_name: String,
-    pub(in super::super) has_features: bool,
-    pub(in super::super) created: SystemTime,
-    pub(in super::super) state: State,
-    pub(in super::super) failure: Option<Failure>,
-    pub(in super::super) started: Option<SystemTime>,
-    pub(in super::super) finished: Option<SystemTime>,
-    pub(in super::super) clip: Option<Clip>,
+    /// `None` when it is as it was.
+    pub(in super::super) row: Option<Row>,
+    pub(in super::super) events: Vec<Event>,
+    /// Events before this one are forgotten.
+    pub(in super::super) first_event: u64,
+    pub(in super::super) timings: Vec<(usize, Timing)>,
+    /// Whether timings that the table has are those of another plan.
+    pub(in super::super) replanned: bool,
+}
+
+/// This run of a server on the data folder.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Start {
+    /// From 1.
+    pub(in super::super) number: u64,
+    /// Whether the run before it came to its own end and wrote down everything.
+    pub(in super::super) after_clean_end: bool,
 }
 
 /// An open table.
@@ -114,9 +140,9 @@ pub(in super::super) struct Database {
 }
 
 impl Database {
-    /// Opens the table at `path` or begins one, brings it to the current version, and reads it: the rows in order of
-    /// arrival, and how often it was opened.
-    pub(in super::super) fn open(path: &Path) -> Result<(Self, Vec<Row>, u64), DatabaseError> {
+    /// Opens the table at `path` or begins one, brings it to the current version, and reads the jobs in order of
+    /// arrival.
+    pub(in super::super) fn open(path: &Path) -> Result<(Self, Vec<Stored>), DatabaseError> {
         let explain = |error| explain(path, &error);
         let mut connection = Connection::open(path).map_err(explain)?;
         // Somebody may be looking at it with another program.
@@ -124,59 +150,57 @@ impl Database {
         connection.pragma_update(None, "cell_size_check", true).map_err(explain)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(explain)?;
         connection.pragma_update(None, "synchronous", "full").map_err(explain)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(explain)?;
         check(path, &connection)?;
         migrate(path, &mut connection)?;
-        let (rows, starts) = read(path, &connection)?;
-        Ok((Self { path: path.to_owned(), connection: Mutex::new(connection) }, rows, starts))
+        let jobs = read(path, &connection)?;
+        Ok((Self { path: path.to_owned(), connection: Mutex::new(connection) }, jobs))
+    }
+
+    /// Makes a table of `rows` at `path`, where there is none, for a data folder that saw `starts` starts.
+    pub(super) fn rebuild(path: &Path, rows: &[Row], starts: u64) -> Result<(), DatabaseError> {
+        let (database, _) = Self::open(path)?;
+        database.write(|connection| {
+            let starts = i64::try_from(starts).unwrap_or(i64::MAX);
+            connection.execute("INSERT INTO starts (number, at_ms) VALUES (?1, 0)", params![starts])?;
+            rows.iter().try_for_each(|row| insert(connection, &Record::from(row)))
+        })?;
+        // Everything into one file, which can be moved.
+        database.run(|connection| connection.pragma_update(None, "journal_mode", "delete"))
+    }
+
+    /// Counts this start. To be called once, by the process that works on the jobs.
+    pub(in super::super) fn begin(&self) -> Result<Start, DatabaseError> {
+        self.write(|connection| {
+            // Without an earlier one there is nothing that it could have lost.
+            let unended = "SELECT count(*) FROM starts
+                WHERE number = (SELECT max(number) FROM starts) AND ended_ms IS NULL";
+            let unended: u32 = connection.query_row(unended, [], |row| row.get(0))?;
+            let now = millis(SystemTime::now());
+            connection.execute("INSERT INTO starts (at_ms) VALUES (?1)", params![now])?;
+            let number = u64::try_from(connection.last_insert_rowid()).unwrap_or(1);
+            Ok(Start { number, after_clean_end: unended == 0 })
+        })
+    }
+
+    /// Notes that everything is written down.
+    pub(in super::super) fn end(&self, start: Start) -> Result<(), DatabaseError> {
+        let number = i64::try_from(start.number).unwrap_or(i64::MAX);
+        let values = params![number, millis(SystemTime::now())];
+        self.run(|connection| {
+            connection.execute("UPDATE starts SET ended_ms = ?2 WHERE number = ?1", values).map(drop)
+        })
     }
 
     /// Adds a job that is accepted. It survives a crash from here on.
     pub(in super::super) fn insert(&self, row: &Row) -> Result<(), DatabaseError> {
-        let insert = "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let values = params![
-            row.id.as_str(),
-            row.avatar,
-            row.profile,
-            row.audio_name,
-            row.has_features,
-            millis(row.created),
-            state_name(row.state),
-        ];
-        self.run(|connection| connection.execute(insert, values).map(drop))
+        self.run(|connection| insert(connection, &Record::from(row)))
     }
 
-    /// Brings the row of a job up to date. `look` is called when nobody else can write, so a later state of the job
-    /// is never replaced by an earlier one.
-    pub(in super::super) fn update(&self, look: impl FnOnce() -> Row) -> Result<(), DatabaseError> {
-        let update = "UPDATE jobs SET state = ?2, failure_code = ?3, failure_message = ?4, started_ms = ?5,
-            finished_ms = ?6, segment_ends = ?7, frame_rate_num = ?8, frame_rate_den = ?9, width = ?10,
-            height = ?11, qp = ?12, channels = ?13 WHERE id = ?1";
-        self.run(|connection| {
-            let row = look();
-            let (plan, config) = row.clip.as_ref().map(|clip| (&clip.plan, &clip.config)).unzip();
-            let video = config.map(Config::video);
-            let values = params![
-                row.id.as_str(),
-                state_name(row.state),
-                row.failure.as_ref().map(|failure| failure.code),
-                row.failure.as_ref().map(|failure| &failure.message),
-                row.started.map(millis),
-                row.finished.map(millis),
-                plan.map(ends_text),
-                video.map(|video| video.frame_rate().num()),
-                video.map(|video| video.frame_rate().den()),
-                video.map(headcast::media::h264::Config::shown_width),
-                video.map(headcast::media::h264::Config::shown_height),
-                video.map(|video| video.qp().get()),
-                config.map(|config| match config.audio_channels() {
-                    None => 0,
-                    Some(Channels::Mono) => 1,
-                    Some(Channels::Stereo) => 2,
-                }),
-            ];
-            connection.execute(update, values).map(drop)
-        })
+    /// Writes down what is new of each job, all or nothing. `look` is called when nobody else can write, so a later
+    /// state of a job is never replaced by an earlier one.
+    pub(in super::super) fn update(&self, look: impl FnOnce() -> Vec<Changes>) -> Result<(), DatabaseError> {
+        self.write(|connection| look().iter().try_for_each(|changes| update(connection, changes)))
     }
 
     /// Forgets a job.
@@ -186,26 +210,150 @@ impl Database {
         })
     }
 
-    fn run<T>(
-        &self,
-        work: impl FnOnce(&MutexGuard<'_, Connection>) -> rusqlite::Result<T>,
-    ) -> Result<T, DatabaseError> {
+    /// One transaction.
+    fn write<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DatabaseError> {
+        self.run(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DatabaseError> {
         // A panic elsewhere leaves no statement half done: SQLite rolls back.
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|error| explain(&self.path, &error))
     }
 }
 
+fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    connection.execute(
+        insert,
+        params![
+            record.id,
+            record.avatar,
+            record.profile,
+            record.audio_name,
+            record.has_features,
+            record.created_ms,
+            record.state,
+        ],
+    )?;
+    bring_up_to_date(connection, record)
+}
+
+fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
+    let update = "UPDATE jobs SET state = ?2, failure_code = ?3, failure_message = ?4, started_ms = ?5,
+        finished_ms = ?6, segment_ends = ?7, frame_rate_num = ?8, frame_rate_den = ?9, width = ?10,
+        height = ?11, qp = ?12, channels = ?13 WHERE id = ?1";
+    let clip = record.clip.as_ref();
+    let values = params![
+        record.id,
+        record.state,
+        record.failure_code,
+        record.failure_message,
+        record.started_ms,
+        record.finished_ms,
+        clip.map(|clip| &clip.segment_ends),
+        clip.map(|clip| clip.frame_rate_num),
+        clip.map(|clip| clip.frame_rate_den),
+        clip.map(|clip| clip.width),
+        clip.map(|clip| clip.height),
+        clip.map(|clip| clip.qp),
+        clip.map(|clip| clip.channels),
+    ];
+    connection.prepare(update)?.execute(values).map(drop)
+}
+
+/// Nothing is added to a job that is deleted meanwhile.
+fn update(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
+    if let Some(row) = &changes.row {
+        bring_up_to_date(connection, &Record::from(row))?;
+    }
+    let id = changes.id.as_str();
+    let mut add = connection.prepare(
+        "INSERT OR IGNORE INTO events (job, seq, at_ms, kind, text)
+            SELECT number, ?2, ?3, ?4, ?5 FROM jobs WHERE id = ?1",
+    )?;
+    for event in &changes.events {
+        let Some((kind, text)) = event_words(&event.body) else { continue };
+        add.execute(params![id, number(event.seq), millis(event.at), kind, text])?;
+    }
+    connection
+        .prepare("DELETE FROM events WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND seq < ?2")?
+        .execute(params![id, number(changes.first_event)])?;
+    if changes.replanned {
+        connection.execute(
+            "DELETE FROM segments WHERE job = (SELECT number FROM jobs WHERE id = ?1)",
+            params![id],
+        )?;
+    }
+    let mut add = connection.prepare(
+        "INSERT OR REPLACE INTO segments (job, segment, made_ms, took_ms)
+            SELECT number, ?2, ?3, ?4 FROM jobs WHERE id = ?1",
+    )?;
+    for (segment, Timing { made, took }) in &changes.timings {
+        let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        add.execute(params![id, number(*segment as u64), millis(*made), took])?;
+    }
+    Ok(())
+}
+
+/// Sequence numbers stay far below 2^63.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// `None` for progress, which is of the moment.
+fn event_words(body: &EventBody) -> Option<(&'static str, Option<String>)> {
+    match body {
+        EventBody::State => Some(("state", None)),
+        EventBody::Ready(segment) => Some(("ready", Some(segment.to_string()))),
+        EventBody::Progress(_) => None,
+        EventBody::Log(level, text) => Some((level_word(*level), Some(text.clone()))),
+    }
+}
+
+/// `None` for what this version does not know.
+fn event_of(kind: &str, text: Option<String>) -> Option<EventBody> {
+    match kind {
+        "state" => Some(EventBody::State),
+        "ready" => Some(EventBody::Ready(text?.parse().ok()?)),
+        _ => {
+            let levels = [Level::Info, Level::Warn, Level::Error];
+            let level = levels.into_iter().find(|level| level_word(*level) == kind)?;
+            Some(EventBody::Log(level, text?))
+        }
+    }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
 fn explain(path: &Path, error: &rusqlite::Error) -> DatabaseError {
     let path = path.to_owned();
     let reason = error.to_string();
+    match error {
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::FromSqlConversionFailure(..) => return DatabaseError::Damaged { path, reason },
+        _ => {}
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DatabaseError::Damaged { path, reason },
         _ => DatabaseError::NotWritable { path, reason },
     }
 }
 
-/// Reads every page: a table of some hundred rows has few.
+/// Reads every page: the rows are bounded, so there are not many.
 fn check(path: &Path, connection: &Connection) -> Result<(), DatabaseError> {
     let verdict: String = connection
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
@@ -235,241 +383,97 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), DatabaseError
     Ok(())
 }
 
-fn read(path: &Path, connection: &Connection) -> Result<(Vec<Row>, u64), DatabaseError> {
+fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseError> {
     let explain = |error| explain(path, &error);
-    connection
-        .execute("INSERT INTO starts (at_ms) VALUES (?1)", params![millis(SystemTime::now())])
+    let mut events =
+        by_job(connection, "SELECT job, seq, at_ms, kind, text FROM events ORDER BY job, seq", |row| {
+            let kind: String = row.get(3)?;
+            let (seq, at) = (count(row, 1)?, instant(row.get(2)?));
+            Ok(event_of(&kind, row.get(4)?).map(|body| Event { seq, at, body }))
+        })
         .map_err(explain)?;
-    let starts = connection
-        .query_row("SELECT max(number) FROM starts", [], |row| row.get::<_, u32>(0))
-        .optional()
-        .map_err(explain)?;
+    let mut timings = by_job(
+        connection,
+        "SELECT job, segment, made_ms, took_ms FROM segments ORDER BY job, segment",
+        |row| {
+            let timing = Timing { made: instant(row.get(2)?), took: Duration::from_millis(count(row, 3)?) };
+            Ok(usize::try_from(count(row, 1)?).ok().map(|segment| (segment, timing)))
+        },
+    )
+    .map_err(explain)?;
     let mut select = connection
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
-                started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels
+                started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
+                number
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
     let mut found = select.query([]).map_err(explain)?;
-    let mut rows = Vec::new();
+    let mut jobs = Vec::new();
     while let Some(row) = found.next().map_err(explain)? {
-        let row = row_of(row).map_err(explain)?.ok_or_else(|| DatabaseError::Damaged {
+        let number: i64 = row.get(18).map_err(explain)?;
+        let row = record_of(row).map_err(explain)?.row().ok_or_else(|| DatabaseError::Damaged {
             path: path.to_owned(),
-            reason: format!("row {} makes no sense", rows.len() + 1),
+            reason: format!("row {} makes no sense", jobs.len() + 1),
         })?;
-        rows.push(row);
+        let events = events.remove(&number).unwrap_or_default();
+        let timings = timings.remove(&number).unwrap_or_default();
+        jobs.push(Stored { row, events, timings });
     }
-    Ok((rows, u64::from(starts.unwrap_or(1))))
+    Ok(jobs)
 }
 
-/// `None` when the values cannot have been written by this program.
-fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
-    let id = row.get::<_, String>(0)?;
-    let state = row.get::<_, String>(6)?;
-    let (Ok(id), Some(state)) = (JobId::from_str(&id), state_of(&state)) else { return Ok(None) };
-    let failure = match (row.get::<_, Option<String>>(7)?, row.get(8)?) {
-        (Some(code), Some(message)) => Some(Failure { code: intern(&code), message }),
-        _ => None,
-    };
+/// A column that is never below zero.
+fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+}
+
+/// Rows by the number of the job in their first column.
+fn by_job<T>(
+    connection: &Connection,
+    select: &str,
+    value: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<BTreeMap<i64, Vec<T>>> {
+    let mut select = connection.prepare(select)?;
+    let mut rows = select.query([])?;
+    let mut all: BTreeMap<i64, Vec<T>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        if let Some(value) = value(row)? {
+            all.entry(row.get(0)?).or_default().push(value);
+        }
+    }
+    Ok(all)
+}
+
+fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let clip = match row.get::<_, Option<String>>(11)? {
         None => None,
-        Some(ends) => {
-            let video = (row.get(12)?, row.get(13)?, row.get(14)?, row.get(15)?, row.get(16)?);
-            match clip_of(&ends, video, row.get(17)?) {
-                None => return Ok(None),
-                clip => clip,
-            }
-        }
+        Some(segment_ends) => Some(ClipRecord {
+            segment_ends,
+            frame_rate_num: row.get(12)?,
+            frame_rate_den: row.get(13)?,
+            width: row.get(14)?,
+            height: row.get(15)?,
+            qp: row.get(16)?,
+            channels: row.get(17)?,
+        }),
     };
-    Ok(Some(Row {
-        id,
+    Ok(Record {
+        id: row.get(0)?,
         avatar: row.get(1)?,
         profile: row.get(2)?,
         audio_name: row.get(3)?,
         has_features: row.get(4)?,
-        created: instant(row.get(5)?),
-        state,
-        failure,
-        started: row.get::<_, Option<i64>>(9)?.map(instant),
-        finished: row.get::<_, Option<i64>>(10)?.map(instant),
+        created_ms: row.get(5)?,
+        state: row.get(6)?,
+        failure_code: row.get(7)?,
+        failure_message: row.get(8)?,
+        started_ms: row.get(9)?,
+        finished_ms: row.get(10)?,
         clip,
-    }))
-}
-
-fn clip_of(ends: &str, video: (u32, u32, u32, u32, u8), channels: u8) -> Option<Clip> {
-    let (num, den, width, height, qp) = video;
-    let ends = ends.split(' ').map(|end| end.parse().ok()).collect::<Option<Vec<u64>>>()?;
-    let frame_rate = FrameRate::new(num, den)?;
-    let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
-    let config = Config::new(width, height, frame_rate).ok()?;
-    let config = config.qp(Qp::new(qp)?);
-    Some(Clip {
-        plan: SegmentPlan::from_ends(timeline, ends)?,
-        config: match channels {
-            0 => config.without_sound(),
-            channels => config.channels(Channels::from_count(usize::from(channels))?),
-        },
     })
 }
 
-fn ends_text(plan: &SegmentPlan) -> String {
-    let ends: Vec<_> = plan.ends().iter().map(ToString::to_string).collect();
-    ends.join(" ")
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        // A job that is being opened begins again.
-        State::Queued | State::Opening => "queued",
-        State::Rendering => "rendering",
-        State::Done => "done",
-        State::Failed => "failed",
-        State::Cancelled => "cancelled",
-    }
-}
-
-fn state_of(name: &str) -> Option<State> {
-    [State::Queued, State::Rendering, State::Done, State::Failed, State::Cancelled]
-        .into_iter()
-        .find(|state| state_name(*state) == name)
-}
-
-/// Milliseconds since 1970.
-fn millis(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn instant(millis: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or_default())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(state: State) -> Row {
-        Row {
-            id: JobId::random().unwrap(),
-            avatar: "milo".to_owned(),
-            profile: Some("parity".to_owned()),
-            audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
-            has_features: true,
-            created: instant(1_700_000_000_123),
-            state,
-            failure: None,
-            started: None,
-            finished: None,
-            clip: None,
-        }
-    }
-
-    fn clip() -> Clip {
-        clip_of("8 24 51", (25, 1, 450, 450, 21), 2).unwrap()
-    }
-
-    #[test]
-    fn a_job_comes_back_as_it_was() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE_NAME);
-        let (database, rows, starts) = Database::open(&path).unwrap();
-        assert_eq!((rows.len(), starts), (0, 1));
-        let (first, second) = (row(State::Queued), row(State::Queued));
-        database.insert(&first).unwrap();
-        database.insert(&second).unwrap();
-        assert!(database.insert(&first).is_err(), "names are unique");
-        let failed = Row {
-            state: State::Failed,
-            failure: Some(Failure { code: "disk", message: "it is full".to_owned() }),
-            started: Some(instant(5)),
-            finished: Some(instant(6)),
-            clip: Some(clip()),
-            ..first.clone()
-        };
-        database.update(|| failed.clone()).unwrap();
-        drop(database);
-
-        let (database, rows, starts) = Database::open(&path).unwrap();
-        assert_eq!(starts, 2);
-        assert_eq!(format!("{rows:?}"), format!("{:?}", [failed, second.clone()]));
-        database.delete(first.id).unwrap();
-        drop(database);
-        let (_, rows, _) = Database::open(&path).unwrap();
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].id, second.id);
-    }
-
-    #[test]
-    fn an_old_table_is_brought_up_to_date() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE_NAME);
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(MIGRATIONS[0]).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        old.execute_batch(
-            "INSERT INTO jobs (id, avatar, audio_name, has_features, created_ms, state)
-             VALUES ('aaaabbbbccccdddd', 'milo', 'a.wav', 0, 9, 'cancelled')",
-        )
-        .unwrap();
-        drop(old);
-        let (database, rows, starts) = Database::open(&path).unwrap();
-        assert_eq!((rows.len(), rows[0].state, starts), (1, State::Cancelled, 1));
-        database.insert(&row(State::Queued)).unwrap();
-        drop(database);
-
-        let newer = Connection::open(&path).unwrap();
-        newer.pragma_update(None, "user_version", 99).unwrap();
-        drop(newer);
-        let refused = Database::open(&path).unwrap_err();
-        assert!(matches!(refused, DatabaseError::TooNew { .. }), "{refused}");
-    }
-
-    #[test]
-    fn damage_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE_NAME);
-        std::fs::write(&path, b"this is not a database, it is a text that is a little longer than a header")
-            .unwrap();
-        assert!(matches!(Database::open(&path).unwrap_err(), DatabaseError::Damaged { .. }));
-
-        std::fs::remove_file(&path).unwrap();
-        let (database, ..) = Database::open(&path).unwrap();
-        for _ in 0..200 {
-            database.insert(&row(State::Queued)).unwrap();
-        }
-        drop(database);
-        let good = std::fs::read(&path).unwrap();
-        let mut pages_that_matter = 0;
-        for page in 1..good.len() / 4096 {
-            let mut bad = good.clone();
-            bad[page * 4096..(page + 1) * 4096].fill(0x5a);
-            std::fs::write(&path, &bad).unwrap();
-            match Database::open(&path) {
-                Err(DatabaseError::Damaged { .. }) => pages_that_matter += 1,
-                other => panic!("page {page}: {other:?}"),
-            }
-        }
-        assert!(pages_that_matter > 3);
-        std::fs::write(&path, &good).unwrap();
-        assert_eq!(Database::open(&path).unwrap().1.len(), 200, "the control");
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_damage() {
-        for change in ["state = 'sleeping'", "id = '../../etc'", "segment_ends = '8 7', frame_rate_num = 25"]
-        {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join(FILE_NAME);
-            let (database, ..) = Database::open(&path).unwrap();
-            let job = row(State::Rendering);
-            database.insert(&job).unwrap();
-            database.update(|| Row { clip: Some(clip()), ..job.clone() }).unwrap();
-            database
-                .run(|connection| connection.execute_batch(&format!("UPDATE jobs SET {change}")))
-                .unwrap();
-            drop(database);
-            assert!(matches!(Database::open(&path), Err(DatabaseError::Damaged { .. })), "{change}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! The folder of one job: its input and its segments.
+//! The folder of one job: its input, its card, its poster and its segments.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,10 +11,16 @@ use headcast::media::ts;
 use tempfile::TempPath;
 
 use super::super::studio::Audio;
+use super::card;
+use super::record::Row;
 
 /// Names are ours: what a client calls its file is text in the table.
 const INPUT: &str = "input";
 const FEATURES: &str = "features.npy";
+const POSTER: &str = "poster.png";
+
+/// Largest poster that is read, in bytes: more than a picture of the largest size has.
+const MAX_POSTER: u64 = 64 << 20;
 
 /// Packets of a PID come in sixteens, so the size of a segment is a multiple of this.
 const SIZE_STEP: u64 = 16 * ts::PACKET_BYTES as u64;
@@ -35,12 +41,13 @@ impl JobFolder {
         self.path.join(INPUT)
     }
 
-    /// Brings the input of a new job to the disk, for good. `upload` is moved here; other audio is copied.
+    /// Brings the input of a new job and its card to the disk, for good. `upload` is moved here; other audio is copied.
     pub(in super::super) fn accept(
         &self,
         audio: &Audio,
         upload: Option<TempPath>,
         features: Option<&Bytes>,
+        card: &[u8],
     ) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         match (upload, audio) {
@@ -58,6 +65,7 @@ impl JobFolder {
         if let Some(features) = features {
             write(&self.path.join(FEATURES), features)?;
         }
+        write(&self.path.join(card::FILE_NAME), card)?;
         sync_folder(&self.path)?;
         self.path.parent().map_or(Ok(()), sync_folder)
     }
@@ -65,6 +73,50 @@ impl JobFolder {
     /// Speech features that came with the clip.
     pub(in super::super) fn features(&self) -> io::Result<Bytes> {
         fs::read(self.path.join(FEATURES)).map(Bytes::from)
+    }
+
+    /// Replaces the card, without waiting for the disk. Without a new one the old one does.
+    pub(super) fn put_card(&self, card: &[u8]) {
+        let _ = self.replace(card::FILE_NAME, card);
+    }
+
+    pub(super) fn has_card(&self) -> bool {
+        self.path.join(card::FILE_NAME).is_file()
+    }
+
+    /// The job as its card has it, and the start that wrote it.
+    pub(super) fn card(&self) -> Option<(Row, u64)> {
+        card::read(&read_bounded(&self.path.join(card::FILE_NAME), card::MAX_BYTES)?)
+    }
+
+    /// Keeps the picture, a file, without waiting for the disk, and returns its size.
+    pub(in super::super) fn put_poster(&self, file: &[u8]) -> io::Result<u64> {
+        self.replace(POSTER, file)?;
+        Ok(file.len() as u64)
+    }
+
+    /// The picture, as far as it is there.
+    pub(in super::super) fn poster(&self) -> Option<Vec<u8>> {
+        read_bounded(&self.path.join(POSTER), MAX_POSTER)
+    }
+
+    pub(in super::super) fn has_poster(&self) -> bool {
+        self.path.join(POSTER).is_file()
+    }
+
+    /// Under another name first: a reader sees the old file or the new one.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let part = self.path.join(format!("{name}{PART}"));
+        let done = fs::write(&part, bytes).and_then(|()| fs::rename(&part, self.path.join(name)));
+        // It may not even exist; the error that counts is the first one.
+        done.inspect_err(|_| drop(fs::remove_file(&part)))
+    }
+
+    /// Deletes what a crash left half written, but for segments, whose store does that.
+    pub(super) fn sweep(&self) {
+        for name in [card::FILE_NAME, POSTER] {
+            let _ = fs::remove_file(self.path.join(format!("{name}{PART}")));
+        }
     }
 
     /// A place for segments.
@@ -115,6 +167,16 @@ impl JobFolder {
 pub(in super::super) fn is_whole(segment: &[u8], plan: &SegmentPlan, index: usize) -> bool {
     let frames = plan.frames(index).map_or(0, |frames| frames.end - frames.start);
     ts::demux(segment).is_ok_and(|streams| streams.video.len() as u64 == frames)
+}
+
+/// Ends the name of a file that is being written.
+const PART: &str = ".part";
+
+/// A file of at most `limit` bytes.
+fn read_bounded(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= limit).then_some(bytes)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

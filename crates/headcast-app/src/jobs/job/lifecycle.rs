@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use headcast::media::store::Folder;
 
-use super::{Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, frames_of};
+use super::{Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
 use crate::jobs::event::{EventBody, Level};
 use crate::jobs::studio::{Opened, Phase};
 
@@ -67,6 +67,10 @@ impl Job {
         }
         if inner.plan.as_ref() != Some(&plan) {
             inner.made = vec![false; plan.len()];
+            inner.timings = vec![None; plan.len()];
+            inner.unsaved_timings.clear();
+            inner.replanned = true;
+            inner.lost.clear();
             *self.mp4.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
         }
         inner.progress.frames = frames_of(Some(&plan), &inner.made);
@@ -106,12 +110,14 @@ impl Job {
     }
 
     /// Segment `index` is stored. Makes the job done when it was the last one.
-    pub(in crate::jobs) fn segment_made(&self, index: usize) {
+    pub(in crate::jobs) fn segment_made(&self, index: usize, took: Duration) {
         let mut inner = self.lock();
         if inner.state != State::Rendering {
             return;
         }
         inner.made[index] = true;
+        inner.timings[index] = Some(Timing { made: SystemTime::now(), took });
+        inner.unsaved_timings.insert(index);
         inner.lost.remove(&index);
         inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
         self.publish(&mut inner, EventBody::Ready(index));
@@ -130,6 +136,8 @@ impl Job {
             // Under the lock, so that a new one is never taken for the old one.
             clear();
             inner.made[index] = false;
+            inner.timings[index] = None;
+            inner.unsaved_timings.remove(&index);
             inner.lost.insert(index);
             inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
             if inner.state == State::Done {

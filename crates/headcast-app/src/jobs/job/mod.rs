@@ -16,7 +16,7 @@ use headcast::media::store::Folder;
 use headcast::source::SegmentSource;
 use tokio::sync::{OnceCell, watch};
 
-use crate::jobs::disk::{Clip, Row};
+use crate::jobs::disk::{Changes, Clip, Row};
 use crate::jobs::event::{Event, EventBody, EventLog, Progress};
 use crate::jobs::id::JobId;
 use crate::jobs::studio::{JobRequest, Phase};
@@ -70,10 +70,21 @@ pub struct Snapshot {
     pub plan: Option<SegmentPlan>,
     /// Segments that exist, as ranges in order.
     pub ready: Vec<Range<usize>>,
+    /// How long each segment took; `None` for what is not made, and where a crash came before it was written down.
+    pub timings: Vec<Option<Timing>>,
     /// When its turn came.
     pub started: Option<SystemTime>,
     /// When it was over.
     pub finished: Option<SystemTime>,
+}
+
+/// When a segment was made, and how long that took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// When it was there.
+    pub made: SystemTime,
+    /// Time to render and encode it.
+    pub took: Duration,
 }
 
 /// One avatar speaking one clip.
@@ -118,6 +129,12 @@ struct Inner {
     plan: Option<SegmentPlan>,
     media: Option<Media>,
     made: Vec<bool>,
+    /// One for each segment of the plan.
+    timings: Vec<Option<Timing>>,
+    /// Segments whose timing is not in the table yet.
+    unsaved_timings: BTreeSet<usize>,
+    /// Whether the timings in the table are those of another plan.
+    replanned: bool,
     /// Segments that were made once and are to be made again.
     lost: BTreeSet<usize>,
     wanted: Option<usize>,
@@ -154,7 +171,7 @@ impl Job {
             finished: None,
             clip: None,
         };
-        Self::restored(row, request, Vec::new(), None, EventLog::new(events))
+        Self::restored(row, request, Vec::new(), None, EventLog::new(events), &[])
     }
 
     /// A job as the table and its folder have it: what is not over goes on where it was.
@@ -166,6 +183,7 @@ impl Job {
         made: Vec<bool>,
         store: Option<Arc<Folder>>,
         events: EventLog,
+        timings: &[(usize, Timing)],
     ) -> Self {
         let (plan, config) = row.clip.map(|clip| (clip.plan, clip.config)).unzip();
         let media = config.zip(store).map(|(config, store)| Media {
@@ -180,6 +198,13 @@ impl Job {
             State::Failed | State::Cancelled => row.state,
             _ => State::Queued,
         };
+        let mut kept = vec![None; made.len()];
+        for (segment, timing) in timings {
+            if made.get(*segment) == Some(&true) {
+                kept[*segment] = Some(*timing);
+            }
+        }
+        let tell = !state.is_over() || state != row.state || events.is_empty();
         let finished = row.finished.or_else(|| state.is_over().then(SystemTime::now));
         let phase = if state.is_over() { Phase::Over } else { Phase::Queued };
         let progress = Progress {
@@ -206,6 +231,9 @@ impl Job {
                 plan,
                 media,
                 made,
+                timings: kept,
+                unsaved_timings: BTreeSet::new(),
+                replanned: false,
                 lost: BTreeSet::new(),
                 wanted: None,
                 asked: None,
@@ -218,7 +246,10 @@ impl Job {
             }),
             settled: Condvar::new(),
         };
-        job.publish(&mut job.lock(), EventBody::State);
+        // Who knows how a job ended learns nothing new.
+        if tell {
+            job.publish(&mut job.lock(), EventBody::State);
+        }
         job
     }
 
@@ -284,6 +315,7 @@ impl Job {
             progress: inner.progress,
             plan: inner.plan.clone(),
             ready: ranges(&inner.made),
+            timings: inner.timings.clone(),
             started: inner.started,
             finished: inner.finished,
         }
@@ -340,6 +372,41 @@ impl Job {
             finished: inner.finished,
             clip,
         }
+    }
+
+    /// What the table does not have yet; with the row, or only what happened. `None` when there is nothing.
+    pub(in crate::jobs) fn changes(&self, with_row: bool) -> Option<Changes> {
+        let row = with_row.then(|| self.row());
+        let inner = self.lock();
+        let events = inner.events.unsaved();
+        if row.is_none() && events.is_empty() && inner.unsaved_timings.is_empty() {
+            return None;
+        }
+        let timing = |segment: &usize| Some((*segment, (*inner.timings.get(*segment)?)?));
+        Some(Changes {
+            id: self.id,
+            row,
+            first_event: inner.events.first_seq(),
+            timings: inner.unsaved_timings.iter().filter_map(timing).collect(),
+            replanned: inner.replanned,
+            events,
+        })
+    }
+
+    /// The table has these.
+    pub(in crate::jobs) fn saved(&self, changes: &Changes) {
+        let mut inner = self.lock();
+        if let Some(last) = changes.events.last() {
+            inner.events.saved(last.seq);
+        }
+        for (segment, timing) in &changes.timings {
+            // It may have been made again meanwhile.
+            if inner.timings.get(*segment) == Some(&Some(*timing)) {
+                inner.unsaved_timings.remove(segment);
+            }
+        }
+        // There is one plan of a job at a time, and it is in the table before there is a segment of it.
+        inner.replanned &= !changes.replanned;
     }
 
     pub(in crate::jobs) fn set_disk_bytes(&self, bytes: u64) {

@@ -1,0 +1,169 @@
+//! A job in plain values, as the table and its card have it.
+
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use headcast::core::{FrameRate, SegmentPlan, Timeline};
+use headcast::media::aac::Channels;
+use headcast::media::h264::Qp;
+use headcast::media::segment::Config;
+use serde::{Deserialize, Serialize};
+
+use super::super::code::intern;
+use super::super::id::JobId;
+use super::super::job::{Failure, State};
+
+/// What a job knows as soon as it is opened.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Clip {
+    pub(in super::super) plan: SegmentPlan,
+    pub(in super::super) config: Config,
+}
+
+/// A job as it outlives the process.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Row {
+    pub(in super::super) id: JobId,
+    pub(in super::super) avatar: String,
+    pub(in super::super) profile: Option<String>,
+    pub(in super::super) audio_name: String,
+    pub(in super::super) has_features: bool,
+    pub(in super::super) created: SystemTime,
+    pub(in super::super) state: State,
+    pub(in super::super) failure: Option<Failure>,
+    pub(in super::super) started: Option<SystemTime>,
+    pub(in super::super) finished: Option<SystemTime>,
+    pub(in super::super) clip: Option<Clip>,
+}
+
+/// The same in numbers and words, one for each column of the table. Instants are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) avatar: String,
+    pub(super) profile: Option<String>,
+    pub(super) audio_name: String,
+    pub(super) has_features: bool,
+    pub(super) created_ms: i64,
+    pub(super) state: String,
+    pub(super) failure_code: Option<String>,
+    pub(super) failure_message: Option<String>,
+    pub(super) started_ms: Option<i64>,
+    pub(super) finished_ms: Option<i64>,
+    pub(super) clip: Option<ClipRecord>,
+}
+
+/// See [`Clip`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ClipRecord {
+    /// First frame after each segment, with spaces in between.
+    pub(super) segment_ends: String,
+    pub(super) frame_rate_num: u32,
+    pub(super) frame_rate_den: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) qp: u8,
+    pub(super) channels: u8,
+}
+
+impl From<&Row> for Record {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.id.to_string(),
+            avatar: row.avatar.clone(),
+            profile: row.profile.clone(),
+            audio_name: row.audio_name.clone(),
+            has_features: row.has_features,
+            created_ms: millis(row.created),
+            state: state_name(row.state).to_owned(),
+            failure_code: row.failure.as_ref().map(|failure| failure.code.to_owned()),
+            failure_message: row.failure.as_ref().map(|failure| failure.message.clone()),
+            started_ms: row.started.map(millis),
+            finished_ms: row.finished.map(millis),
+            clip: row.clip.as_ref().map(ClipRecord::from),
+        }
+    }
+}
+
+impl Record {
+    /// `None` when the values cannot have been written by this program.
+    pub(super) fn row(self) -> Option<Row> {
+        let failure = match (self.failure_code, self.failure_message) {
+            (Some(code), Some(message)) => Some(Failure { code: intern(&code), message }),
+            _ => None,
+        };
+        let clip = match &self.clip {
+            None => None,
+            Some(clip) => Some(clip.clip()?),
+        };
+        Some(Row {
+            id: JobId::from_str(&self.id).ok()?,
+            avatar: self.avatar,
+            profile: self.profile,
+            audio_name: self.audio_name,
+            has_features: self.has_features,
+            created: instant(self.created_ms),
+            state: state_of(&self.state)?,
+            failure,
+            started: self.started_ms.map(instant),
+            finished: self.finished_ms.map(instant),
+            clip,
+        })
+    }
+}
+
+impl From<&Clip> for ClipRecord {
+    fn from(Clip { plan, config }: &Clip) -> Self {
+        let video = config.video();
+        let ends: Vec<_> = plan.ends().iter().map(ToString::to_string).collect();
+        Self {
+            segment_ends: ends.join(" "),
+            frame_rate_num: video.frame_rate().num(),
+            frame_rate_den: video.frame_rate().den(),
+            width: video.shown_width(),
+            height: video.shown_height(),
+            qp: video.qp().get(),
+            channels: if config.audio_channels() == Channels::Mono { 1 } else { 2 },
+        }
+    }
+}
+
+impl ClipRecord {
+    pub(super) fn clip(&self) -> Option<Clip> {
+        let ends = self.segment_ends.split(' ').map(|end| end.parse().ok()).collect::<Option<Vec<u64>>>()?;
+        let frame_rate = FrameRate::new(self.frame_rate_num, self.frame_rate_den)?;
+        let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
+        let config = Config::new(self.width, self.height, frame_rate).ok()?;
+        Some(Clip {
+            plan: SegmentPlan::from_ends(timeline, ends)?,
+            config: config.qp(Qp::new(self.qp)?).channels(Channels::from_count(usize::from(self.channels))?),
+        })
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        // A job that is being opened begins again.
+        State::Queued | State::Opening => "queued",
+        State::Rendering => "rendering",
+        State::Done => "done",
+        State::Failed => "failed",
+        State::Cancelled => "cancelled",
+    }
+}
+
+fn state_of(name: &str) -> Option<State> {
+    [State::Queued, State::Rendering, State::Done, State::Failed, State::Cancelled]
+        .into_iter()
+        .find(|state| state_name(*state) == name)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn millis(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn instant(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}
