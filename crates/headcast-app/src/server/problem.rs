@@ -46,7 +46,7 @@ impl Problem {
         Self::new(
             StatusCode::NOT_FOUND,
             "no_such_job",
-            "there is no job of this name; it was deleted, or the server was started again since",
+            "there is no job of this name; it was deleted, or another data folder is in use now",
         )
     }
 
