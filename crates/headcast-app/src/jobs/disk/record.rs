@@ -63,6 +63,7 @@ pub(super) struct ClipRecord {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) qp: u8,
+    /// 0 for a clip without sound.
     pub(super) channels: u8,
 }
 
@@ -123,7 +124,11 @@ impl From<&Clip> for ClipRecord {
             width: video.shown_width(),
             height: video.shown_height(),
             qp: video.qp().get(),
-            channels: if config.audio_channels() == Channels::Mono { 1 } else { 2 },
+            channels: match config.audio_channels() {
+                None => 0,
+                Some(Channels::Mono) => 1,
+                Some(Channels::Stereo) => 2,
+            },
         }
     }
 }
@@ -133,10 +138,13 @@ impl ClipRecord {
         let ends = self.segment_ends.split(' ').map(|end| end.parse().ok()).collect::<Option<Vec<u64>>>()?;
         let frame_rate = FrameRate::new(self.frame_rate_num, self.frame_rate_den)?;
         let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
-        let config = Config::new(self.width, self.height, frame_rate).ok()?;
+        let config = Config::new(self.width, self.height, frame_rate).ok()?.qp(Qp::new(self.qp)?);
         Some(Clip {
             plan: SegmentPlan::from_ends(timeline, ends)?,
-            config: config.qp(Qp::new(self.qp)?).channels(Channels::from_count(usize::from(self.channels))?),
+            config: match self.channels {
+                0 => config.without_sound(),
+                channels => config.channels(Channels::from_count(usize::from(channels))?),
+            },
         })
     }
 }
