@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::jobs::{CreateError, OpenError, OpenErrorKind};
+use crate::jobs::{CreateError, DatabaseError, OpenError, OpenErrorKind};
 
 /// What went wrong with a request.
 #[derive(Debug)]
@@ -89,7 +89,9 @@ impl From<CreateError> for Problem {
             CreateError::Full { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(30)
             }
-            CreateError::Disk(_) | CreateError::DiskLimit { .. } => {
+            CreateError::Disk(_)
+            | CreateError::DiskLimit { .. }
+            | CreateError::Table(DatabaseError::NotWritable { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk", error.to_string())
             }
             _ => Self::internal(error),
@@ -118,4 +120,20 @@ pub(super) async fn no_such_method() -> Problem {
         "no_such_method",
         "this address does not answer to this method; see the Allow header",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_by_its_status_wherever_it_shows() {
+        let path = std::path::PathBuf::from("headcast.sqlite");
+        let table = |error| Problem::from(CreateError::Table(error)).status.as_u16();
+        let reason = "database or disk is full".to_owned();
+        assert_eq!(table(DatabaseError::NotWritable { path: path.clone(), reason: reason.clone() }), 507);
+        assert_eq!(table(DatabaseError::Damaged { path, reason }), 500);
+        let file = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Problem::from(CreateError::Disk(file)).status.as_u16(), 507);
+    }
 }

@@ -136,6 +136,13 @@ fn killed_at_any_instant_nothing_is_lost_and_the_output_is_the_same() {
             assert!(found == expected, "job {id}: segment {index} differs");
         }
         assert!(output == *reference, "job {id}");
+        // What was said before the kills can be read, under numbers that only grew.
+        let (status, events) = server.get(&format!("/api/v1/jobs/{id}/events"));
+        let events = String::from_utf8(events).unwrap();
+        assert!(status == 200 && events.contains("opened in"), "job {id}: {events}");
+        let numbers = events.lines().filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok());
+        // The first one is the state as of now.
+        assert!(numbers.skip(1).is_sorted_by(|one, next| one < next), "job {id}: {events}");
     }
     assert!(ids.len() >= acknowledged.len() && !ids.is_empty());
     println!(

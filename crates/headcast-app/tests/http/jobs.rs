@@ -37,6 +37,27 @@ async fn a_waiting_job_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn after_a_cancel_at_most_the_frame_at_hand_is_rendered() {
+    let bench = Bench::new();
+    let frames = async || {
+        let text = String::from_utf8(bench.get("/metrics").await.body.to_vec()).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("headcast_frames_rendered_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let id = bench.job(40).await;
+    bench.gate.allow(3);
+    while frames().await < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    bench.ask(request(Method::POST, &format!("/api/v1/jobs/{id}/cancel"))).await;
+    bench.gate.open();
+    let next = bench.job(16).await;
+    bench.until(&next, "done").await;
+    let rendered = frames().await;
+    assert!((3 + 16..=3 + 1 + 16).contains(&rendered), "{rendered}");
+}
+
+#[tokio::test]
 async fn a_deleted_job_is_gone_with_its_files() {
     let bench = Bench::open();
     let id = bench.job(24).await;

@@ -144,6 +144,17 @@ async fn a_full_queue_says_when_to_come_back() {
     assert_eq!(answer.header(header::RETRY_AFTER), "30");
 }
 
+#[tokio::test]
+async fn by_default_the_queue_holds_64_jobs() {
+    let bench = Bench::with(|config| config.limits = headcast_app::jobs::Limits::default());
+    for _ in 0..64 {
+        bench.job(4).await;
+    }
+    let answer = bench.upload(&[Field::file("audio", "a.wav", b"xxxx")]).await;
+    assert_eq!(answer.problem(429), "queue_full");
+    assert_eq!(files(&bench, "jobs"), 64);
+}
+
 /// The fuzz target `multipart` with a fixed seed: a good form with bytes changed, removed and repeated.
 #[tokio::test]
 async fn damaged_forms_are_read_or_refused() {
