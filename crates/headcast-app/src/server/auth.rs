@@ -148,6 +148,11 @@ impl Door {
         let Ok(decoded) = BASE64_STANDARD.decode(encoded) else { return false };
         let Ok(pair) = String::from_utf8(decoded) else { return false };
         let Some((user, password)) = pair.split_once(':') else { return false };
+        self.is_pair(user, password)
+    }
+
+    /// Whether this is the user and the password, or the token with any user.
+    pub(super) fn is_pair(&self, user: &str, password: &str) -> bool {
         let pair_fits = self.access.basic.as_ref().is_some_and(|(known_user, known_password)| {
             // Both are compared in any case, so that the time does not tell which one was wrong.
             same(known_user, user) & same(known_password, password)

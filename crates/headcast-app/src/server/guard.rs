@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
@@ -46,12 +46,16 @@ fn in_words(response: Response) -> Response {
 }
 
 /// Whoever shows something wrong waits this long, which makes trying tedious.
-const WRONG_SECRET_DELAY: Duration = Duration::from_millis(300);
+pub(super) const WRONG_SECRET_DELAY: Duration = Duration::from_millis(300);
 
 /// Lets in who may come in, and tells the others what to show.
 async fn admit(state: &AppState, host: &Authority, request: Request, next: Next) -> Response {
     // Probes of a load balancer know no secret, and learn none.
     if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return next.run(request).await;
+    }
+    // Where the secret is shown in a form.
+    if *request.method() == Method::POST && request.uri().path() == "/login" {
         return next.run(request).await;
     }
     let door = state.door();
@@ -125,7 +129,7 @@ fn onwards(path: &str, cookie: Option<HeaderValue>) -> Response {
 }
 
 /// Behind a proxy that speaks HTTPS the cookie may be kept to HTTPS. A client that lies only harms itself.
-fn came_by_https(headers: &HeaderMap) -> bool {
+pub(super) fn came_by_https(headers: &HeaderMap) -> bool {
     header_is(headers, "x-forwarded-proto", "https")
 }
 
@@ -148,7 +152,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 ];
 
 fn check(config: &Config, request: &Request) -> Result<Authority, Problem> {
-    let host = host_of(request).ok_or_else(|| {
+    let host = host_of(request.headers(), request.uri()).ok_or_else(|| {
         Problem::new(StatusCode::BAD_REQUEST, "host_missing", "the request names no host; send a Host header")
     })?;
     if !host_is_ours(config, host.host()) {
@@ -174,11 +178,20 @@ fn check(config: &Config, request: &Request) -> Result<Authority, Problem> {
     Ok(host)
 }
 
-fn host_of(request: &Request) -> Option<Authority> {
-    match request.headers().get(header::HOST) {
+/// The name and port by which the client asked for this server.
+pub(super) fn host_of(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
+    match headers.get(header::HOST) {
         Some(host) => host.to_str().ok()?.parse().ok(),
-        None => request.uri().authority().cloned(),
+        None => uri.authority().cloned(),
     }
+}
+
+/// The name and port by which the client asked a proxy for this server, if it is one that is answered to: nobody can
+/// have links lead elsewhere.
+pub(super) fn forwarded_host(config: &Config, headers: &HeaderMap) -> Option<Authority> {
+    let sent = headers.get("x-forwarded-host")?.to_str().ok()?;
+    let host: Authority = sent.split(',').next()?.trim().parse().ok()?;
+    (!host.as_str().contains('@') && host_is_ours(config, host.host())).then_some(host)
 }
 
 fn host_is_ours(config: &Config, host: &str) -> bool {

@@ -40,8 +40,14 @@ pub(super) async fn create(State(state): State<AppState>, request: Request) -> R
         drop(turn);
         form
     };
-    let (request, upload) = to_request(&state, form)?;
-    accept(&state, request, upload).await
+    let job = submit(&state, form).await?;
+    Ok(created(&state, &job))
+}
+
+/// Makes a job of a form.
+pub(super) async fn submit(state: &AppState, form: Form) -> Result<Arc<Job>, Problem> {
+    let (request, upload) = to_request(state, form)?;
+    accept(state, request, upload).await
 }
 
 /// A new job in JSON: of what is on the server already.
@@ -49,15 +55,15 @@ pub(super) async fn create(State(state): State<AppState>, request: Request) -> R
 #[serde(deny_unknown_fields)]
 pub(super) struct NewJob {
     /// The recording, from `/api/v1/uploads`; or `sample` instead. It is used up, also when it is refused.
-    upload: Option<String>,
+    pub(super) upload: Option<String>,
     /// A clip of `/api/v1/samples`.
-    sample: Option<String>,
+    pub(super) sample: Option<String>,
     /// Default the first of `/api/v1/avatars`.
-    avatar: Option<String>,
+    pub(super) avatar: Option<String>,
     /// Default the first of `profiles` of `/api/v1/info`.
-    profile: Option<String>,
+    pub(super) profile: Option<String>,
     /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
-    features: Option<String>,
+    pub(super) features: Option<String>,
 }
 
 /// Longest JSON that is accepted, in bytes.
@@ -70,7 +76,11 @@ async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> 
     };
     let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await;
     let body = body.map_err(|error| malformed(error.to_string()))?;
-    let wish: NewJob = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    gather(state, serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?).await
+}
+
+/// Everything that the wish names, as if it had come with it.
+pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Problem> {
     match (&wish.upload, &wish.sample) {
         (None, None) => return Err(FieldError::NoAudio.into()),
         (Some(_), Some(_)) => return Err(FieldError::TwoAudios.into()),
@@ -85,21 +95,21 @@ async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> 
         })
     };
     let config = state.config();
-    let too_large = |name, limit| Problem::from(FieldError::TooLarge { name, limit });
+    let fits = |name, bytes: u64, limit: u64| match bytes {
+        0 => Err(FieldError::Empty { name }),
+        _ if bytes > limit => Err(FieldError::TooLarge { name, limit }),
+        _ => Ok(()),
+    };
     let mut form =
         Form { sample: wish.sample, avatar: wish.avatar, profile: wish.profile, ..Form::default() };
     if let Some(id) = wish.upload {
         let upload = take(id)?;
-        if upload.bytes > config.max_audio_bytes {
-            return Err(too_large("audio", config.max_audio_bytes));
-        }
+        fits("audio", upload.bytes, config.max_audio_bytes)?;
         form.audio = Some((upload.path, upload.name));
     }
     if let Some(id) = wish.features {
         let upload = take(id)?;
-        if upload.bytes > config.max_features_bytes {
-            return Err(too_large("features", config.max_features_bytes));
-        }
+        fits("features", upload.bytes, config.max_features_bytes)?;
         form.features = Some(tokio::fs::read(&upload.path).await.map_err(FieldError::Disk)?.into());
     }
     Ok(form)
@@ -110,9 +120,9 @@ async fn accept(
     state: &AppState,
     request: JobRequest,
     upload: Option<TempPath>,
-) -> Result<Response, Problem> {
+) -> Result<Arc<Job>, Problem> {
     // Both read or write files, and an accepted job is on the disk.
-    let job = tokio::task::spawn_blocking({
+    tokio::task::spawn_blocking({
         let state = state.clone();
         move || {
             state.studio().check(&request)?;
@@ -120,10 +130,13 @@ async fn accept(
         }
     })
     .await
-    .map_err(Problem::internal)??;
+    .map_err(Problem::internal)?
+}
+
+fn created(state: &AppState, job: &Job) -> Response {
     let location = format!("/api/v1/jobs/{}", job.id());
-    let body = Json(JobView::full(state.jobs(), &job));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+    let body = Json(JobView::full(state.jobs(), job));
+    (StatusCode::CREATED, [(header::LOCATION, location)], body).into_response()
 }
 
 fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Option<TempPath>), Problem> {
@@ -224,7 +237,8 @@ pub(super) async fn rerun(
         request.profile = Some(profile);
     }
     // The new job takes a copy of the recording: each has files of its own.
-    accept(&state, request, None).await
+    let job = accept(&state, request, None).await?;
+    Ok(created(&state, &job))
 }
 
 impl From<FieldError> for Problem {

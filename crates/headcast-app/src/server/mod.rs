@@ -11,6 +11,7 @@ mod connections;
 mod events;
 mod feed;
 mod form;
+mod gradio;
 mod guard;
 mod jobs;
 mod json;
@@ -80,6 +81,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a request for the playlist of a job that is not opened waits for it. Default 10 s.
     pub playlist_wait: Duration,
+    /// How often a Gradio client is told that a quiet stream is alive. Default 15 s.
+    pub heartbeat: Duration,
 }
 
 impl Default for Config {
@@ -99,6 +102,7 @@ impl Default for Config {
             max_avatar_bytes: 1 << 30,
             limits: Limits::default(),
             playlist_wait: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -159,6 +163,7 @@ struct Inner {
     door: auth::Door,
     upload_turns: Semaphore,
     uploads: uploads::Uploads,
+    gradio: gradio::Events,
     /// Held while the library of avatars changes.
     library: tokio::sync::Mutex<()>,
     /// Becomes true when the server ends.
@@ -191,6 +196,7 @@ impl AppState {
                 door: auth::Door::new(config.access.clone()),
                 upload_turns: Semaphore::new(config.max_uploads),
                 uploads: uploads::Uploads::default(),
+                gradio: gradio::Events::default(),
                 library: tokio::sync::Mutex::default(),
                 closing: watch::Sender::new(false),
                 assets: assets::Assets::new(),
@@ -229,6 +235,11 @@ impl AppState {
 
     fn uploads(&self) -> &uploads::Uploads {
         &self.inner.uploads
+    }
+
+    /// Calls of Gradio clients.
+    fn gradio(&self) -> &gradio::Events {
+        &self.inner.gradio
     }
 
     /// The right to change the library of avatars, for as long as it is held.

@@ -29,7 +29,8 @@ fn document() -> Value {
     let mut generator = settings.for_serialize().into_generator();
     let mut paths = Map::new();
     for operation in operations() {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        // `{*path}` takes slashes, which OpenAPI has no word for.
+        let path = paths.entry(operation.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[operation.method.as_str().to_ascii_lowercase()] =
             describe(&operation, &mut generator, &mut received);
     }
@@ -62,6 +63,7 @@ fn document() -> Value {
 
 fn describe(operation: &Operation, generator: &mut SchemaGenerator, received: &mut SchemaGenerator) -> Value {
     let named = operation.path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let named = named.map(|name| name.trim_start_matches('*'));
     let mut parameters: Vec<_> = named
         .map(|name| json!({ "in": "path", "name": name, "required": true, "schema": { "type": "string" } }))
         .collect();
@@ -90,8 +92,11 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator, received: &m
         described["description"] = operation.details.into();
     }
     let mut types = Map::new();
-    if let Sent::Form(fields) | Sent::FormOrJson(fields, _) = &operation.body {
+    if let Sent::Form(fields) | Sent::FormOrJson(fields, _) | Sent::AnyForm(fields) = &operation.body {
         types.insert("multipart/form-data".to_owned(), json!({ "schema": form(fields) }));
+    }
+    if let Sent::AnyForm(fields) = &operation.body {
+        types.insert("application/x-www-form-urlencoded".to_owned(), json!({ "schema": form(fields) }));
     }
     if let Sent::Json(shape) | Sent::FormOrJson(_, shape) = &operation.body {
         types.insert("application/json".to_owned(), json!({ "schema": shape(received) }));
@@ -143,6 +148,9 @@ fn form(fields: &[FormField]) -> Value {
 
 /// The collection that an address belongs to.
 fn tag(path: &str) -> &str {
+    if path.starts_with("/gradio_api/") || matches!(path, "/config" | "/login") {
+        return "gradio";
+    }
     let rest = path.strip_prefix("/api/v1/").unwrap_or_default();
     match rest.split('/').next() {
         Some(collection @ ("jobs" | "avatars" | "samples" | "uploads")) => collection,

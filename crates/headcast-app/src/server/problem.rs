@@ -42,6 +42,11 @@ impl Problem {
         self
     }
 
+    /// What was wrong and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn no_such_job() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

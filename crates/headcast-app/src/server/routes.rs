@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::json::{self, JobView};
 use super::{
-    AppState, assets, avatars, catalog, events, jobs, metrics, openapi, playlist, segment, sse, uploads,
-    video,
+    AppState, assets, avatars, catalog, events, gradio, jobs, metrics, openapi, playlist, segment, sse,
+    uploads, video,
 };
 
 /// One method of one address, described.
@@ -39,6 +39,8 @@ pub(super) struct Parameter {
 pub(super) enum Sent {
     Nothing,
     Form(Vec<FormField>),
+    /// Of either kind.
+    AnyForm(Vec<FormField>),
     FormOrJson(Vec<FormField>, Shape),
     /// May be left out.
     Json(Shape),
@@ -102,6 +104,11 @@ impl Operation {
 
     fn form(mut self, fields: Vec<FormField>) -> Self {
         self.body = Sent::Form(fields);
+        self
+    }
+
+    fn any_form(mut self, fields: Vec<FormField>) -> Self {
+        self.body = Sent::AnyForm(fields);
         self
     }
 
@@ -173,6 +180,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(avatar_operations());
     all.extend(job_operations());
     all.extend(media());
+    all.extend(gradio_operations());
     all
 }
 
@@ -410,3 +418,112 @@ fn media() -> Vec<Operation> {
         .problem(503, "`not_opened`: its audio is still being read."),
     ]
 }
+
+/// The addresses that Gradio's clients ask for, below the same guards as the rest.
+fn gradio_operations() -> Vec<Operation> {
+    let new = Operation::new;
+    const STREAM: &[&str] = &["text/event-stream"];
+    const WHY: &str = "For `gradio_client` and `@gradio/client`; docs/gradio.md shows what they can do.";
+    vec![
+        new(Method::GET, "/config", "gradioConfig", "What a Gradio client asks first.", || get(gradio::config))
+            .details(WHY)
+            .bytes(&["application/json"], "Components and functions, as Gradio 6 describes them."),
+        new(Method::POST, "/login", "gradioLogin", "A password for a cookie.", || {
+            post(gradio::login).layer(DefaultBodyLimit::max(LARGEST_LOGIN))
+        })
+        .details("Needs no secret but the one in the form. A token does as the password of any user.")
+        .any_form(vec![text("username", "The user name."), text("password", "The password.")])
+        .json::<gradio::SignedIn>(200, "The cookie is in `Set-Cookie`, if the server asks for a secret at all.")
+        .problem(400, "`form_malformed`, `field_unknown`, `field_twice`, `field_not_text`")
+        .problem(401, "`not_signed_in`"),
+        new(Method::GET, "/gradio_api/info", "gradioInfo", "Endpoints with their arguments.", || {
+            get(gradio::info)
+        })
+        .bytes(&["application/json"], "As Gradio 6 describes them."),
+        new(Method::POST, "/gradio_api/upload", "gradioUpload", "Files for a call.", || {
+            // The form itself bounds every field, and says so in words.
+            post(gradio::upload).layer(DefaultBodyLimit::disable())
+        })
+        .form(vec![FormField { many: true, ..needed(file("files", "Up to four; each is good for one call.")) }])
+        .json::<Vec<String>>(200, "A `path` for each, good for an hour.")
+        .problem(400, "`form_malformed`, `field_unknown`")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`")
+        .problem(422, "`field_missing`")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::POST, "/gradio_api/queue/join", "gradioJoin", "Call a function.", || post(gradio::join))
+            .details(
+                "What is wrong with an argument is told on the stream, where both clients look for words. A job                  goes on when its client is gone, and is in `/api/v1/jobs` like any other.",
+            )
+            .takes::<gradio::Called>()
+            .json::<gradio::Joined>(200, "The event that the stream will tell of.")
+            .problem(400, "`body_malformed`")
+            .problem(503, "`queue_full`"),
+        new(Method::GET, "/gradio_api/queue/data", "gradioStream", "What a session joined.", || {
+            get(gradio::stream)
+        })
+        .details("Ends when everything is told. Protocol `sse_v3`.")
+        .query("session_hash", "string", "The session.")
+        .bytes(STREAM, "The stream.")
+        .problem(400, "`request_malformed`: no session."),
+        new(Method::POST, "/gradio_api/cancel", "gradioCancel", "Stop an event's job.", || post(gradio::cancel))
+            .takes::<gradio::Stop>()
+            .json::<gradio::Stopped>(200, "The stream tells of the end.")
+            .problem(400, "`body_malformed`"),
+        new(Method::POST, "/gradio_api/reset", "gradioReset", "The same.", || post(gradio::reset))
+            .takes::<gradio::Stop>()
+            .json::<gradio::Stopped>(200, "The stream tells of the end.")
+            .problem(400, "`body_malformed`"),
+        new(Method::GET, "/gradio_api/file={*path}", "gradioFile", "A finished video.", || get(gradio::file))
+            .header("Range", "One range of bytes (RFC 9110 §14.1.2).")
+            .bytes(&["video/mp4"], "The whole file.")
+            .answer(206, "The range.", Content::Bytes(&["video/mp4"]))
+            .problem(403, "`not_issued`: nothing that a call returned.")
+            .problem(416, "`range_past_end`"),
+        new(Method::POST, "/gradio_api/call/{name}", "gradioCall", "Call a function, with curl.", || {
+            post(gradio::make_call)
+        })
+        .takes::<gradio::Data>()
+        .json::<gradio::Joined>(200, "The event to ask for.")
+        .problem(400, "`body_malformed`")
+        .problem(404, "`no_such_endpoint`")
+        .problem(503, "`queue_full`"),
+        new(
+            Method::POST,
+            "/gradio_api/call/v2/{name}",
+            "gradioNamedCall",
+            "Call a function with named arguments.",
+            || post(gradio::make_named_call),
+        )
+        .takes::<gradio::NamedCall>()
+        .json::<gradio::Joined>(200, "The event to ask for.")
+        .problem(400, "`body_malformed`")
+        .problem(404, "`no_such_endpoint`")
+        .problem(503, "`queue_full`"),
+        heard(new(
+            Method::GET,
+            "/gradio_api/call/{name}/{event_id}",
+            "gradioHear",
+            "What becomes of a call.",
+            || get(gradio::hear_call),
+        )),
+        heard(new(
+            Method::GET,
+            "/gradio_api/call/v2/{name}/{event_id}",
+            "gradioHearNamed",
+            "What becomes of a call with named arguments.",
+            || get(gradio::hear_call),
+        )),
+    ]
+}
+
+fn heard(operation: Operation) -> Operation {
+    operation
+        .details("`generating` and `complete` with all outputs, `heartbeat`, or `error`.")
+        .bytes(&["text/event-stream"], "The stream; an event that nobody knows is an `error` on it.")
+        .problem(404, "`no_such_endpoint`")
+}
+
+/// Bytes of a form with a password.
+const LARGEST_LOGIN: usize = 8192;

@@ -141,7 +141,10 @@ pub async fn read_form(
             "audio" => {
                 refuse_second("audio", form.audio.is_some())?;
                 let file_name = safe_file_name(field.file_name().unwrap_or_default());
-                let path = store(&mut field, uploads, max_audio_bytes, &taken).await?;
+                let (path, bytes) = store(&mut field, "audio", uploads, max_audio_bytes, &taken).await?;
+                if bytes == 0 {
+                    return Err(FieldError::Empty { name: "audio" });
+                }
                 form.audio = Some((path, file_name));
             }
             "features" => {
@@ -240,25 +243,27 @@ async fn collect(
     if bytes.is_empty() { Err(FieldError::Empty { name }) } else { Ok(bytes.into()) }
 }
 
-async fn store(
+/// Puts a field of at most `limit` bytes into a new file of `uploads`, and counts them.
+pub(super) async fn store(
     field: &mut Field<'_>,
+    name: &'static str,
     uploads: &Path,
     limit: u64,
     taken: &AtomicU64,
-) -> Result<TempPath, FieldError> {
+) -> Result<(TempPath, u64), FieldError> {
     let (file, path) = NamedTempFile::with_prefix_in("upload-", uploads)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut size = 0;
     while let Some(chunk) = chunk(field, taken).await? {
         size += chunk.len() as u64;
         if size > limit {
-            return Err(FieldError::TooLarge { name: "audio", limit });
+            return Err(FieldError::TooLarge { name, limit });
         }
         file.write_all(&chunk).await?;
     }
     // Without this, an error of the last write would go unnoticed.
     file.flush().await?;
-    if size == 0 { Err(FieldError::Empty { name: "audio" }) } else { Ok(path) }
+    Ok((path, size))
 }
 
 /// The last part of a path, of either kind, without control characters, at most 120 characters.

@@ -40,6 +40,13 @@ const MOST: usize = 32;
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
 impl Uploads {
+    /// Keeps a file under a new name, which is the answer.
+    pub(super) fn keep(&self, path: TempPath, name: String, bytes: u64) -> Result<JobId, Problem> {
+        let id = JobId::random().ok_or_else(|| Problem::internal("the system gives no random numbers"))?;
+        self.put(Waiting { id, path, name, bytes, since: Instant::now() });
+        Ok(id)
+    }
+
     fn put(&self, waiting: Waiting) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|waiting| waiting.since.elapsed() < KEPT_FOR);
@@ -76,10 +83,9 @@ pub(super) async fn create(
     let limit = config.max_audio_bytes.max(config.max_features_bytes);
     let (path, bytes) = store(request, &config.data_dir.join("uploads"), limit).await?;
     drop(turn);
-    let id = JobId::random().ok_or_else(|| Problem::internal("the system gives no random numbers"))?;
     let name = safe_file_name(&called.name);
-    let made = json::Upload { id: id.to_string(), name: name.clone(), bytes, kept_secs: KEPT_FOR.as_secs() };
-    state.uploads().put(Waiting { id, path, name, bytes, since: Instant::now() });
+    let id = state.uploads().keep(path, name.clone(), bytes)?;
+    let made = json::Upload { id: id.to_string(), name, bytes, kept_secs: KEPT_FOR.as_secs() };
     Ok((StatusCode::CREATED, Json(made)))
 }
 

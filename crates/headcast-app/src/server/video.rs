@@ -46,11 +46,21 @@ pub(super) async fn mp4(
             .retry_after(5));
         }
     }
+    whole(state, job, &headers, download).await
+}
+
+/// The file of a finished job, or the range of it that `headers` ask for.
+pub(super) async fn whole(
+    state: AppState,
+    job: Arc<Job>,
+    headers: &HeaderMap,
+    download: bool,
+) -> Result<Response, Problem> {
     let layout = state.jobs().mp4(&job).await.map_err(Problem::internal)?;
     let length = layout.total_len();
 
     // The bytes never change, so the job's name is their tag.
-    let etag = format!("\"{id}\"");
+    let etag = format!("\"{}\"", job.id());
     let mut answer = HeaderMap::new();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -179,12 +189,16 @@ fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
     bytes.slice(inside(range.start)..inside(range.end).max(inside(range.start)))
 }
 
-/// `attachment` under the name of the recording and the avatar (RFC 6266, with the RFC 8187 form for what is
-/// not ASCII).
-fn disposition(job: &Job, suffix: &str) -> String {
+/// Named after the recording and the avatar.
+pub(super) fn file_name(job: &Job, suffix: &str) -> String {
     let request = job.request();
     let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
-    let name = format!("{stem}-{}{suffix}.mp4", request.avatar);
+    format!("{stem}-{}{suffix}.mp4", request.avatar)
+}
+
+/// `attachment` under [`file_name`] (RFC 6266, with the RFC 8187 form for what is not ASCII).
+fn disposition(job: &Job, suffix: &str) -> String {
+    let name = file_name(job, suffix);
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' })

@@ -5,6 +5,7 @@
 mod access;
 mod double;
 mod events;
+mod gradio;
 mod interface;
 mod jobs;
 mod openapi;

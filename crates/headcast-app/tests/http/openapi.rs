@@ -182,9 +182,21 @@ fn new_job(body: &str) -> Request<Body> {
 }
 
 fn avatar_form(fields: &[Field<'_>]) -> Request<Body> {
+    form_at("/api/v1/avatars", fields)
+}
+
+fn form_at(path: &str, fields: &[Field<'_>]) -> Request<Body> {
     let mut request = form(fields);
-    *request.uri_mut() = "/api/v1/avatars".parse().unwrap();
+    *request.uri_mut() = path.parse().unwrap();
     request
+}
+
+fn login(fields: &[Field<'_>]) -> Request<Body> {
+    form_at("/login", fields)
+}
+
+fn gradio_upload(fields: &[Field<'_>]) -> Request<Body> {
+    form_at("/gradio_api/upload", fields)
 }
 
 #[tokio::test]
@@ -214,6 +226,13 @@ async fn every_operation_answers_as_documented() {
     ranged.headers_mut().insert(header::RANGE, "bytes=0-9".parse().unwrap());
     let mut past = get(&format!("{j}/video.mp4"));
     past.headers_mut().insert(header::RANGE, "bytes=99999999-".parse().unwrap());
+
+    let video = format!("/gradio_api/file=out/{done}/speech-milo.mp4");
+    let mut ranged_file = get(&video);
+    ranged_file.headers_mut().insert(header::RANGE, "bytes=0-9".parse().unwrap());
+    let mut past_file = get(&video);
+    past_file.headers_mut().insert(header::RANGE, "bytes=99999999-".parse().unwrap());
+    let (gradio_call, named_call) = ("/gradio_api/call/{name}", "/gradio_api/call/v2/{name}");
 
     let mut called = BTreeSet::new();
     for (path, request, status) in [
@@ -277,6 +296,40 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/jobs/{id}/video.mp4", get(&format!("/api/v1/jobs/{cancelled}/video.mp4")), 410),
         ("/api/v1/jobs/{id}/{segment}", get(&format!("{j}/segment_00000.ts")), 200),
         ("/api/v1/jobs/{id}/{segment}", get(&format!("{j}/segment_00099.ts")), 404),
+        ("/config", get("/config"), 200),
+        ("/login", login(&[Field::text("username", "x")]), 200),
+        ("/login", login(&[Field::text("x", "y")]), 400),
+        ("/gradio_api/info", get("/gradio_api/info"), 200),
+        ("/gradio_api/upload", gradio_upload(&[Field::file("files", "a.wav", b"x")]), 200),
+        ("/gradio_api/upload", gradio_upload(&[Field::file("x", "a.wav", b"x")]), 400),
+        ("/gradio_api/upload", gradio_upload(&[]), 422),
+        ("/gradio_api/upload", gradio_upload(&[Field::file("files", "a.wav", &[0; 6000])]), 413),
+        (
+            "/gradio_api/queue/join",
+            json_body("/gradio_api/queue/join", "{\"data\": [], \"fn_index\": 2, \"session_hash\": \"s\"}"),
+            200,
+        ),
+        ("/gradio_api/queue/join", json_body("/gradio_api/queue/join", "[]"), 400),
+        ("/gradio_api/queue/data", get("/gradio_api/queue/data?session_hash=s"), 200),
+        ("/gradio_api/queue/data", get("/gradio_api/queue/data"), 400),
+        ("/gradio_api/cancel", json_body("/gradio_api/cancel", "{\"event_id\": null}"), 200),
+        ("/gradio_api/cancel", json_body("/gradio_api/cancel", "no"), 400),
+        ("/gradio_api/reset", json_body("/gradio_api/reset", "{\"event_id\": null}"), 200),
+        ("/gradio_api/reset", json_body("/gradio_api/reset", ""), 400),
+        ("/gradio_api/file={path}", get(&video), 200),
+        ("/gradio_api/file={path}", ranged_file, 206),
+        ("/gradio_api/file={path}", past_file, 416),
+        ("/gradio_api/file={path}", get("/gradio_api/file=/etc/passwd"), 403),
+        (gradio_call, json_body("/gradio_api/call/avatars", "{\"data\": []}"), 200),
+        (gradio_call, json_body("/gradio_api/call/avatars", "{}"), 400),
+        (gradio_call, json_body("/gradio_api/call/x", "{\"data\": []}"), 404),
+        (named_call, json_body("/gradio_api/call/v2/generate", "{\"text\": \"x\"}"), 200),
+        (named_call, json_body("/gradio_api/call/v2/generate", "[]"), 400),
+        (named_call, json_body("/gradio_api/call/v2/x", "{}"), 404),
+        ("/gradio_api/call/{name}/{event_id}", get("/gradio_api/call/generate/0"), 200),
+        ("/gradio_api/call/{name}/{event_id}", get("/gradio_api/call/x/0"), 404),
+        ("/gradio_api/call/v2/{name}/{event_id}", get("/gradio_api/call/v2/generate/0"), 200),
+        ("/gradio_api/call/v2/{name}/{event_id}", get("/gradio_api/call/v2/x/0"), 404),
         (job, delete(&j), 204),
         (job, delete(&j), 404),
     ] {
@@ -298,6 +351,7 @@ async fn what_is_not_documented_is_not_there() {
     for (path, item) in paths {
         let concrete =
             path.replace("{id}", "aaaaaaaaaaaaaaaa").replace("{name}", "x").replace("{segment}", "y");
+        let concrete = concrete.replace("{path}", "y/z").replace("{event_id}", "0");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let answer = bench.ask(request(method.parse().unwrap(), &concrete)).await;
             let documented = item.get(method.to_ascii_lowercase()).is_some();
