@@ -15,16 +15,18 @@ type Outcome = Result<(), String>;
 const HELP: &str = "\
 cargo xtask <command>
 
-  check      every check and test: format, lints, dependencies, tests, documentation, fuzz smoke, browser
+  check      every check and test: format, lints, dependencies, tests, documentation, fuzz smoke, browser,
+             Gradio clients
   test       tests only: unit, property, fixtures, bad input, documentation examples
   browser    the page in headless Chromium, against the debug build
+  gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
   crash      kills the server again and again and compares what comes out; --kills N, default 100
   deps       layering, licences and sources of all dependencies
   fixtures   the NeRF fixture tests with the worst difference of each stage
   fuzz [N]   every fuzz target for N seconds (60), with libFuzzer
   bench      all benchmarks, in release mode
 
-Tests that need ffmpeg, ffprobe, Chromium or Node.js are skipped where these are missing, loudly and counted;
+Tests that need ffmpeg, ffprobe, Chromium, Node.js or Python are skipped where these are missing, loudly and counted;
 with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure.
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("check") => check(),
         Some("test") => test(),
         Some("browser") => browser(),
+        Some("gradio") => gradio(),
         Some("crash") => crash(),
         Some("deps") => dependencies::check(&root()),
         Some("fixtures") => {
@@ -68,7 +71,8 @@ fn check() -> Outcome {
     test()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     fuzz("5")?;
-    browser()
+    browser()?;
+    gradio()
 }
 
 /// Every test; what tests print is shown, so that a skip is seen, and skips are counted at the end.
@@ -152,6 +156,33 @@ fn browser() -> Outcome {
         .arg("on_air.mjs")
         .env("HEADCAST_BIN", target_dir().join("debug/headcast"))
         .env("CHROMIUM", chromium)
+        .current_dir(&tests))
+}
+
+/// Builds the program, then hands it to the Gradio clients.
+fn gradio() -> Outcome {
+    const WHAT: &str = "Gradio client tests";
+    let tests = root().join("tests/gradio");
+    let Some(npm) = tools::find("npm") else { return tools::skip(WHAT, "npm") };
+    let Some(python) = tools::find("python3") else { return tools::skip(WHAT, "python3") };
+    for tool in ["node", "curl"] {
+        if tools::find(tool).is_none() {
+            return tools::skip(WHAT, tool);
+        }
+    }
+    // Debian has it apart from Python.
+    let venv = Command::new(&python).args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+    if !venv.is_ok_and(|status| status.success()) {
+        return tools::skip(WHAT, "python3 -m venv");
+    }
+    cargo(&["build", "-p", "headcast-app"])?;
+    run(Command::new(npm).args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&tests))?;
+    run(Command::new(python)
+        .arg("run.py")
+        .arg("--binary")
+        .arg(target_dir().join("debug/headcast"))
+        .arg("--venvs")
+        .arg(target_dir().join("gradio-clients"))
         .current_dir(&tests))
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn report() -> Result<(), String> {
         ("node", find("node"), "page tests are skipped"),
         ("npm", find("npm"), "browser tests are skipped"),
         ("chromium", chromium(), "browser tests are skipped"),
+        ("python3", find("python3"), "Gradio client tests are skipped"),
+        ("curl", find("curl"), "Gradio client tests are skipped"),
     ];
     let mut missing = Vec::new();
     for (name, found, without) in tools {
@@ -51,7 +53,7 @@ pub(crate) fn report() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm";
+    let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm python3-venv curl";
     if required() {
         return Err(format!("missing {} (HEADCAST_REQUIRE_TOOLS is set); {hint}", missing.join(", ")));
     }

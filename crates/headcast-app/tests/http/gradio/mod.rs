@@ -55,7 +55,7 @@ impl Bench {
     /// What is told of a call, to its end.
     async fn outcome(&self, data: Value) -> Value {
         let event = self.generate("outcome", data).await;
-        let heard = self.listen("outcome").await.to_end().await;
+        let heard = self.listen("outcome").await.rest().await;
         let end = heard.iter().find(|m| m["msg"] == "process_completed" && m["event_id"] == event.as_str());
         end.unwrap_or_else(|| panic!("no end: {heard:?}")).clone()
     }
@@ -116,7 +116,7 @@ impl Ear {
     }
 
     /// Everything, heartbeats left out.
-    async fn to_end(mut self) -> Vec<Value> {
+    async fn rest(mut self) -> Vec<Value> {
         let mut heard = Vec::new();
         while let Some(message) = self.hear().await {
             if message["msg"] != "heartbeat" {

@@ -28,7 +28,7 @@ async fn a_call_is_told_from_the_queue_to_the_video() {
     assert_eq!(playlist.status, 200);
     assert_ne!(bench.until(&job, "rendering").await["state"], "done");
     bench.gate.open();
-    heard.extend(ear.to_end().await);
+    heard.extend(ear.rest().await);
 
     let kinds: Vec<_> = heard.iter().map(|message| message["msg"].as_str().unwrap()).collect();
     assert_eq!(kinds[kinds.len() - 3..], ["process_generating", "process_completed", "close_stream"]);
@@ -61,7 +61,7 @@ async fn a_call_is_told_from_the_queue_to_the_video() {
     assert_eq!(bench.get("/api/v1/jobs").await.json()[0]["id"], job);
 
     // What is told is told once.
-    let again = bench.listen("s").await.to_end().await;
+    let again = bench.listen("s").await.rest().await;
     assert_eq!((again.len(), &again[0]["msg"]), (1, &json!("unexpected_error")));
     assert_eq!(again[0]["session_not_found"], true);
 }
@@ -84,7 +84,7 @@ async fn nothing_but_the_video_looks_like_a_file() {
     assert_eq!(paths(&end["output"]["data"]), 1);
     let body = json!({ "data": [], "fn_index": 2, "session_hash": "a" });
     assert_eq!(bench.say("/gradio_api/queue/join", &body).await.status, 200);
-    let heard = bench.listen("a").await.to_end().await;
+    let heard = bench.listen("a").await.rest().await;
     assert_eq!(heard.len(), 2);
     let avatars = &heard[0]["output"]["data"][0];
     assert_eq!(avatars[0]["name"], "milo");
@@ -98,7 +98,7 @@ async fn messages_wait_for_a_stream_that_opens_late() {
     let event = bench.generate("late", json!([clip])).await;
     let job = bench.get("/api/v1/jobs").await.json()[0]["id"].as_str().unwrap().to_owned();
     bench.until(&job, "done").await;
-    let heard = bench.listen("late").await.to_end().await;
+    let heard = bench.listen("late").await.rest().await;
     assert!(heard.iter().any(|message| message["log"] == "listening"), "{heard:?}");
     let all = outputs(&heard, &event);
     assert_eq!(all.len(), 2, "whole, and whole again");
@@ -123,7 +123,7 @@ async fn a_later_call_reaches_the_stream_that_is_open() {
     let rank = heard.iter().find(|message| of_two(message) && is("estimation")(message)).unwrap();
     assert_eq!((&rank["rank"], rank["queue_size"].as_u64() >= Some(2)), (&json!(1), true));
     bench.gate.open();
-    let heard = ear.to_end().await;
+    let heard = ear.rest().await;
     for event in [&one, &two] {
         let ends = heard.iter().filter(|m| is("process_completed")(m) && m["event_id"] == event.as_str());
         assert_eq!(ends.filter(|end| end["success"] == true).count(), 1);
@@ -146,7 +146,7 @@ async fn a_quiet_stream_has_heartbeats_and_no_comments() {
         assert_eq!(quiet[quiet.len() - 1], json!({ "msg": "heartbeat" }));
     }
     bench.gate.open();
-    assert!(ear.to_end().await.iter().any(is("process_completed")));
+    assert!(ear.rest().await.iter().any(is("process_completed")));
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn who_cancels_stops_the_job_and_hears_of_it() {
         let cancel = json!({ "event_id": event, "session_hash": "s", "fn_index": 1 });
         let path = if with_reset { "/gradio_api/reset" } else { "/gradio_api/cancel" };
         assert_eq!(bench.say(path, &cancel).await.json(), json!({ "success": true }));
-        let heard = ear.to_end().await;
+        let heard = ear.rest().await;
         let end = heard.iter().find(|message| is("process_completed")(message)).unwrap();
         assert_eq!(end["success"], false);
         assert_eq!(end["output"], json!({ "error": "Cancelled", "title": "Cancelled", "visible": false }));
@@ -202,7 +202,7 @@ async fn a_job_goes_on_without_its_client() {
     bench.gate.open();
     bench.until(&job, "done").await;
     // And whoever comes back to the session hears all of it, from whole outputs on.
-    let heard = bench.listen("s").await.to_end().await;
+    let heard = bench.listen("s").await.rest().await;
     assert!(outputs(&heard, &event).pop().unwrap()[0]["path"].is_string());
 }
 
@@ -238,7 +238,7 @@ async fn what_is_wrong_with_an_argument_is_said_on_the_stream() {
     }
     let body = json!({ "data": [1], "fn_index": 2, "session_hash": "a" });
     bench.say("/gradio_api/queue/join", &body).await;
-    let heard = bench.listen("a").await.to_end().await;
+    let heard = bench.listen("a").await.rest().await;
     assert_eq!(heard[0]["output"]["error"], "/avatars takes no arguments");
 }
 
@@ -308,7 +308,7 @@ async fn calls_that_nobody_asks_about_are_forgotten() {
         assert_eq!(bench.say("/gradio_api/queue/join", &join).await.status, 200);
     }
     bench.gate.open();
-    let heard = bench.listen("s").await.to_end().await;
+    let heard = bench.listen("s").await.rest().await;
     let ends: Vec<_> = heard.iter().filter(|message| is("process_completed")(message)).collect();
     assert_eq!(ends.len(), 256, "a bounded number");
     assert!(ends.iter().any(|end| end["event_id"] == running.as_str()), "what is under way stays");
