@@ -86,7 +86,11 @@ def main():
 
         def passes(command):
             print(f"\n$ {' '.join(str(part) for part in command)}", flush=True)
-            return subprocess.run(command, cwd=clips, env=env, timeout=300).returncode == 0
+            try:
+                return subprocess.run(command, cwd=clips, env=env, timeout=300).returncode == 0
+            except subprocess.TimeoutExpired as slow:
+                print(f"FAILED {slow}", flush=True)
+                return False
 
         failed = []
         with (
