@@ -1,5 +1,6 @@
-"""A control: passes everything on, and puts a comment into event streams, as proxies and frameworks do."""
+"""A control: passes everything on, and may put a comment into event streams, as proxies and frameworks do."""
 
+import contextlib
 import http.server
 import threading
 import urllib.request
@@ -8,6 +9,7 @@ import urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
     target = ""
+    comments = False
 
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0))) or None
@@ -20,10 +22,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             kind = answer.headers.get("content-type", "")
             self.send_header("content-type", kind)
             self.end_headers()
-            if kind.startswith("text/event-stream"):
-                self.wfile.write(b": keep-alive\n\n")
-            while piece := answer.read1(65536):
-                self.wfile.write(piece)
+            # A client that has enough is gone.
+            with contextlib.suppress(ConnectionError):
+                if self.comments and kind.startswith("text/event-stream"):
+                    self.wfile.write(b": keep-alive\n\n")
+                while piece := answer.read1(65536):
+                    self.wfile.write(piece)
 
     do_POST = do_GET
 
@@ -34,8 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Proxy:
     """On a port of its own, for as long as it is entered."""
 
-    def __init__(self, target):
-        handler = type("Bound", (Handler,), {"target": target})
+    def __init__(self, target, comments):
+        handler = type("Bound", (Handler,), {"target": target, "comments": comments})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"

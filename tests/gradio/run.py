@@ -101,8 +101,8 @@ def main():
             for version, python in pythons.items():
                 if not passes([python, checks, server.url, guarded.url]):
                     failed.append(f"gradio_client {version}")
-            with Proxy(server.url) as proxy:
-                if not passes([pythons[VERSIONS[0]], checks, "--control", proxy.url]):
+            with Proxy(server.url, False) as plain, Proxy(server.url, True) as commenting:
+                if not passes([pythons[VERSIONS[0]], checks, "--control", plain.url, commenting.url]):
                     failed.append("control")
             if not passes(["node", HERE / "check_js.mjs", server.url, guarded.url, str(150 * LONG)]):
                 failed.append("@gradio/client")
