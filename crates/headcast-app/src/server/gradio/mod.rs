@@ -1,10 +1,10 @@
 //! The Gradio face: what `gradio_client` and `@gradio/client` ask of a server, answered from the same jobs.
 //!
-//! A client describes itself the server (`describe`), uploads files (`upload`), joins the queue (`join`), and
-//! hears of everything that it joined on one stream per session (`stream`), or, with curl, of one call at a time
-//! (`call`). A join makes a job like any other: it has a page, and goes on when the client is gone. Nothing is
-//! queued per client: what a stream says is made from the job's bounded event log when the client takes it
-//! (`telling`), so messages wait for a stream that opens late without taking memory.
+//! A client asks what there is (`describe`), uploads files (`upload`), joins the queue (`join`), and hears of
+//! everything that it joined on one stream per session (`stream`), or, with curl, of one call at a time (`call`).
+//! A join makes a job like any other: it has a page, and goes on when the client is gone. Nothing is queued per
+//! client: what a stream says is made from the job's bounded event log when the client takes it (`telling`), so
+//! messages wait for a stream that opens late without taking memory.
 //!
 //! Protocol `sse_v3`, as Gradio 5 and 6 speak it.
 
