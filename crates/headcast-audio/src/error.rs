@@ -113,6 +113,9 @@ pub enum AudioError {
     /// The bytes could not be read.
     #[error("the audio file could not be read: {0}")]
     Io(#[from] std::io::Error),
+    /// What is worked on did not find room: free some space and try again.
+    #[error("there is no room to work on the audio ({0}); free some space on the disk and try again")]
+    Spool(#[source] std::io::Error),
     /// The sink asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -1,11 +1,11 @@
 //! One pass over a recording: audio for the encoder, features for the renderer, and the timeline of both.
 
 use std::fmt;
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use headcast_core::{FeatureTrack, FrameRate, SampleRate, Timeline};
+use headcast_core::{FeatureTrack, FrameRate, SampleRate, Spools, Timeline};
 
 use crate::decode::{Decoder, Info};
 use crate::error::{AudioError, Warning};
@@ -18,7 +18,7 @@ const SILENCE_PEAK: f32 = 0.001;
 /// What a recording may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest clip; 2 h by default. Features take about 19 kB per second until the clip ends.
+    /// Longest clip; 2 h by default.
     pub max_duration: Duration,
     /// Shortest clip; 0.1 s by default.
     pub min_duration: Duration,
@@ -37,17 +37,20 @@ impl Default for Limits {
 }
 
 /// How to go through a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Frames per second of the video; 25 by default.
     pub frame_rate: FrameRate,
     /// Run the built-in speech-feature model; on by default. It costs some 1 % of real time on one core.
     pub features: bool,
+    /// Where the speech-feature model puts things aside: 19 kB per second of the clip until it ends, then 6 kB. In
+    /// memory by default.
+    pub spools: Spools,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { frame_rate: FrameRate::PAL, features: true }
+        Self { frame_rate: FrameRate::PAL, features: true, spools: Spools::in_memory() }
     }
 }
 
@@ -164,8 +167,9 @@ impl Ingest {
         let rate = info.sample_rate;
         let mixer = Mixer::new(&self.decoder.layout());
         let mut video = Resampler::new(rate, SampleRate::AAC, info.output_channels);
-        let mut speech =
-            options.features.then(|| (Resampler::new(rate, SampleRate::SPEECH, 1), Extractor::new()));
+        let mut speech = options
+            .features
+            .then(|| (Resampler::new(rate, SampleRate::SPEECH, 1), Extractor::new(&options.spools)));
         let mut meter = Meter::default();
         let (mut block, mut mixed, mut out) = (Vec::new(), Vec::new(), Vec::new());
         let mut pushed = 0;
@@ -179,7 +183,7 @@ impl Ingest {
             if let Some((resampler, extractor)) = &mut speech {
                 out.clear();
                 resampler.push(mixer.for_features(&block, &mut mixed), &mut out);
-                extractor.push(&out);
+                extractor.push(&out).map_err(AudioError::Spool)?;
             }
             out.clear();
             video.push(mixer.for_video(&block, &mut mixed), &mut out);
@@ -202,17 +206,16 @@ impl Ingest {
         pushed += out.len();
         self.give(sink, &out)?;
         self.pad(sink, &timeline, info.output_channels, pushed)?;
-        let features = speech.map(|(resampler, mut extractor)| {
-            out.clear();
-            resampler.finish(&mut out);
-            extractor.push(&out);
-            let end = timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES);
-            extractor.pad_to(end);
-            extractor.finish()
-        });
+        let features = match speech {
+            Some((resampler, extractor)) => {
+                out.clear();
+                resampler.finish(&mut out);
+                listen(extractor, &out, &timeline).map_err(AudioError::Spool)?
+            }
+            None => None,
+        };
         let level = meter.level();
         let warnings = self.warnings(level, length);
-        let features = features.flatten();
         Ok(Ingested { timeline, info, samples, features, level, warnings })
     }
 
@@ -258,6 +261,13 @@ impl Ingest {
         }
         warnings
     }
+}
+
+/// The features of a clip that ends with `rest`.
+fn listen(mut extractor: Extractor, rest: &[f32], timeline: &Timeline) -> io::Result<Option<FeatureTrack>> {
+    extractor.push(rest)?;
+    extractor.pad_to(timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES))?;
+    extractor.finish()
 }
 
 #[derive(Default)]

@@ -1,4 +1,10 @@
-//! What each video frame hears: audio features, whatever extractor made them.
+//! What each video frame hears: audio features, whatever extractor made them and wherever they are kept.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::spool::Spool;
 
 /// Which extractor an avatar was trained with; fixed by the width of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +83,46 @@ pub enum FeatureError {
         /// The value.
         value: f32,
     },
+    /// Look at the disk.
+    #[error("the features cannot be read: {reason}")]
+    Unreadable {
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Numbers that need not be in memory.
+pub trait Values: Send + Sync + fmt::Debug {
+    /// How many there are.
+    fn count(&self) -> u64;
+
+    /// Fills `out` with those from number `at` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] when fewer are there, else what the system says.
+    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()>;
+}
+
+impl Values for Vec<f32> {
+    fn count(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
+        let at = usize::try_from(at).ok().and_then(|at| self.get(at..at.checked_add(out.len())?));
+        out.copy_from_slice(at.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl Values for Spool {
+    fn count(&self) -> u64 {
+        self.len() / 4
+    }
+
+    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
+        self.read_f32s(at, out)
+    }
 }
 
 /// Audio features of a clip: one window of `[steps, dims]` values per video frame.
@@ -85,23 +131,28 @@ pub enum FeatureError {
 /// rows past the last one repeat it, nothing is ever shifted. Rows beyond N are kept and may be heard by
 /// the neighbourhood of the last frames. Before row 0, and past both N and the last row, there is silence:
 /// all values zero. [`FeatureTrack::row_at`] is the only place that knows this.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct FeatureTrack {
     kind: FeatureKind,
-    storage: Storage,
+    layout: Layout,
+    rows: usize,
+    values: Arc<dyn Values>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Storage {
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
     /// `[rows, steps, dims]`, as upstream's `.npy` files hold them.
-    Windows(Vec<f32>),
+    Windows,
     /// `[2 × rows, dims]` at 50 Hz; window i is rows `2i - 8 .. 2i + 8`, zero outside. A sixteenth of
-    /// the memory of the windows it stands for.
-    Scores(Vec<f32>),
+    /// the room of the windows it stands for.
+    Scores,
 }
+
+/// Values looked at together when a track is checked.
+const CHECKED: usize = 1 << 14;
 
 impl FeatureTrack {
-    /// Windows as upstream stores them.
+    /// Windows as upstream stores them, in memory.
     ///
     /// * `shape`: `[rows, steps, dims]`; `data`: that many values, row-major.
     ///
@@ -111,38 +162,66 @@ impl FeatureTrack {
     /// # Panics
     /// If `data` has not `rows × steps × dims` values.
     pub fn from_windows(shape: [usize; 3], data: Vec<f32>) -> Result<Self, FeatureError> {
+        Self::windows(shape, Arc::new(data))
+    }
+
+    /// As [`Self::from_windows`], wherever the values are. Reads each of them once to see that it is a number.
+    ///
+    /// # Errors
+    /// As [`Self::from_windows`], and [`FeatureError::Unreadable`].
+    ///
+    /// # Panics
+    /// As [`Self::from_windows`].
+    pub fn windows(shape: [usize; 3], values: Arc<dyn Values>) -> Result<Self, FeatureError> {
         let [rows, steps, dims] = shape;
         let kind = FeatureKind::from_dims(dims)
             .filter(|kind| kind.steps() == steps)
             .ok_or_else(|| FeatureError::Shape { shape: shape.to_vec() })?;
-        assert_eq!(data.len(), rows * steps * dims, "data must fill the shape");
-        Self::checked(kind, Storage::Windows(data), steps * dims)
+        assert_eq!(values.count(), (rows * steps * dims) as u64, "the values must fill the shape");
+        Self::checked(kind, Layout::Windows, rows, values)
     }
 
     /// Scores at 50 Hz, two rows per 25 fps frame, from which windows are cut on demand.
     ///
-    /// * `data`: `[2 × rows, dims]`, row-major.
+    /// * `values`: `[2 × rows, dims]`, row-major.
     ///
     /// # Errors
-    /// As [`Self::from_windows`].
+    /// As [`Self::windows`].
     ///
     /// # Panics
-    /// If `data` is not a whole number of row pairs, or `kind` is not one of 16 steps.
-    pub fn from_scores(kind: FeatureKind, data: Vec<f32>) -> Result<Self, FeatureError> {
+    /// If `values` is not a whole number of row pairs, or `kind` is not one of 16 steps.
+    pub fn scores(kind: FeatureKind, values: Arc<dyn Values>) -> Result<Self, FeatureError> {
         assert_eq!(kind.steps(), 16, "scores are for kinds with windows of 16 steps");
-        assert_eq!(data.len() % (2 * kind.dims()), 0, "scores come in pairs of rows");
-        Self::checked(kind, Storage::Scores(data), 2 * kind.dims())
+        let per_row = 2 * kind.dims() as u64;
+        assert!(values.count().is_multiple_of(per_row), "scores come in pairs of rows");
+        let rows = usize::try_from(values.count() / per_row).unwrap_or(usize::MAX);
+        Self::checked(kind, Layout::Scores, rows, values)
     }
 
-    fn checked(kind: FeatureKind, storage: Storage, per_row: usize) -> Result<Self, FeatureError> {
-        let (Storage::Windows(data) | Storage::Scores(data)) = &storage;
-        if data.is_empty() {
+    fn checked(
+        kind: FeatureKind,
+        layout: Layout,
+        rows: usize,
+        values: Arc<dyn Values>,
+    ) -> Result<Self, FeatureError> {
+        if rows == 0 {
             return Err(FeatureError::Empty);
         }
-        match data.iter().position(|v| !v.is_finite()) {
-            Some(i) => Err(FeatureError::NotFinite { window: i / per_row, value: data[i] }),
-            None => Ok(Self { kind, storage }),
+        let count = values.count();
+        let per_row = count / rows as u64;
+        let mut block = vec![0.0; CHECKED];
+        let mut at = 0;
+        while at < count {
+            let now = usize::try_from(count - at).map_or(CHECKED, |left| left.min(CHECKED));
+            let block = &mut block[..now];
+            values.read(at, block).map_err(|error| FeatureError::Unreadable { reason: error.to_string() })?;
+            if let Some(i) = block.iter().position(|v| !v.is_finite()) {
+                let window = usize::try_from((at + i as u64) / per_row).unwrap_or(usize::MAX);
+                return Err(FeatureError::NotFinite { window, value: block[i] });
+            }
+            at += now as u64;
         }
+        Ok(Self { kind, layout, rows, values })
     }
 
     /// Which extractor made it.
@@ -152,10 +231,7 @@ impl FeatureTrack {
 
     /// Number of windows the extractor made.
     pub fn rows(&self) -> usize {
-        match &self.storage {
-            Storage::Windows(data) => data.len() / self.window_len(),
-            Storage::Scores(data) => data.len() / (2 * self.kind.dims()),
-        }
+        self.rows
     }
 
     /// `steps × dims`: values in one window.
@@ -179,23 +255,26 @@ impl FeatureTrack {
 
     /// Copies window `row` into `out`, `[steps, dims]` row-major.
     ///
+    /// # Errors
+    /// What the system says when the values are not in memory and cannot be read.
+    ///
     /// # Panics
     /// If `row` is not below [`Self::rows`] or `out` is not [`Self::window_len`] long.
-    pub fn window_into(&self, row: usize, out: &mut [f32]) {
+    pub fn window_into(&self, row: usize, out: &mut [f32]) -> io::Result<()> {
         let len = self.window_len();
         assert_eq!(out.len(), len, "out must hold one window");
-        assert!(row < self.rows(), "window {row} of {}", self.rows());
-        match &self.storage {
-            Storage::Windows(data) => out.copy_from_slice(&data[row * len..(row + 1) * len]),
-            Storage::Scores(data) => {
+        assert!(row < self.rows, "window {row} of {}", self.rows);
+        match self.layout {
+            Layout::Windows => self.values.read(row as u64 * len as u64, out),
+            Layout::Scores => {
                 let dims = self.kind.dims();
-                for (step, out) in out.chunks_exact_mut(dims).enumerate() {
-                    let at = (2 * row + step).checked_sub(8).and_then(|r| data.get(r * dims..(r + 1) * dims));
-                    match at {
-                        Some(scores) => out.copy_from_slice(scores),
-                        None => out.fill(0.0),
-                    }
-                }
+                // Steps of the window before the clip, and those up to its end.
+                let before = 8usize.saturating_sub(2 * row);
+                let end = (2 * (self.rows - row) + 8).min(16);
+                let first = (2 * row + before - 8) as u64;
+                out[..before * dims].fill(0.0);
+                out[end * dims..].fill(0.0);
+                self.values.read(first * dims as u64, &mut out[before * dims..end * dims])
             }
         }
     }
@@ -207,8 +286,8 @@ mod tests {
 
     fn scores(rows: usize) -> FeatureTrack {
         #[expect(clippy::cast_precision_loss, reason = "small test values")]
-        let data = (0..rows * 2 * 29).map(|i| (i / 29) as f32 + 1.0).collect();
-        FeatureTrack::from_scores(FeatureKind::DeepSpeech, data).unwrap()
+        let data: Vec<f32> = (0..rows * 2 * 29).map(|i| (i / 29) as f32 + 1.0).collect();
+        FeatureTrack::scores(FeatureKind::DeepSpeech, Arc::new(data)).unwrap()
     }
 
     #[test]
@@ -225,10 +304,10 @@ mod tests {
     fn windows_of_scores_are_centred_on_the_frame() {
         let track = scores(20);
         let mut window = vec![0.0; 16 * 29];
-        track.window_into(0, &mut window);
+        track.window_into(0, &mut window).unwrap();
         let first: Vec<f32> = window.iter().step_by(29).copied().collect();
         assert_eq!(first[..9], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
-        track.window_into(19, &mut window);
+        track.window_into(19, &mut window).unwrap();
         assert_eq!(window[0], 31.0);
         assert_eq!(window[9 * 29], 40.0);
         assert_eq!(window[10 * 29..], [0.0; 6 * 29]);
@@ -240,6 +319,7 @@ mod tests {
         assert!(error.to_string().contains("[N, 2, 1024] (HuBERT)"), "{error}");
         let error = FeatureTrack::from_windows([1, 16, 29], vec![f32::NAN; 16 * 29]).unwrap_err();
         assert!(matches!(error, FeatureError::NotFinite { window: 0, .. }));
-        assert_eq!(FeatureTrack::from_windows([0, 16, 29], vec![]), Err(FeatureError::Empty));
+        let error = FeatureTrack::from_windows([0, 16, 29], vec![]).unwrap_err();
+        assert_eq!(error, FeatureError::Empty);
     }
 }

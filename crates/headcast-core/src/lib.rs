@@ -1,7 +1,8 @@
 //! The vocabulary of headcast: clocks, the timeline that an audio clip fixes, the segment plan, the
 //! playlist text, images, feature tracks and camera poses.
 //!
-//! Nothing here performs I/O, starts a thread or reads a clock; every value is a function of its inputs.
+//! Nothing here opens a file, starts a thread or reads a clock; every value is a function of its inputs. A [`spool`]
+//! writes to what its caller opened.
 //!
 //! Data flows `Pcm → FeatureTrack → frame → access unit → segment → store → HTTP`; the types that cross
 //! from one crate to another live here.
@@ -11,10 +12,12 @@ pub mod feature;
 pub mod image;
 pub mod npy;
 pub mod pose;
+pub mod spool;
 pub mod timeline;
 
 pub use clock::{FrameIndex, FrameRate, SampleRate, Timescale, Timestamp};
-pub use feature::{FeatureError, FeatureKind, FeatureTrack};
+pub use feature::{FeatureError, FeatureKind, FeatureTrack, Values};
 pub use image::{ImageError, RgbImage};
 pub use pose::{Intrinsics, Pose};
+pub use spool::{Spool, Spools};
 pub use timeline::{SegmentPlan, Timeline};

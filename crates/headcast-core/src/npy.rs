@@ -5,8 +5,11 @@
 //! numbers are read; an array of Python objects (a pickle) is refused, so nothing in a file is ever run.
 
 mod header;
+mod stored;
 
 use header::{Dtype, Header};
+
+pub use stored::Stored;
 
 /// An array of numbers, row-major whatever order the file stores it in.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +69,12 @@ pub enum NpyError {
         /// Bytes there are.
         found: u64,
     },
+    /// Look at the disk.
+    #[error("the .npy file cannot be read: {reason}")]
+    Unreadable {
+        /// What the system said.
+        reason: String,
+    },
 }
 
 impl Array<f32> {
@@ -81,16 +90,7 @@ impl Array<f32> {
     /// [`NpyError`], see its variants.
     pub fn read_f32(bytes: &[u8]) -> Result<Self, NpyError> {
         let (header, values) = open(bytes)?;
-        let size = header.dtype.size;
-        let little = header.dtype.little_endian;
-        let data = match (header.dtype.kind, size) {
-            (b'f', 2) => convert(values, little, |b| f16_to_f32(u16::from_le_bytes(b))),
-            (b'f', 4) => convert(values, little, f32::from_le_bytes),
-            (b'f', 8) => convert(values, little, |b| narrow(f64::from_le_bytes(b))),
-            (b'b', 1) => values.iter().map(|&v| f32::from(u8::from(v != 0))).collect(),
-            (b'i' | b'u', 1 | 2 | 4 | 8) => integers(&header.dtype, values, approximate),
-            _ => return Err(header.dtype.refuse("floats", "float32")),
-        };
+        let data = floats(&header.dtype, values)?;
         Ok(header.into_array(data))
     }
 }
@@ -135,8 +135,7 @@ impl Array<u8> {
 /// Header and values; the values are as many bytes as the shape needs.
 fn open(bytes: &[u8]) -> Result<(Header, &[u8]), NpyError> {
     let (header, values) = Header::parse(bytes)?;
-    let expected =
-        header.shape.iter().try_fold(header.dtype.size as u64, |n, &axis| n.checked_mul(axis as u64));
+    let expected = expected_bytes(&header);
     if expected != Some(values.len() as u64) {
         return Err(NpyError::Length {
             shape: header.shape,
@@ -145,6 +144,24 @@ fn open(bytes: &[u8]) -> Result<(Header, &[u8]), NpyError> {
         });
     }
     Ok((header, values))
+}
+
+/// Bytes of values that the header promises; `None` when no file is that large.
+fn expected_bytes(header: &Header) -> Option<u64> {
+    header.shape.iter().try_fold(header.dtype.size as u64, |n, &axis| n.checked_mul(axis as u64))
+}
+
+/// `values` in file order, as floats.
+fn floats(dtype: &Dtype, values: &[u8]) -> Result<Vec<f32>, NpyError> {
+    let little = dtype.little_endian;
+    Ok(match (dtype.kind, dtype.size) {
+        (b'f', 2) => convert(values, little, |b| f16_to_f32(u16::from_le_bytes(b))),
+        (b'f', 4) => convert(values, little, f32::from_le_bytes),
+        (b'f', 8) => convert(values, little, |b| narrow(f64::from_le_bytes(b))),
+        (b'b', 1) => values.iter().map(|&v| f32::from(u8::from(v != 0))).collect(),
+        (b'i' | b'u', 1 | 2 | 4 | 8) => integers(dtype, values, approximate),
+        _ => return Err(dtype.refuse("floats", "float32")),
+    })
 }
 
 fn convert<const N: usize, T>(values: &[u8], little: bool, read: impl Fn([u8; N]) -> T) -> Vec<T> {

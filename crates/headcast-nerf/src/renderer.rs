@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage};
+use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
-use crate::conditioning::{AUDIO_CODE_LEN, AudioCode, audio_codes, mirror, smooth_eye, smooth_path};
+use crate::conditioning::{AUDIO_CODE_LEN, AudioCode, AudioCodes, mirror, smooth_eye, smooth_path};
 use crate::cpu::{Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel};
 use crate::profile::Profile;
 
@@ -35,21 +35,30 @@ pub struct Settings {
     pub fix_eye: Option<f32>,
 }
 
-/// What an avatar hears in every frame of a clip: 128 bytes a frame.
-#[derive(Debug, Clone, PartialEq)]
+/// What an avatar hears in every frame of a clip: 128 bytes a frame, put aside.
+#[derive(Debug)]
 pub struct Clip {
-    codes: Vec<AudioCode>,
+    codes: Spool,
+    frames: u64,
 }
 
 impl Clip {
     /// Length in frames.
     pub fn frames(&self) -> u64 {
-        self.codes.len() as u64
+        self.frames
     }
 
-    /// The audio code of `frame`; `None` past the end.
-    pub fn code(&self, frame: FrameIndex) -> Option<&AudioCode> {
-        self.codes.get(usize::try_from(frame.0).ok()?)
+    /// The audio code of `frame`.
+    ///
+    /// # Errors
+    /// [`RenderError::NoSuchFrame`] past the end, [`RenderError::Spool`].
+    pub fn code(&self, frame: FrameIndex) -> Result<AudioCode, RenderError> {
+        if frame.0 >= self.frames {
+            return Err(RenderError::NoSuchFrame { frame, frames: self.frames });
+        }
+        let mut code = [0.0; AUDIO_CODE_LEN];
+        self.codes.read_f32s(frame.0 * AUDIO_CODE_LEN as u64, &mut code).map_err(RenderError::Spool)?;
+        Ok(code)
     }
 }
 
@@ -111,15 +120,19 @@ impl Renderer {
         })
     }
 
-    /// Listens to a clip of `frames` frames: one audio code each.
+    /// Listens to a clip of `frames` frames: one audio code each, put aside in `spools`.
     ///
     /// Takes about a thousandth of the time that the frames will take.
     ///
     /// # Errors
     /// [`RenderError::Conditioning`] when the features are of an extractor other than the one the avatar was
-    /// trained with; the message names both.
-    pub fn clip(&self, features: &FeatureTrack, frames: u64) -> Result<Clip, RenderError> {
-        Ok(Clip { codes: audio_codes(&self.avatar.model, features, frames, self.smooth_lips)? })
+    /// trained with, the message names both; or when they cannot be read. [`RenderError::Spool`].
+    pub fn clip(&self, features: &FeatureTrack, frames: u64, spools: &Spools) -> Result<Clip, RenderError> {
+        let codes = spools.spool();
+        for code in AudioCodes::new(&self.avatar.model, features, frames, self.smooth_lips)? {
+            codes.append_f32s(&code?).map_err(RenderError::Spool)?;
+        }
+        Ok(Clip { codes, frames })
     }
 
     /// Renders frame `frame` of `clip` into `out`.
@@ -135,8 +148,8 @@ impl Renderer {
         frame: FrameIndex,
         out: &mut RgbImage,
     ) -> Result<FrameStats, RenderError> {
-        let code = clip.code(frame).ok_or(RenderError::NoSuchFrame { frame, frames: clip.frames() })?;
-        self.render_pose(mirror(frame.0, self.poses.len()), code, out)
+        let code = clip.code(frame)?;
+        self.render_pose(mirror(frame.0, self.poses.len()), &code, out)
     }
 
     /// Renders a frame that is as much work as those of a clip, for a caller who wants to know how long one

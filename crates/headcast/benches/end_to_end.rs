@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use headcast::audio::Limits;
 use headcast::core::timeline::Speed;
-use headcast::core::{FrameIndex, FrameRate, RgbImage, Timeline};
+use headcast::core::{FrameIndex, FrameRate, RgbImage, Spools, Timeline};
 use headcast::nerf::avatar::Avatar;
 use headcast::nerf::{Renderer, Settings};
 use headcast::{Features, FrameSource, SegmentSource, Session, Speech, TalkingHead, unwatched};
@@ -33,6 +33,7 @@ fn main() {
     println!("avatar ready            {:8.1} ms   {}", millis(started), renderer.describe());
 
     let started = Instant::now();
+    let spools = Spools::in_memory();
     let go_on = &mut |_| ControlFlow::Continue(());
     let speech = Speech::open(
         File::open(&clip).unwrap(),
@@ -40,6 +41,7 @@ fn main() {
         &Limits::default(),
         FrameRate::PAL,
         Features::BuiltIn,
+        &spools,
         go_on,
     )
     .unwrap();
@@ -53,7 +55,7 @@ fn main() {
 
     let frames = (seconds * 25).min(speech.timeline.frames());
     let timeline = Timeline::from_frames(frames, FrameRate::PAL).unwrap();
-    let head = Arc::new(TalkingHead::new(Arc::clone(&renderer), &speech.features, frames).unwrap());
+    let head = Arc::new(TalkingHead::new(Arc::clone(&renderer), &speech.features, frames, &spools).unwrap());
     let source: Arc<dyn FrameSource> = Arc::<TalkingHead>::clone(&head);
     let session = Session::new(timeline, Speed(0), speech.track, speech.channels, source).unwrap();
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headcast_core::{FeatureTrack, FrameIndex, RgbImage};
+use headcast_core::{FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::cpu::RenderError;
 use headcast_nerf::{Clip, Renderer};
 
@@ -26,13 +26,19 @@ pub struct TalkingHead {
 }
 
 impl TalkingHead {
-    /// Lets the avatar of `renderer` hear `features`, for a clip of `frames` frames.
+    /// Lets the avatar of `renderer` hear `features`, for a clip of `frames` frames. What it heard is put aside in
+    /// `spools`: 128 bytes a frame.
     ///
     /// # Errors
     /// [`RenderError`] when the features are not of the kind that the avatar was trained with; the message
-    /// names both and the extractor to use.
-    pub fn new(renderer: Arc<Renderer>, features: &FeatureTrack, frames: u64) -> Result<Self, RenderError> {
-        let clip = renderer.clip(features, frames)?;
+    /// names both and the extractor to use. Or when they cannot be read or there is no room.
+    pub fn new(
+        renderer: Arc<Renderer>,
+        features: &FeatureTrack,
+        frames: u64,
+        spools: &Spools,
+    ) -> Result<Self, RenderError> {
+        let clip = renderer.clip(features, frames, spools)?;
         Ok(Self { renderer, clip })
     }
 }

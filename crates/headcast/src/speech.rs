@@ -7,7 +7,7 @@ use std::thread;
 
 use headcast_audio::decode::Info;
 use headcast_audio::{AudioError, Ingest, Ingested, Limits, Options, Progress, Warning};
-use headcast_core::{FeatureTrack, FrameRate, Timeline};
+use headcast_core::{FeatureTrack, FrameRate, Spools, Timeline};
 use headcast_media::aac::{self, Encoder as _};
 
 /// Blocks of PCM between the decoder and the AAC encoder: a fraction of a second of audio.
@@ -70,7 +70,8 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Goes through a recording once, as [`Speech::open`], without making features of it.
+    /// Goes through a recording once, as [`Speech::open`], without making features of it. The compressed sound is kept in
+    /// memory: 9 to 16 kB per second.
     ///
     /// # Errors
     /// [`SpeechError`]; nothing is left running.
@@ -81,7 +82,7 @@ impl Sound {
         frame_rate: FrameRate,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let options = Options { frame_rate, features: false };
+        let options = Options { frame_rate, features: false, ..Options::default() };
         let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let Ingested { timeline, info, warnings, .. } = ingested;
         Ok(Self { timeline, track, channels, info, warnings })
@@ -101,6 +102,7 @@ impl Speech {
     /// makes the features. Returns when the whole recording is decoded.
     ///
     /// * `name`: file name, a hint for the format.
+    /// * `spools`: where what grows with the clip is put aside, about 40 kB per second: sound and features.
     /// * `on_progress`: called every fraction of a second of sound; [`ControlFlow::Break`] cancels.
     ///
     /// # Errors
@@ -114,9 +116,11 @@ impl Speech {
         limits: &Limits,
         frame_rate: FrameRate,
         features: Features,
+        spools: &Spools,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let options = Options { frame_rate, features: matches!(features, Features::BuiltIn) };
+        let options =
+            Options { frame_rate, features: matches!(features, Features::BuiltIn), spools: spools.clone() };
         let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let features = match features {
             Features::BuiltIn => ingested.features.expect("the built-in features were asked for"),
@@ -145,7 +149,7 @@ fn listen(
     let channels = aac::Channels::from_count(ingest.info().output_channels)
         .expect("the decoder mixes down to one or two channels");
     let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);
-    let track = encode_on_thread(channels, blocks)?;
+    let track = encode_on_thread(channels, &options.spools, blocks)?;
     let ingested = ingest.run(options, &mut |block: &[f32], progress| {
         // The encoder only hangs up when it failed; whoever waits for its units learns why.
         let _ = pcm.send(block.to_vec());
@@ -156,9 +160,13 @@ fn listen(
 
 /// Encodes `blocks` until their sender hangs up or nobody can read the track any more, as when the clip is not
 /// opened after all.
-fn encode_on_thread(channels: aac::Channels, blocks: Receiver<Vec<f32>>) -> Result<aac::Track, SpeechError> {
+fn encode_on_thread(
+    channels: aac::Channels,
+    spools: &Spools,
+    blocks: Receiver<Vec<f32>>,
+) -> Result<aac::Track, SpeechError> {
     let mut encoder = aac::Fdk::new(channels)?;
-    let (mut writer, track) = aac::Track::new();
+    let (mut writer, track) = aac::Track::spooled(spools);
     let encode = move || {
         for block in blocks {
             if writer.is_abandoned() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::{correlation, listen, milo, renderer, repository, wav};
 use headcast::core::npy::Array;
-use headcast::core::{FeatureKind, FeatureTrack, FrameIndex, Pose, RgbImage};
+use headcast::core::{FeatureKind, FeatureTrack, FrameIndex, Pose, RgbImage, Spools};
 use headcast::nerf::Renderer;
 use headcast::nerf::avatar::Avatar;
 use headcast::nerf::conditioning::ngp_pose;
@@ -73,7 +73,8 @@ fn opening(image: &RgbImage, truth: &Truth) -> f64 {
 
 /// Lip openings of every [`STRIDE`]th frame with these features.
 fn speak(renderer: &Arc<Renderer>, features: &FeatureTrack, truth: &[Truth]) -> Vec<(usize, f64)> {
-    let head = TalkingHead::new(Arc::clone(renderer), features, truth.len() as u64).unwrap();
+    let head =
+        TalkingHead::new(Arc::clone(renderer), features, truth.len() as u64, &Spools::in_memory()).unwrap();
     let mut image = RgbImage::filled(512, 512, [0; 3]).unwrap();
     let looked_at = (0..truth.len()).step_by(STRIDE);
     looked_at
@@ -105,7 +106,7 @@ fn late(features: &FeatureTrack, by: usize) -> FeatureTrack {
     let (rows, len) = (features.rows(), features.window_len());
     let mut data = vec![0.0; rows * len];
     for (row, window) in data.chunks_mut(len).enumerate() {
-        features.window_into((row + rows - by) % rows, window);
+        features.window_into((row + rows - by) % rows, window).unwrap();
     }
     FeatureTrack::from_windows([rows, 16, 29], data).unwrap()
 }
@@ -114,8 +115,8 @@ fn late(features: &FeatureTrack, by: usize) -> FeatureTrack {
 fn lips_follow_the_sound() {
     let truth = truth();
     let renderer = renderer(avatar(&truth));
-    let given = std::fs::read(repository().join("fixtures/mouth/features.npy")).unwrap();
-    let given = headcast::audio::features::read_npy(&given).unwrap();
+    let given = std::fs::File::open(repository().join("fixtures/mouth/features.npy")).unwrap();
+    let given = headcast::audio::features::read_npy(given).unwrap();
     assert_eq!(given.kind(), FeatureKind::DeepSpeech);
 
     let rendered = speak(&renderer, &given, &truth);

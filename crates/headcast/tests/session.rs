@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use common::{listen, milo, renderer, wav};
 use headcast::core::timeline::Speed;
-use headcast::core::{FrameIndex, RgbImage};
+use headcast::core::{FrameIndex, RgbImage, Spools};
 use headcast::media::aac::{Channels, Track};
 use headcast::media::ts;
 use headcast::source::{FrameDone, MakeError};
@@ -88,7 +88,9 @@ fn order_does_not_show_in_the_bytes() {
 #[test]
 fn the_real_renderer_makes_the_same_bytes_in_any_order() {
     let speech = listen(clicks(0.8, &[0.3]), Features::BuiltIn).unwrap();
-    let head = TalkingHead::new(renderer(milo()), &speech.features, speech.timeline.frames()).unwrap();
+    let head =
+        TalkingHead::new(renderer(milo()), &speech.features, speech.timeline.frames(), &Spools::in_memory())
+            .unwrap();
     let session =
         Session::new(speech.timeline, Speed(1000), speech.track, speech.channels, Arc::new(head)).unwrap();
     let (first, second) = (make(&session, 0), make(&session, 1));

@@ -23,14 +23,11 @@ use crate::data_dir;
 use crate::jobs::{Level, OpenError, OpenErrorKind, Phase, Reporter};
 use crate::studio::{EngineSettings, LocalStudio, Prepared, Recording, build_notes};
 
-/// Largest feature file that is read: two hours of HuBERT features as float64 are 2.9 GB.
-const MAX_FEATURES_BYTES: u64 = 3 << 30;
-
 pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     let mut progress = Progress::new(options.quiet);
     let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
     let engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
-    let studio = LocalStudio::new(&data_dir, engine);
+    let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&options.output);
     for note in build_notes() {
         progress.say(&format!("note: {note}"));
     }
@@ -38,12 +35,13 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
 
     // Everything that can be wrong with what the user gave is found before anything is written.
     let name = options.audio.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
-    let recording = Recording::open(&options.audio).map_err(|error| unreadable(&options.audio, &error))?;
-    let features = options.features.as_deref().map(read_features).transpose()?;
+    let open = |path: &Path| Recording::open(path).map_err(|error| unreadable(path, &error));
+    let recording = open(&options.audio)?;
+    let features = options.features.as_deref().map(open).transpose()?;
     let prepared = prepare(&studio, &options.avatar, options.profile.into())?;
     let reporter = Terminal { progress: &progress, interrupted: &interrupted };
     let (session, warnings) = studio
-        .session(&prepared, recording, &name, features.as_deref(), &reporter)
+        .session(&prepared, recording, &name, features, &reporter)
         .map_err(|error| open_failure(error, &options.audio))?;
     for warning in warnings {
         progress.say(&format!("warning: {warning}"));
@@ -95,17 +93,6 @@ fn prepare(studio: &LocalStudio, avatar: &str, profile: Profile) -> Result<Prepa
         }
     };
     studio.prepare(avatar, profile).map_err(|error| open_failure(error, folder))
-}
-
-fn read_features(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
-    if bytes > MAX_FEATURES_BYTES {
-        return Err(Failure::input(format!(
-            "{} has {bytes} bytes, more than any clip needs; is it a feature file?",
-            path.display()
-        )));
-    }
-    fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

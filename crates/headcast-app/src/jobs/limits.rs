@@ -18,9 +18,11 @@ pub struct Limits {
     pub kept: usize,
     /// Events that are remembered of each job. Default 2000.
     pub events: usize,
-    /// Jobs that are worked on at the same time; each has a clip in memory, and all share the renderer's threads.
+    /// Jobs that are worked on at the same time; each has a clip open, and all share the renderer's threads.
     /// Default 1.
     pub in_flight: NonZeroUsize,
+    /// Bytes of finished segments that stay in memory for everyone who wants them at the same time. Default 16 MiB.
+    pub recent_bytes: usize,
     /// Leave alone what nobody watches. Default false.
     pub pause_unwatched: bool,
     /// How long a job is kept once it is over; `None` for ever, which is the default.
@@ -37,6 +39,7 @@ impl Default for Limits {
             kept: 256,
             events: 2000,
             in_flight: NonZeroUsize::MIN,
+            recent_bytes: 16 << 20,
             pause_unwatched: false,
             keep: None,
             max_disk_bytes: None,

@@ -13,6 +13,7 @@ mod id;
 mod job;
 mod limits;
 mod poster;
+mod recent;
 mod retention;
 mod schedule;
 mod shared;
@@ -29,7 +30,7 @@ pub use job::{Failure, Job, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{
-    Audio, AvatarDetails, AvatarInfo, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
+    AvatarDetails, AvatarInfo, Input, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
     SampleInfo, Studio,
 };
 pub use table::Jobs;

@@ -6,22 +6,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use headcast::core::SegmentPlan;
 use headcast::media::store::SegmentStore;
 
 use super::disk::{DatabaseError, Disk, Stored, is_whole};
 use super::event::{EventLog, Level};
 use super::id::JobId;
-use super::job::{Job, State};
+use super::job::{Job, Media, State};
 use super::limits::{CreateError, Limits, ReadError};
+use super::recent::Recent;
 use super::retention::{self, Kept};
 use super::schedule::{Need, Schedule};
-use super::studio::{Audio, JobRequest, Studio};
+use super::studio::{Input, JobRequest, Studio};
 
 pub(super) struct Shared {
     pub(super) studio: Arc<dyn Studio>,
     schedule: Box<dyn Schedule>,
     pub(super) disk: Disk,
     pub(super) limits: Limits,
+    pub(super) recent: Recent,
     table: Mutex<Table>,
     /// Signalled when there may be something to do.
     work: Condvar,
@@ -68,7 +71,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(200);
 /// Retention is looked at this often, and whenever a job is over.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Jobs that may hold their clip in memory besides those that are worked on.
+/// Jobs that may hold their clip open, with files of its sound and features, besides those that are worked on.
 const SPARE_OPEN: usize = 2;
 
 /// How long a reader waits for a lost segment to be made again.
@@ -108,6 +111,7 @@ impl Shared {
             schedule,
             disk,
             limits,
+            recent: Recent::new(limits.recent_bytes),
             table: Mutex::new(Table {
                 jobs,
                 arriving: 0,
@@ -281,6 +285,7 @@ impl Shared {
         let written = table.in_hand.contains(&id) && !matches!(job.state(), State::Done | State::Failed);
         drop(table);
         job.cancel();
+        self.recent.forget(id);
         // The row first: a folder without a row is deleted at the next start.
         if let Err(error) = self.disk.delete(id) {
             job.log(Level::Warn, error.to_string());
@@ -347,6 +352,35 @@ impl Shared {
         if waiting < self.limits.waiting { Ok(()) } else { Err(CreateError::Full { waiting }) }
     }
 
+    /// A segment that is in memory, as long as its file is there, too.
+    pub(super) fn at_hand(&self, job: &Job, index: usize) -> Option<Bytes> {
+        let bytes = self.recent.get(job.id(), index).filter(|_| job.is_made(index) == Some(true))?;
+        let file = std::fs::metadata(job.media()?.store.segment_path(index)).ok()?;
+        (file.len() == bytes.len() as u64).then_some(bytes)
+    }
+
+    /// A segment that is in memory, or on the disk and whole.
+    fn find(
+        &self,
+        job: &Job,
+        media: &Media,
+        plan: &SegmentPlan,
+        index: usize,
+    ) -> Result<Option<Bytes>, ReadError> {
+        if let Some(bytes) = self.at_hand(job, index) {
+            return Ok(Some(bytes));
+        }
+        let _turn = self.recent.turn(index);
+        if let Some(bytes) = self.at_hand(job, index) {
+            return Ok(Some(bytes));
+        }
+        let bytes = media.store.get(index)?.filter(|bytes| is_whole(bytes, plan, index));
+        if let Some(bytes) = &bytes {
+            self.recent.put(job.id(), index, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
     /// A whole segment, made again if it has to be.
     pub(super) fn read(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
         let not_made = ReadError::NotMade { index };
@@ -355,7 +389,7 @@ impl Shared {
         for _ in 0..2 {
             let (Some(media), Some(plan)) = (job.media(), job.plan()) else { return Err(not_made) };
             if job.is_made(index) == Some(true) {
-                if let Some(bytes) = media.store.get(index)?.filter(|bytes| is_whole(bytes, &plan, index)) {
+                if let Some(bytes) = self.find(job, &media, &plan, index)? {
                     return Ok(bytes);
                 }
                 let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));
@@ -397,7 +431,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         made.clear();
     }
     let request = JobRequest {
-        audio: Audio::File(folder.input()),
+        audio: Input::File(folder.input()),
         audio_name: row.audio_name.clone(),
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),

@@ -180,7 +180,7 @@ pub struct SampleInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRequest {
     /// The clip.
-    pub audio: Audio,
+    pub audio: Input,
     /// File name that came with the clip: a hint for the decoder and a title for people, never a path.
     pub audio_name: String,
     /// Name of the avatar.
@@ -188,12 +188,12 @@ pub struct JobRequest {
     /// Named quality setting; `None` for the default.
     pub profile: Option<String>,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
-    pub features: Option<Bytes>,
+    pub features: Option<Input>,
 }
 
-/// An audio file.
+/// A file that came with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audio {
+pub enum Input {
     /// On disk, complete.
     File(PathBuf),
     /// In memory, complete.

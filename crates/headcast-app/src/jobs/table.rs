@@ -17,7 +17,7 @@ pub(super) use super::limits::ReadError;
 use super::limits::{CreateError, Limits};
 use super::schedule::{Fair, Schedule};
 use super::shared::{Arrival, Shared, restore};
-use super::studio::{Audio, JobRequest, Studio};
+use super::studio::{Input, JobRequest, Studio};
 use super::video::layout;
 use super::{poster, worker, writer};
 
@@ -87,8 +87,8 @@ impl Jobs {
         let folder = shared.disk.folder(id);
         let accept = || {
             let JobRequest { audio, features, .. } = &request;
-            // Features may be large, and are needed for a moment when the job is opened.
-            let stored = JobRequest { audio: Audio::File(folder.input()), features: None, ..request.clone() };
+            // Both are in the job's folder then, whatever becomes of the files that the request names.
+            let stored = JobRequest { audio: Input::File(folder.input()), features: None, ..request.clone() };
             let job = Job::new(id, stored, features.is_some(), shared.limits.events);
             folder.accept(audio, upload, features.as_ref(), &shared.disk.card(&job.row()))?;
             let bytes = folder.size();
@@ -177,6 +177,13 @@ impl Jobs {
     /// When it is not made, or cannot be read.
     pub fn segment(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
         self.shared.read(job, index)
+    }
+
+    /// A made segment that is in memory: one that was made or read lately. Asks the disk only whether its file is
+    /// still there.
+    pub fn segment_at_hand(&self, job: &Job, index: usize) -> Option<Bytes> {
+        job.asked();
+        self.shared.at_hand(job, index)
     }
 
     /// Where everything is in the video file of a finished job. Reads every segment when asked first.

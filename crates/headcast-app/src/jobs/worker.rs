@@ -138,9 +138,11 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     }
     let Some(media) = job.media() else { return };
     let size = bytes.len();
-    if let Err(error) = media.store.put(index, bytes) {
+    if let Err(error) = media.store.put(index, bytes.clone()) {
         return job.fail(Failure { code: "disk", message: error.to_string() });
     }
+    // Before it is announced: everyone who waits for it wants it now.
+    shared.recent.put(job.id(), index, bytes);
     job.add_disk_bytes(size as u64);
     let took = began.elapsed();
     job.log(

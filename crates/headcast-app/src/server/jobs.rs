@@ -16,7 +16,7 @@ use super::json::JobView;
 use super::problem::Problem;
 use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
-use crate::jobs::{Audio, Job, JobRequest};
+use crate::jobs::{Input, Job, JobRequest};
 
 /// The job of that name in the address.
 pub(super) fn find(state: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
@@ -46,8 +46,8 @@ pub(super) async fn create(State(state): State<AppState>, request: Request) -> R
 
 /// Makes a job of a form.
 pub(super) async fn submit(state: &AppState, form: Form) -> Result<Arc<Job>, Problem> {
-    let (request, upload) = to_request(state, form)?;
-    accept(state, request, upload).await
+    let (request, files) = to_request(state, form)?;
+    accept(state, request, files).await
 }
 
 /// A new job in JSON: of what is on the server already.
@@ -110,23 +110,29 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
     if let Some(id) = wish.features {
         let upload = take(id)?;
         fits("features", upload.bytes, config.max_features_bytes)?;
-        form.features = Some(tokio::fs::read(&upload.path).await.map_err(FieldError::Disk)?.into());
+        form.features = Some(upload.path);
     }
     Ok(form)
 }
 
+/// Files of a request that are there as long as this is.
+#[derive(Debug, Default)]
+struct Files {
+    audio: Option<TempPath>,
+    features: Option<TempPath>,
+}
+
 /// Makes a job of a request that names what there is.
-async fn accept(
-    state: &AppState,
-    request: JobRequest,
-    upload: Option<TempPath>,
-) -> Result<Arc<Job>, Problem> {
+async fn accept(state: &AppState, request: JobRequest, files: Files) -> Result<Arc<Job>, Problem> {
     // Both read or write files, and an accepted job is on the disk.
     tokio::task::spawn_blocking({
         let state = state.clone();
         move || {
             state.studio().check(&request)?;
-            Ok::<_, Problem>(state.jobs().create(request, upload)?)
+            let job = state.jobs().create(request, files.audio)?;
+            // The job has them under a name of its own.
+            drop(files.features);
+            Ok::<_, Problem>(job)
         }
     })
     .await
@@ -139,24 +145,25 @@ fn created(state: &AppState, job: &Job) -> Response {
     (StatusCode::CREATED, [(header::LOCATION, location)], body).into_response()
 }
 
-fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Option<TempPath>), Problem> {
+fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Problem> {
     let studio = state.studio();
     let avatar = avatar(state, form.avatar)?;
     if let Some(profile) = &form.profile {
         check_profile(state, profile)?;
     }
-    let (audio, audio_name, upload) = match (form.audio, form.sample) {
-        (Some((path, name)), _) => (Audio::File(path.to_path_buf()), name, Some(path)),
+    let (audio, audio_name, stored) = match (form.audio, form.sample) {
+        (Some((path, name)), _) => (Input::File(path.to_path_buf()), name, Some(path)),
         (None, Some(id)) => {
             let sample = studio.samples().into_iter().find(|sample| sample.id == id).ok_or_else(|| {
                 refused("no_such_sample", format!("there is no sample clip {id:?}; see /api/v1/samples"))
             })?;
-            (Audio::Memory(sample.bytes), sample.file_name, None)
+            (Input::Memory(sample.bytes), sample.file_name, None)
         }
         (None, None) => return Err(FieldError::NoAudio.into()),
     };
-    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, features: form.features };
-    Ok((request, upload))
+    let features = form.features.as_deref().map(|path| Input::File(path.to_path_buf()));
+    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, features };
+    Ok((request, Files { audio: stored, features: form.features }))
 }
 
 fn refused(code: &'static str, detail: impl Into<String>) -> Problem {
@@ -221,8 +228,8 @@ pub(super) async fn rerun(
         move || {
             let request = state.jobs().stored_request(&job)?;
             match &request.audio {
-                Audio::File(path) => std::fs::metadata(path).map(|_| request),
-                Audio::Memory(_) => Ok(request),
+                Input::File(path) => std::fs::metadata(path).map(|_| request),
+                Input::Memory(_) => Ok(request),
             }
         }
     });
@@ -237,7 +244,7 @@ pub(super) async fn rerun(
         request.profile = Some(profile);
     }
     // The new job takes a copy of the recording: each has files of its own.
-    let job = accept(&state, request, None).await?;
+    let job = accept(&state, request, Files::default()).await?;
     Ok(created(&state, &job))
 }
 

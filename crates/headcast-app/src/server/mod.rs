@@ -73,7 +73,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Largest audio file that is accepted, in bytes. Default that of the decoder, 2 GiB.
     pub max_audio_bytes: u64,
-    /// Largest speech feature file that is accepted, in bytes. Default 256 MiB.
+    /// Largest speech feature file that is accepted, in bytes. Default 2 GiB: two hours and more of any kind.
     pub max_features_bytes: u64,
     /// Largest avatar that is imported, all its files together, in bytes. Default 1 GiB.
     pub max_avatar_bytes: u64,
@@ -98,7 +98,7 @@ impl Default for Config {
             max_uploads: 8,
             timeouts: Timeouts::default(),
             max_audio_bytes: headcast::audio::Limits::default().max_bytes,
-            max_features_bytes: 256 << 20,
+            max_features_bytes: 2 << 30,
             max_avatar_bytes: 1 << 30,
             limits: Limits::default(),
             playlist_wait: Duration::from_secs(10),

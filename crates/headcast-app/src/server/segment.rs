@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use headcast::media::store::index_of;
 
 use super::jobs::find;
@@ -43,8 +43,11 @@ pub(super) async fn segment(
     let over = job.state().is_over();
     if job.is_made(index) == Some(true) {
         let bytes = read(&state, &job, index).await.map_err(Problem::internal)?;
-        let cache = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
-        return Ok(([content_type, cache], bytes).into_response());
+        let cache = (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned());
+        let content_type = (content_type.0, content_type.1.to_owned());
+        let length = (header::CONTENT_LENGTH, bytes.len().to_string());
+        let body = Body::from_stream(pieces(state, job, index, bytes, 0));
+        return Ok(([content_type, cache, length], body).into_response());
     }
     if over {
         return Err(ended(&job));
@@ -70,13 +73,44 @@ fn held(state: AppState, job: Arc<Job>, index: usize) -> Body {
         }
         let bytes = read(&state, &job, index).await?;
         if bytes.get(..head_len) == Some(&job.segment_head()) {
-            Ok(bytes.slice(head_len..))
+            Ok(pieces(state, job, index, bytes, head_len))
         } else {
             Err(io::Error::other("the segment does not begin with the head that was sent"))
         }
     });
-    let both = futures_util::StreamExt::chain(stream::once(async move { Ok(head) }), rest);
-    Body::from_stream(both)
+    Body::from_stream(stream::once(async move { Ok(head) }).chain(rest.try_flatten()))
+}
+
+/// Most of a segment that is on its way to one client.
+const PIECE: usize = 64 << 10;
+
+/// The bytes of a segment from `start` on, a piece at a time.
+///
+/// Each piece is a copy, and the segment is asked for again for the next one: most likely it is still in memory, where
+/// everyone shares it. So a client that takes nothing holds a piece, not a segment.
+fn pieces(
+    state: AppState,
+    job: Arc<Job>,
+    index: usize,
+    bytes: Bytes,
+    start: usize,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let length = bytes.len();
+    stream::try_unfold((start, Some(bytes)), move |(at, bytes)| {
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        async move {
+            if at == length {
+                return Ok(None);
+            }
+            let bytes = match bytes {
+                Some(bytes) => bytes,
+                None => read(&state, &job, index).await?,
+            };
+            let end = length.min(at + PIECE);
+            let piece = bytes.get(at..end).ok_or_else(|| io::Error::other("the segment has changed"))?;
+            Ok(Some((Bytes::copy_from_slice(piece), (end, None))))
+        }
+    })
 }
 
 /// Waits until the segment exists; false when it never will.
@@ -95,6 +129,9 @@ async fn made(job: &Job, index: usize) -> bool {
 }
 
 pub(super) async fn read(state: &AppState, job: &Arc<Job>, index: usize) -> io::Result<Bytes> {
+    if let Some(bytes) = state.jobs().segment_at_hand(job, index) {
+        return Ok(bytes);
+    }
     let (state, job) = (state.clone(), Arc::clone(job));
     let read = tokio::task::spawn_blocking(move || state.jobs().segment(&job, index)).await;
     read.map_err(io::Error::other)?.map_err(io::Error::other)

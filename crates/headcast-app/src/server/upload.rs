@@ -27,8 +27,8 @@ pub struct Form {
     pub avatar: Option<String>,
     /// Name of the quality setting.
     pub profile: Option<String>,
-    /// Speech features, `.npy`.
-    pub features: Option<Bytes>,
+    /// Speech features, `.npy`, on disk.
+    pub features: Option<TempPath>,
 }
 
 /// Why a form cannot be read. Nothing of it is left behind.
@@ -120,9 +120,9 @@ const MAX_TEXT: usize = 64;
 /// Bytes that may be under way between the network and a field: more than any field header has.
 const SLACK: u64 = 1 << 20;
 
-/// Reads a form, audio straight to a file in `uploads`, which goes away when its [`TempPath`] is dropped.
+/// Reads a form, its files straight to the disk in `uploads`, where each goes away when its [`TempPath`] is dropped.
 ///
-/// Memory is bounded by about a megabyte plus the features. Sizes are checked as bytes arrive, so what is
+/// Memory is bounded by about a megabyte. Sizes are checked as bytes arrive, so what is
 /// too large is not stored first.
 ///
 /// # Errors
@@ -149,7 +149,12 @@ pub async fn read_form(
             }
             "features" => {
                 refuse_second("features", form.features.is_some())?;
-                form.features = Some(collect(&mut field, "features", max_features_bytes, &taken).await?);
+                let (path, bytes) =
+                    store(&mut field, "features", uploads, max_features_bytes, &taken).await?;
+                if bytes == 0 {
+                    return Err(FieldError::Empty { name: "features" });
+                }
+                form.features = Some(path);
             }
             "sample" => put_text("sample", &mut form.sample, &mut field, &taken).await?,
             "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,
@@ -225,22 +230,6 @@ async fn put_text(
     // An empty field is what a form sends for a choice that was not made.
     *place = (!text.is_empty()).then_some(text);
     Ok(())
-}
-
-async fn collect(
-    field: &mut Field<'_>,
-    name: &'static str,
-    limit: u64,
-    taken: &AtomicU64,
-) -> Result<Bytes, FieldError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = chunk(field, taken).await? {
-        if (bytes.len() + chunk.len()) as u64 > limit {
-            return Err(FieldError::TooLarge { name, limit });
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    if bytes.is_empty() { Err(FieldError::Empty { name }) } else { Ok(bytes.into()) }
 }
 
 /// Puts a field of at most `limit` bytes into a new file of `uploads`, and counts them.

@@ -4,6 +4,7 @@ mod avatars;
 mod builtin;
 mod recording;
 mod samples;
+mod spools;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -15,9 +16,9 @@ use std::time::{Instant, SystemTime};
 use headcast::audio::features::read_npy;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
-use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage};
+use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage, Spools};
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
-use headcast::nerf::cpu::SimdLevel;
+use headcast::nerf::cpu::{RenderError, SimdLevel};
 use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource as _, Session, Speech, SpeechError, TalkingHead};
 
@@ -79,6 +80,7 @@ pub struct LocalStudio {
     avatars: Avatars,
     engine: EngineSettings,
     limits: Limits,
+    spools: Spools,
     /// Last used last.
     ready: Mutex<VecDeque<(Key, Prepared)>>,
 }
@@ -102,8 +104,16 @@ impl LocalStudio {
             avatars: Avatars::new(data_dir),
             engine,
             limits: Limits::default(),
+            spools: spools::beside(data_dir),
             ready: Mutex::new(VecDeque::new()),
         }
+    }
+
+    /// The same studio, which puts aside on the disk of `folder` what grows with a clip. Default is that of the data
+    /// folder.
+    #[must_use]
+    pub fn with_spools_beside(self, folder: &Path) -> Self {
+        Self { spools: spools::beside(folder), ..self }
     }
 
     /// The avatars it knows.
@@ -151,7 +161,7 @@ impl LocalStudio {
     /// # Errors
     /// [`OpenError`] when it cannot be rendered.
     pub fn prepare(&self, avatar: Avatar, profile: Profile) -> Result<Prepared, OpenError> {
-        let internal = |error: headcast::nerf::cpu::RenderError| OpenError {
+        let internal = |error: RenderError| OpenError {
             kind: OpenErrorKind::Internal,
             code: "avatar_unusable",
             message: error.to_string(),
@@ -174,7 +184,7 @@ impl LocalStudio {
 
     /// Lets the avatar of `prepared` speak `recording`.
     ///
-    /// * `features`: bytes of a `.npy` file, or `None` for the built-in model.
+    /// * `features`: a `.npy` file, or `None` for the built-in model.
     ///
     /// # Errors
     /// [`OpenError`]: what is wrong with the recording or the features, and what to do.
@@ -183,7 +193,7 @@ impl LocalStudio {
         prepared: &Prepared,
         recording: Recording,
         name: &str,
-        features: Option<&[u8]>,
+        features: Option<Recording>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
         self.session_cut_at(prepared, recording, name, features, None, reporter)
@@ -195,7 +205,7 @@ impl LocalStudio {
         prepared: &Prepared,
         recording: Recording,
         name: &str,
-        features: Option<&[u8]>,
+        features: Option<Recording>,
         ends: Option<&[u64]>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
@@ -208,8 +218,16 @@ impl LocalStudio {
         let on_progress = &mut |_| {
             if reporter.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let speech = Speech::open(recording, Some(name), &self.limits, FrameRate::PAL, features, on_progress)
-            .map_err(speech_error)?;
+        let speech = Speech::open(
+            recording,
+            Some(name),
+            &self.limits,
+            FrameRate::PAL,
+            features,
+            &self.spools,
+            on_progress,
+        )
+        .map_err(speech_error)?;
         let info = &speech.info;
         reporter.log(
             Level::Info,
@@ -227,8 +245,9 @@ impl LocalStudio {
         warnings.extend(given_rows.and_then(|rows| rows_warning(rows, speech.timeline.frames())));
 
         reporter.phase(Phase::Listening);
-        let head = TalkingHead::new(Arc::clone(renderer), &speech.features, speech.timeline.frames())
-            .map_err(|error| unusable("features_do_not_fit", error.to_string()))?;
+        let frames = speech.timeline.frames();
+        let head = TalkingHead::new(Arc::clone(renderer), &speech.features, frames, &self.spools)
+            .map_err(hearing_error)?;
         let speed = Speed::from_fps(fps * SPEED_MARGIN, speech.timeline.frame_rate());
         let mut session = Session::new(speech.timeline, speed, speech.track, speech.channels, Arc::new(head))
             .map_err(|error| OpenError {
@@ -267,7 +286,7 @@ impl LocalStudio {
             &prepared,
             recording,
             &request.audio_name,
-            request.features.as_deref(),
+            features_of(request)?,
             ends,
             reporter,
         )?;
@@ -325,7 +344,7 @@ impl Studio for LocalStudio {
             .map_err(audio_error)?;
         let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
         let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
-        features_for(&avatar, request.features.as_deref()).map(drop)
+        features_for(&avatar, features_of(request)?).map(drop)
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
@@ -365,10 +384,19 @@ fn profile(request: &JobRequest) -> Result<Profile, OpenError> {
     })
 }
 
+/// The feature file that came with `request`.
+fn features_of(request: &JobRequest) -> Result<Option<Recording>, OpenError> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("the speech features cannot be read: {error}; make the job again");
+        OpenError { kind: OpenErrorKind::Internal, code: "features_unreadable", message }
+    };
+    request.features.as_ref().map(Recording::of).transpose().map_err(unreadable)
+}
+
 /// The features that drive `avatar`: those given, or `None` for the built-in model.
-fn features_for(avatar: &Avatar, given: Option<&[u8]>) -> Result<Option<FeatureTrack>, OpenError> {
+fn features_for(avatar: &Avatar, given: Option<Recording>) -> Result<Option<FeatureTrack>, OpenError> {
     let wanted = avatar.model.options.features;
-    let Some(bytes) = given else {
+    let Some(file) = given else {
         if wanted == FeatureKind::DeepSpeech {
             return Ok(None);
         }
@@ -380,7 +408,7 @@ fn features_for(avatar: &Avatar, given: Option<&[u8]>) -> Result<Option<FeatureT
         );
         return Err(unusable("features_needed", message));
     };
-    let track = read_npy(bytes).map_err(|error| unusable("features_unreadable", error.to_string()))?;
+    let track = read_npy(file).map_err(|error| unusable("features_unreadable", error.to_string()))?;
     if track.kind() != wanted {
         let message = format!(
             "these are features of {}, the avatar was trained with {}; make them again with that extractor",
@@ -441,6 +469,14 @@ fn speech_error(error: SpeechError) -> OpenError {
     }
 }
 
+fn hearing_error(error: RenderError) -> OpenError {
+    let message = error.to_string();
+    match error {
+        RenderError::Spool(_) => OpenError { kind: OpenErrorKind::Internal, code: "disk", message },
+        _ => unusable("features_do_not_fit", message),
+    }
+}
+
 fn audio_error(error: AudioError) -> OpenError {
     let (kind, code) = match &error {
         AudioError::TooLong { .. } | AudioError::TooLarge { .. } => {
@@ -449,6 +485,7 @@ fn audio_error(error: AudioError) -> OpenError {
         AudioError::TooShort { .. } => (OpenErrorKind::Unusable, "audio_too_short"),
         AudioError::Cancelled => (OpenErrorKind::Internal, "cancelled"),
         AudioError::Io { .. } => (OpenErrorKind::Internal, "recording_unreadable"),
+        AudioError::Spool { .. } => (OpenErrorKind::Internal, "disk"),
         _ => (OpenErrorKind::Unusable, "audio_unusable"),
     };
     OpenError { kind, code, message: error.to_string() }

@@ -1,4 +1,4 @@
-//! An audio file, wherever it lies.
+//! A file that is read from its start, wherever it lies.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::jobs::Audio;
+use crate::jobs::Input;
 
-/// Bytes of an audio file: read and sought, never held in memory twice.
+/// Bytes of an audio or feature file: read and sought, never held in memory twice.
 #[derive(Debug)]
 pub enum Recording {
     /// On disk.
@@ -34,10 +34,10 @@ impl Recording {
     ///
     /// # Errors
     /// What the system says.
-    pub fn of(audio: &Audio) -> io::Result<Self> {
+    pub fn of(audio: &Input) -> io::Result<Self> {
         match audio {
-            Audio::File(path) => Self::open(path),
-            Audio::Memory(bytes) => Ok(Self::Memory(Cursor::new(bytes.clone()))),
+            Input::File(path) => Self::open(path),
+            Input::Memory(bytes) => Ok(Self::Memory(Cursor::new(bytes.clone()))),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `HEADCAST_CRASH_KILLS` says how often (default 6); `cargo xtask crash --kills 100` is the long run.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+#[allow(dead_code, reason = "shared with the load tests and benches, which need more of it")]
 mod server;
 
 use std::collections::BTreeSet;

@@ -59,6 +59,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// SIGKILL: nothing is flushed, nothing is said.
     pub(super) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -82,13 +87,29 @@ impl Server {
 
     /// Sends a recording; the job's name, or nothing when the server did not answer.
     pub(super) fn post(&self, audio: &[u8]) -> Option<String> {
+        self.post_with(audio, None)
+    }
+
+    /// As [`Self::post`], with speech features.
+    pub(super) fn post_with(&self, audio: &[u8], features: Option<&[u8]>) -> Option<String> {
+        self.post_form("cube", audio, features)
+    }
+
+    /// As [`Self::post`], for another avatar.
+    pub(super) fn post_as(&self, avatar: &str, audio: &[u8]) -> Option<String> {
+        self.post_form(avatar, audio, None)
+    }
+
+    fn post_form(&self, avatar: &str, audio: &[u8], features: Option<&[u8]>) -> Option<String> {
         let field = |head: &str, body: &[u8]| {
             let head = format!("--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n");
             [head.as_bytes(), body, b"\r\n"].concat()
         };
+        let features = features.map(|bytes| field("name=\"features\"; filename=\"aud.npy\"", bytes));
         let body = [
-            field("name=\"avatar\"", b"cube"),
+            field("name=\"avatar\"", avatar.as_bytes()),
             field("name=\"audio\"; filename=\"speech.wav\"", audio),
+            features.unwrap_or_default(),
             b"--edge--\r\n".to_vec(),
         ];
         let kind = "content-type: multipart/form-data; boundary=edge\r\n";

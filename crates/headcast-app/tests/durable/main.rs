@@ -9,6 +9,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod order;
+mod queue;
 mod restart;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use double::{Double, Gate};
 use headcast::core::timeline::Speed;
-use headcast_app::jobs::{Audio, Job, JobId, JobRequest, Jobs, Limits, State};
+use headcast_app::jobs::{Input, Job, JobId, JobRequest, Jobs, Limits, State};
 
 /// A data folder.
 struct Place {
@@ -94,11 +95,11 @@ impl Run {
         std::fs::write(upload.path(), vec![b'x'; frames]).unwrap();
         let upload = upload.into_temp_path();
         let request = JobRequest {
-            audio: Audio::File(upload.to_path_buf()),
+            audio: Input::File(upload.to_path_buf()),
             audio_name: name.to_owned(),
             avatar: "milo".to_owned(),
             profile: None,
-            features,
+            features: features.map(Input::Memory),
         };
         self.jobs.create(request, Some(upload)).unwrap()
     }

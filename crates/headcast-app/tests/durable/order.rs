@@ -127,7 +127,7 @@ fn jobs_stay_within_their_disk_space() {
     let upload = place.path("uploads/large");
     std::fs::write(&upload, vec![0; usize::try_from(size * 3).unwrap()]).unwrap();
     let request =
-        headcast_app::jobs::JobRequest { audio: headcast_app::jobs::Audio::File(upload), ..request };
+        headcast_app::jobs::JobRequest { audio: headcast_app::jobs::Input::File(upload), ..request };
     assert!(matches!(run.jobs.create(request, None), Err(CreateError::DiskLimit { .. })));
     let small = run.job("speech.wav", 8);
     until(&small, State::Done);

@@ -1,7 +1,7 @@
 //! The next process goes on where the last one ended.
 
 use bytes::Bytes;
-use headcast_app::jobs::{Jobs, Limits, State};
+use headcast_app::jobs::{Input, Jobs, Limits, State};
 
 use super::double::Double;
 use super::{Place, eventually, until};
@@ -153,7 +153,8 @@ fn a_job_can_be_run_again_from_what_is_stored() {
     run.stop();
     let run = place.start_open();
     let stored = run.jobs.stored_request(&run.find(job.id())).unwrap();
-    assert_eq!(stored.features.as_deref(), Some(&b"npy"[..]));
+    let Some(Input::File(features)) = &stored.features else { panic!("{stored:?}") };
+    assert_eq!(std::fs::read(features).unwrap(), b"npy");
     let again = run.jobs.rerun(&run.find(job.id())).unwrap();
     assert!(run.jobs.remove(job.id()));
     until(&again, State::Done);

@@ -15,7 +15,7 @@ use headcast::media::segment::{Config, segment_head};
 use headcast::nerf::avatar::ImportRequest;
 use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
 use headcast_app::jobs::{
-    Audio, AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture,
+    AvatarDetails, AvatarInfo, Input, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture,
     Reporter, SampleInfo, Studio,
 };
 
@@ -151,8 +151,8 @@ impl Studio for Double {
         reporter.phase(Phase::Listening);
         reporter.log(Level::Info, "listening");
         let frames = match &request.audio {
-            Audio::File(path) => std::fs::metadata(path).unwrap().len(),
-            Audio::Memory(bytes) => bytes.len() as u64,
+            Input::File(path) => std::fs::metadata(path).unwrap().len(),
+            Input::Memory(bytes) => bytes.len() as u64,
         };
         if request.audio_name == "late.wav" {
             return Err(refusal("audio_silent", "nothing can be heard; choose a recording with speech"));

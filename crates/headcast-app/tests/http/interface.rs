@@ -85,7 +85,7 @@ async fn an_upload_is_spoken_again_as_long_as_it_is_kept() {
 
     // Whatever is kept of the recording, without it there is nothing to speak.
     let job = bench.state.jobs().get(waiting.parse().unwrap()).unwrap();
-    if let headcast_app::jobs::Audio::File(path) = &job.request().audio {
+    if let headcast_app::jobs::Input::File(path) = &job.request().audio {
         let _ = std::fs::remove_file(path);
     }
     assert_eq!(bench.ask(rerun(&waiting, "")).await.problem(409), "input_gone");

@@ -1,7 +1,10 @@
 //! Samples to log-mel frames at 100 Hz, normalised by the level of the clip.
 
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
+use headcast_core::spool::{Spool, Spools};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
@@ -22,7 +25,11 @@ const SHIFT: f64 = 8.0;
 const SCALE: f64 = 3.0;
 
 /// Frames that one pair of rows consists of.
-const FRAMES_PER_ROW_PAIR: usize = 4;
+const FRAMES_PER_ROW_PAIR: u64 = 4;
+const FRAME_BYTES: u64 = 4 * BANDS as u64;
+
+/// Frames taken together when the clip's level is measured.
+const FRAMES_AT_ONCE: u64 = 1024;
 
 /// Collects mel energies while samples come in.
 ///
@@ -37,14 +44,23 @@ pub(super) struct MelFrames {
     pending: Vec<f32>,
     samples: u64,
     /// `[frames, BANDS]` mel energies.
-    energies: Vec<f32>,
+    energies: Spool,
+    /// Those that are not in `energies` yet.
+    fresh: Vec<f32>,
     frame: Vec<f64>,
     spectrum: Vec<Complex<f64>>,
     scratch: Vec<Complex<f64>>,
 }
 
+/// Log-mel frames of a whole clip, normalised by its level.
+pub(super) struct LogMel {
+    energies: Spool,
+    frames: u64,
+    level: f64,
+}
+
 impl MelFrames {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(spools: &Spools) -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(FFT);
         #[expect(clippy::cast_precision_loss, reason = "below 400")]
         let window = |i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / WINDOW as f64).cos();
@@ -53,7 +69,8 @@ impl MelFrames {
             bands: triangles(),
             pending: vec![0.0; WINDOW / 2],
             samples: 0,
-            energies: Vec::new(),
+            energies: spools.spool(),
+            fresh: Vec::new(),
             frame: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
@@ -65,7 +82,7 @@ impl MelFrames {
         self.samples
     }
 
-    pub(super) fn push(&mut self, samples: &[f32]) {
+    pub(super) fn push(&mut self, samples: &[f32]) -> io::Result<()> {
         self.samples += samples.len() as u64;
         self.pending.extend_from_slice(samples);
         let mut start = 0;
@@ -74,6 +91,11 @@ impl MelFrames {
             start += HOP;
         }
         self.pending.drain(..start);
+        let fresh = std::mem::take(&mut self.fresh);
+        self.energies.append_f32s(&fresh)?;
+        self.fresh = fresh;
+        self.fresh.clear();
+        Ok(())
     }
 
     fn add_frame(&mut self, start: usize) {
@@ -90,29 +112,43 @@ impl MelFrames {
         for (first, weights) in &self.bands {
             let energy: f64 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
             #[expect(clippy::cast_possible_truncation, reason = "stored to 7 digits")]
-            self.energies.push(energy as f32);
+            self.fresh.push(energy as f32);
         }
     }
 
-    /// `[4 × floor(samples / 640), BANDS]` normalised log-mel frames.
-    pub(super) fn finish(mut self) -> Vec<f32> {
-        let row_pairs = usize::try_from(self.samples / super::ROW_PAIR_SAMPLES).unwrap_or(usize::MAX);
-        let frames = row_pairs.saturating_mul(FRAMES_PER_ROW_PAIR);
+    /// `4 × floor(samples / 640)` normalised log-mel frames.
+    pub(super) fn finish(mut self) -> io::Result<LogMel> {
+        let frames = self.samples / super::ROW_PAIR_SAMPLES * FRAMES_PER_ROW_PAIR;
         // The last frames reach up to 40 samples past the clip.
-        if self.energies.len() < frames * BANDS {
+        if self.energies.len() < frames * FRAME_BYTES {
             let silence = [0.0; WINDOW];
-            self.push(&silence);
+            self.push(&silence)?;
         }
-        self.energies.truncate(frames * BANDS);
-        let level = level(&self.energies);
-        for energy in &mut self.energies {
-            let value = ((f64::from(*energy) / level + FLOOR).ln() + SHIFT) / SCALE;
+        let level = level(&self.energies, frames)?;
+        Ok(LogMel { energies: self.energies, frames, level })
+    }
+}
+
+impl LogMel {
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Appends the frames `range`, `[frames, BANDS]`, to `out`.
+    pub(super) fn read(&self, range: Range<u64>, out: &mut Vec<f32>) -> io::Result<()> {
+        let start = out.len();
+        let values = usize::try_from(range.end - range.start).unwrap_or(usize::MAX).saturating_mul(BANDS);
+        out.resize(start + values, 0.0);
+        let new = &mut out[start..];
+        self.energies.read_f32s(range.start * BANDS as u64, new)?;
+        for energy in new {
+            let value = ((f64::from(*energy) / self.level + FLOOR).ln() + SHIFT) / SCALE;
             #[expect(clippy::cast_possible_truncation, reason = "network input")]
             {
                 *energy = value as f32;
             }
         }
-        self.energies
+        Ok(())
     }
 }
 
@@ -125,15 +161,23 @@ pub(super) fn silent_frame_value() -> f32 {
 
 /// The clip's reference level: the amplitude-weighted mean of the frames' log energy, so that silence and
 /// single clicks hardly count.
-fn level(energies: &[f32]) -> f64 {
+fn level(energies: &Spool, frames: u64) -> io::Result<f64> {
     let (mut sum, mut weights) = (0.0, 0.0);
-    for frame in energies.chunks_exact(BANDS) {
-        let energy = frame.iter().map(|&e| f64::from(e)).sum::<f64>().max(ENERGY_FLOOR);
-        let amplitude = energy.sqrt();
-        sum += amplitude * energy.ln();
-        weights += amplitude;
+    let mut block = Vec::new();
+    let mut at = 0;
+    while at < frames {
+        let now = FRAMES_AT_ONCE.min(frames - at);
+        block.resize(usize::try_from(now).unwrap_or(usize::MAX).saturating_mul(BANDS), 0.0);
+        energies.read_f32s(at * BANDS as u64, &mut block)?;
+        for frame in block.chunks_exact(BANDS) {
+            let energy = frame.iter().map(|&e| f64::from(e)).sum::<f64>().max(ENERGY_FLOOR);
+            let amplitude = energy.sqrt();
+            sum += amplitude * energy.ln();
+            weights += amplitude;
+        }
+        at += now;
     }
-    if weights > 0.0 { (sum / weights).exp().max(MIN_LEVEL) } else { MIN_LEVEL }
+    Ok(if weights > 0.0 { (sum / weights).exp().max(MIN_LEVEL) } else { MIN_LEVEL })
 }
 
 /// Triangles, linear in Hz between corners that are equally spaced in mel.

@@ -9,10 +9,12 @@ mod weights;
 mod tests;
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
-use headcast_core::{FeatureKind, FeatureTrack};
+use headcast_core::{FeatureError, FeatureKind, FeatureTrack, Spools};
 
-use mel::{BANDS, MelFrames};
+use mel::MelFrames;
 use network::Network;
 
 pub use npy::{FeatureFileError, read_npy};
@@ -22,11 +24,12 @@ pub const ROW_PAIR_SAMPLES: u64 = 640;
 
 /// The built-in model: 16 kHz mono speech to `DeepSpeech`-shaped letter scores at 50 Hz.
 ///
-/// Push samples, then [`finish`](Self::finish). In between only log-mel frames are kept, 19 kB per second,
-/// because the level that they are relative to is that of the whole clip. The maths and the origin of the
-/// weights are in `assets/README.md`.
+/// Push samples, then [`finish`](Self::finish). In between log-mel frames are put aside, 19 kB per second, because
+/// the level that they are relative to is that of the whole clip; then scores, 6 kB per second. The maths and the
+/// origin of the weights are in `assets/README.md`.
 pub struct Extractor {
     mel: MelFrames,
+    spools: Spools,
 }
 
 impl fmt::Debug for Extractor {
@@ -35,41 +38,47 @@ impl fmt::Debug for Extractor {
     }
 }
 
-impl Default for Extractor {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Extractor {
-    /// An extractor that has heard nothing.
-    pub fn new() -> Self {
-        Self { mel: MelFrames::new() }
+    /// An extractor that has heard nothing, and puts aside in `spools` what grows with the clip.
+    pub fn new(spools: &Spools) -> Self {
+        Self { mel: MelFrames::new(spools), spools: spools.clone() }
     }
 
     /// The next mono samples at 16 kHz, about ±1.
-    pub fn push(&mut self, samples: &[f32]) {
-        self.mel.push(samples);
+    ///
+    /// # Errors
+    /// What the system says when they cannot be put aside.
+    pub fn push(&mut self, samples: &[f32]) -> io::Result<()> {
+        self.mel.push(samples)
     }
 
     /// Pushes silence until the clip has `samples` samples; no effect if it has more.
-    pub fn pad_to(&mut self, samples: u64) {
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn pad_to(&mut self, samples: u64) -> io::Result<()> {
         const SILENCE: [f32; 640] = [0.0; 640];
         while let Some(missing) = samples.checked_sub(self.mel.samples()).filter(|&missing| missing > 0) {
-            self.push(&SILENCE[..usize::try_from(missing).map_or(640, |missing| missing.min(640))]);
+            self.push(&SILENCE[..usize::try_from(missing).map_or(640, |missing| missing.min(640))])?;
         }
+        Ok(())
     }
 
     /// Runs the network: two rows for every whole 640 samples; what is left over is heard by the last rows
     /// but makes none. `None` for less than 640 samples.
-    pub fn finish(self) -> Option<FeatureTrack> {
-        Self::track(self.mel, Network::built_in())
-    }
-
-    fn track(mel: MelFrames, network: &Network) -> Option<FeatureTrack> {
-        let log_mel = mel.finish();
-        debug_assert_eq!(log_mel.len() % (4 * BANDS), 0, "four frames for a row pair");
-        // Samples were checked to be finite, and finite samples make finite scores.
-        FeatureTrack::from_scores(FeatureKind::DeepSpeech, network.scores(&log_mel)).ok()
+    ///
+    /// # Errors
+    /// As [`Self::push`], also when what was put aside cannot be read again.
+    pub fn finish(self) -> io::Result<Option<FeatureTrack>> {
+        let log_mel = self.mel.finish()?;
+        debug_assert!(log_mel.frames().is_multiple_of(4), "four frames for a row pair");
+        let scores = self.spools.spool();
+        Network::built_in().scores(&log_mel, &mut |rows| scores.append_f32s(rows))?;
+        match FeatureTrack::scores(FeatureKind::DeepSpeech, Arc::new(scores)) {
+            Ok(track) => Ok(Some(track)),
+            Err(FeatureError::Unreadable { reason }) => Err(io::Error::other(reason)),
+            // Samples were checked to be finite, and finite samples make finite scores: there is no row.
+            Err(_) => Ok(None),
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The network: log-mel frames at 100 Hz to letter scores at 50 Hz.
 
+use std::io;
 use std::sync::LazyLock;
 
-use super::mel::{BANDS, silent_frame_value};
+use super::mel::{BANDS, LogMel, silent_frame_value};
 use super::weights::{GROUP, Layer, Tensors};
 
 const CHANNELS: usize = 128;
@@ -53,21 +54,32 @@ impl Network {
         })
     }
 
-    /// `[2 n, BANDS]` log-mel frames to `[n, CLASSES]` scores.
-    pub(super) fn scores(&self, log_mel: &[f32]) -> Vec<f32> {
-        self.scores_traced(log_mel, CHUNK, &mut |_, _, _| {})
+    /// `[2 n, BANDS]` log-mel frames to `[n, CLASSES]` scores, which `take` gets a few hundred rows at a time.
+    pub(super) fn scores(
+        &self,
+        log_mel: &LogMel,
+        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.scores_traced(log_mel, CHUNK, take, &mut |_, _, _| {})
     }
 
     /// As [`Self::scores`], `chunk` rows at a time, which changes no value.
-    pub(super) fn scores_traced(&self, log_mel: &[f32], chunk: usize, trace: Trace<'_>) -> Vec<f32> {
-        let frames = log_mel.len() / BANDS;
-        let rows = frames.div_ceil(STEM_STRIDE);
-        let mut scores = Vec::with_capacity(rows * CLASSES);
+    pub(super) fn scores_traced(
+        &self,
+        log_mel: &LogMel,
+        chunk: usize,
+        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+        trace: Trace<'_>,
+    ) -> io::Result<()> {
+        let rows = usize::try_from(log_mel.frames()).unwrap_or(usize::MAX).div_ceil(STEM_STRIDE);
+        let mut scores = Vec::new();
         for start in (0..rows).step_by(chunk) {
             let end = (start + chunk).min(rows);
-            self.chunk(log_mel, rows, start, end, &mut scores, trace);
+            scores.clear();
+            self.chunk(log_mel, rows, start, end, &mut scores, trace)?;
+            take(&scores)?;
         }
-        scores
+        Ok(())
     }
 
     /// Scores of rows `start..end`.
@@ -76,13 +88,13 @@ impl Network {
     /// rows at each inner edge go wrong in every block, and are outside `start..end` after the last.
     fn chunk(
         &self,
-        log_mel: &[f32],
+        log_mel: &LogMel,
         rows: usize,
         start: usize,
         end: usize,
         scores: &mut Vec<f32>,
         trace: Trace<'_>,
-    ) {
+    ) -> io::Result<()> {
         const HALO: usize = TAPS / 2;
         let first = start.saturating_sub(CONTEXT);
         let last = (end + CONTEXT).min(rows);
@@ -90,14 +102,14 @@ impl Network {
         let own = (start - first) * CHANNELS..(end - first) * CHANNELS;
 
         // Frames 2·first - 2 .. 2·(last - 1) + 3, with the floor outside the clip.
-        let frames = log_mel.len() / BANDS;
-        let mut mel = Vec::with_capacity((STEM_STRIDE * n + TAPS) * BANDS);
-        for at in 0..STEM_STRIDE * (n - 1) + TAPS {
-            match (STEM_STRIDE * first + at).checked_sub(HALO).filter(|&frame| frame < frames) {
-                Some(frame) => mel.extend_from_slice(&log_mel[frame * BANDS..(frame + 1) * BANDS]),
-                None => mel.resize(mel.len() + BANDS, silent_frame_value()),
-            }
-        }
+        let from = (STEM_STRIDE * first) as u64;
+        let to = from + (STEM_STRIDE * (n - 1) + TAPS) as u64;
+        let (before, after) =
+            ((HALO as u64).saturating_sub(from), to.saturating_sub(log_mel.frames() + HALO as u64));
+        let silence = |frames: u64| usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(BANDS);
+        let mut mel = vec![silent_frame_value(); silence(before)];
+        log_mel.read(from + before - HALO as u64..to - after - HALO as u64, &mut mel)?;
+        mel.resize(mel.len() + silence(after), silent_frame_value());
         // Rows of x stand between two zero rows on each side, which the convolutions read.
         let mut x = vec![0.0; (n + 2 * HALO) * CHANNELS];
         let inner = HALO * CHANNELS..(HALO + n) * CHANNELS;
@@ -127,6 +139,7 @@ impl Network {
         #[expect(clippy::cast_precision_loss, reason = "29")]
         let floor = OUT_FLOOR / CLASSES as f32;
         scores.extend(logits.iter().map(|p| OUT_GAIN * (OUT_KEEP * p + floor).ln() + OUT_OFFSET));
+        Ok(())
     }
 }
 

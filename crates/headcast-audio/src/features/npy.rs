@@ -1,6 +1,9 @@
 //! Feature files of the extractors that upstream projects use.
 
-use headcast_core::npy::{Array, NpyError};
+use std::io::{Read, Seek};
+use std::sync::Arc;
+
+use headcast_core::npy::{NpyError, Stored};
 use headcast_core::{FeatureError, FeatureKind, FeatureTrack};
 
 /// Why a file is not a feature track.
@@ -49,18 +52,21 @@ pub enum FeatureFileError {
     },
 }
 
-/// Reads a `.npy` feature file: `[N, 16, 29]` (`DeepSpeech`), `[N, 16, 44]` or `[N, 16, 32]` (wav2vec2) or
+/// Opens a `.npy` feature file: `[N, 16, 29]` (`DeepSpeech`), `[N, 16, 44]` or `[N, 16, 32]` (wav2vec2) or
 /// `[N, 2, 1024]` (`HuBERT`), float32 or float64.
+///
+/// Reads it once to see that every value is a number; the track reads it again. A few megabytes of it are in memory
+/// at a time.
 ///
 /// # Errors
 /// [`FeatureFileError`]; for a wrong shape it names the extractor that it seems to be of.
-pub fn read_npy(bytes: &[u8]) -> Result<FeatureTrack, FeatureFileError> {
-    let array = Array::read_f32(bytes)?;
-    match array.shape[..] {
+pub fn read_npy(file: impl Read + Seek + Send + 'static) -> Result<FeatureTrack, FeatureFileError> {
+    let array = Stored::open(file)?;
+    match array.shape()[..] {
         [n, steps, dims] if FeatureKind::from_dims(dims).is_some_and(|kind| kind.steps() == steps) => {
-            Ok(FeatureTrack::from_windows([n, steps, dims], array.data)?)
+            Ok(FeatureTrack::windows([n, steps, dims], Arc::new(array))?)
         }
-        _ => Err(explain(array.shape)),
+        _ => Err(explain(array.shape().to_vec())),
     }
 }
 
@@ -125,6 +131,10 @@ mod tests {
         out
     }
 
+    fn read(bytes: Vec<u8>) -> Result<FeatureTrack, FeatureFileError> {
+        read_npy(std::io::Cursor::new(bytes))
+    }
+
     #[test]
     fn the_four_layouts_in_both_precisions() {
         for (steps, dims) in [(16, 29), (16, 44), (16, 32), (2, 1024)] {
@@ -133,16 +143,21 @@ mod tests {
             #[expect(clippy::cast_possible_truncation, reason = "small test values")]
             let f32s: Vec<u8> = values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
             let shape = format!("(3, {steps}, {dims})");
-            let double = read_npy(&npy("<f8", &shape, &f64s)).unwrap();
-            assert_eq!(double, read_npy(&npy("<f4", &shape, &f32s)).unwrap());
-            assert_eq!((double.rows(), double.kind().dims()), (3, dims as usize));
+            for (descr, bytes) in [("<f8", &f64s), ("<f4", &f32s)] {
+                let track = read(npy(descr, &shape, bytes)).unwrap();
+                assert_eq!((track.rows(), track.kind().dims()), (3, dims as usize));
+                let mut window = vec![0.0; track.window_len()];
+                track.window_into(2, &mut window).unwrap();
+                let expected = &values[2 * window.len()..];
+                assert!(window.iter().zip(expected).all(|(found, expected)| f64::from(*found) == *expected));
+            }
         }
     }
 
     #[test]
     fn wrong_shapes_say_what_they_are() {
         let message = |shape: &str, count: usize| {
-            let error = read_npy(&npy("<f4", shape, &vec![0; count * 4])).unwrap_err();
+            let error = read(npy("<f4", shape, &vec![0; count * 4])).unwrap_err();
             error.to_string()
         };
         let transposed = message("(2, 29, 16)", 2 * 29 * 16);
@@ -156,8 +171,8 @@ mod tests {
         assert!(message("(3, 16, 30)", 3 * 16 * 30).contains("[N, 16, 29]"));
         assert!(message("(0, 16, 29)", 0).contains("no rows"));
         let nan: Vec<u8> = f32::NAN.to_le_bytes().repeat(16 * 29);
-        let error = read_npy(&npy("<f4", "(1, 16, 29)", &nan)).unwrap_err().to_string();
+        let error = read(npy("<f4", "(1, 16, 29)", &nan)).unwrap_err().to_string();
         assert!(error.contains("NaN in window 0"), "{error}");
-        assert!(matches!(read_npy(b"hello").unwrap_err(), FeatureFileError::Npy(NpyError::Magic)));
+        assert!(matches!(read(b"hello".to_vec()).unwrap_err(), FeatureFileError::Npy(NpyError::Magic)));
     }
 }

@@ -5,6 +5,8 @@ use super::{Array, NpyError};
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy's own limit for headers it does not trust (`max_header_size`).
 const MAX_HEADER_BYTES: usize = 10_000;
+/// Magic, version, length and header.
+pub(super) const MAX_PREFIX_BYTES: usize = 12 + MAX_HEADER_BYTES;
 /// NumPy's limit (`NPY_MAXDIMS`).
 const MAX_AXES: usize = 64;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::feature::Values;
 
 fn npy(version: u8, dict: &str, values: &[u8]) -> Vec<u8> {
     let mut out = b"\x93NUMPY".to_vec();
@@ -21,6 +22,33 @@ fn dict(descr: &str, fortran: bool, shape: &str) -> String {
 
 fn le<const N: usize, T: Copy>(values: &[T], to: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|&v| to(v)).collect()
+}
+
+/// The same array, read through [`Stored`] from its file.
+fn stored(bytes: &[u8]) -> Result<Array<f32>, NpyError> {
+    let file = Stored::open(std::io::Cursor::new(bytes.to_vec()))?;
+    let mut data = vec![0.0; usize::try_from(file.count()).unwrap()];
+    file.read(0, &mut data).unwrap();
+    Ok(Array { shape: file.shape().to_vec(), data })
+}
+
+/// More than one block of it, read here and there.
+#[test]
+fn a_stored_array_is_the_same_array_in_either_order() {
+    let values: Vec<u8> =
+        (0..2_000_000u32).flat_map(|v| u16::try_from(v % 5003).unwrap().to_le_bytes()).collect();
+    for fortran in [false, true] {
+        let bytes = npy(1, &dict("<u2", fortran, "(5000, 4, 100)"), &values);
+        let whole = Array::read_f32(&bytes).unwrap();
+        let file = Stored::open(std::io::Cursor::new(bytes)).unwrap();
+        assert_eq!((file.shape(), file.count()), (&whole.shape[..], 2_000_000));
+        for (at, len) in [(0, 5), (1_999_000, 1000), (261_000, 3000), (0, 2_000_000), (399, 2)] {
+            let mut out = vec![0.0; len];
+            file.read(at as u64, &mut out).unwrap();
+            assert!(out == whole.data[at..at + len], "{len} from {at}");
+        }
+        assert!(file.read(1_999_999, &mut [0.0; 2]).is_err());
+    }
 }
 
 #[test]
@@ -131,7 +159,8 @@ fn huge_shapes_are_refused_before_allocation() {
 fn mutated_files_never_panic() {
     let valid = npy(1, &dict("<f8", true, "(3, 4)"), &le(&[0.5f64; 12], f64::to_le_bytes));
     let read = |bytes: &[u8]| {
-        let _ = Array::read_f32(bytes);
+        let array = Array::read_f32(bytes);
+        assert_eq!(array, stored(bytes));
         let _ = Array::read_i64(bytes);
         let _ = Array::read_u8(bytes);
     };

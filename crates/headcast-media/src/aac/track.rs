@@ -1,9 +1,12 @@
 //! The access units of a clip, growing while segments already need the first ones.
+//!
+//! The units themselves are in a [`Spool`]; what is in memory of a long clip is where each of them ends.
 
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use headcast_core::{Spool, Spools};
 
 use super::Error;
 
@@ -23,13 +26,15 @@ pub struct TrackWriter {
 
 #[derive(Debug)]
 struct Shared {
+    units: Spool,
     state: Mutex<State>,
     grown: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
-    units: Vec<Bytes>,
+    /// Where each unit ends in the spool.
+    ends: Vec<u64>,
     end: End,
 }
 
@@ -41,35 +46,60 @@ enum End {
 }
 
 impl Track {
-    /// An empty track and its only writer.
+    /// An empty track and its only writer. Units are kept in memory.
     pub fn new() -> (TrackWriter, Self) {
-        let state = State { units: Vec::new(), end: End::NotYet };
-        let shared = Arc::new(Shared { state: Mutex::new(state), grown: Condvar::new() });
+        Self::spooled(&Spools::in_memory())
+    }
+
+    /// As [`Self::new`], with units put aside in `spools`.
+    pub fn spooled(spools: &Spools) -> (TrackWriter, Self) {
+        let state = State { ends: Vec::new(), end: End::NotYet };
+        let shared = Shared { units: spools.spool(), state: Mutex::new(state), grown: Condvar::new() };
+        let shared = Arc::new(shared);
         (TrackWriter { shared: Arc::clone(&shared), ended: false }, Self { shared })
     }
 
-    /// A finished track of `units`.
+    /// A finished track of `units`, in memory.
     pub fn from_units(units: Vec<Bytes>) -> Self {
-        let state = State { units, end: End::Finished };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), grown: Condvar::new() }) }
+        let (mut writer, track) = Self::new();
+        writer.push(units);
+        writer.finish();
+        track
     }
 
-    /// The units of `range`, as soon as they are all there. Cheap: the bytes are shared.
+    /// The units of `range`, as soon as they are all there.
     ///
     /// # Errors
-    /// [`Error::TrackFailed`] when the writer failed before it wrote them, [`Error::PastEnd`] when the track ended
-    /// before them.
+    /// [`Error::TrackFailed`] when the writer failed before it wrote them, or they cannot be read again;
+    /// [`Error::PastEnd`] when the track ended before them.
     pub fn wait(&self, range: Range<u64>) -> Result<Vec<Bytes>, Error> {
+        let ends = self.wait_ends(range)?;
+        let Some((&first, &last)) = ends.first().zip(ends.last()) else { return Ok(Vec::new()) };
+        let unreadable = |reason: String| Error::TrackFailed { reason };
+        let length = usize::try_from(last - first).map_err(|error| unreadable(error.to_string()))?;
+        let mut bytes = vec![0; length];
+        self.shared.units.read(first, &mut bytes).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = Bytes::from(bytes);
+        // Differences within `bytes`, whose length fits.
+        let place = |end: u64| usize::try_from(end - first).unwrap_or(length);
+        Ok(ends.windows(2).map(|pair| bytes.slice(place(pair[0])..place(pair[1]))).collect())
+    }
+
+    /// Where the first unit of `range` begins and where each of them ends, as soon as they are all there.
+    fn wait_ends(&self, range: Range<u64>) -> Result<Vec<u64>, Error> {
         let past_end = |units: usize| Error::PastEnd { wanted: range.end, units: units as u64 };
         let mut state = self.shared.lock();
         loop {
-            let have = state.units.len();
+            let have = state.ends.len();
             let wanted = usize::try_from(range.start)
                 .ok()
                 .zip(usize::try_from(range.end).ok())
                 .ok_or_else(|| past_end(have))?;
             if wanted.1 <= have {
-                return Ok(state.units.get(wanted.0..wanted.1).unwrap_or_default().to_vec());
+                let ends = state.ends.get(wanted.0..wanted.1).unwrap_or_default();
+                let first = wanted.0.checked_sub(1).and_then(|before| state.ends.get(before));
+                let first = first.copied().unwrap_or(0);
+                return Ok(std::iter::once(first).chain(ends.iter().copied()).collect());
             }
             match &state.end {
                 End::NotYet => {}
@@ -82,7 +112,7 @@ impl Track {
 
     /// Units written so far.
     pub fn len(&self) -> u64 {
-        self.shared.lock().units.len() as u64
+        self.shared.lock().ends.len() as u64
     }
 
     /// Whether nothing was written so far.
@@ -92,27 +122,42 @@ impl Track {
 }
 
 impl TrackWriter {
-    /// Appends units and wakes the readers.
+    /// Appends units and wakes the readers. When there is no room for them, the track has failed.
     pub fn push(&mut self, units: impl IntoIterator<Item = Bytes>) {
-        let mut state = self.shared.lock();
-        state.units.extend(units);
-        drop(state);
+        for unit in units {
+            if self.ended {
+                return;
+            }
+            // The bytes first: a reader that sees the end of a unit finds all of it.
+            match self.shared.units.append(&unit) {
+                Ok(()) => {
+                    let mut state = self.shared.lock();
+                    let start = state.ends.last().copied().unwrap_or(0);
+                    state.ends.push(start + unit.len() as u64);
+                }
+                Err(error) => self.end(End::Failed(format!("it cannot be put aside ({error})"))),
+            }
+        }
         self.shared.grown.notify_all();
     }
 
-    /// Whether nobody can read the track any more: the writer may stop.
+    /// Whether the writer may stop: nobody can read the track any more, or it has failed.
     pub fn is_abandoned(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+        self.ended || Arc::strong_count(&self.shared) == 1
     }
 
     /// The clip is complete.
     pub fn finish(mut self) {
-        self.end(End::Finished);
+        if !self.ended {
+            self.end(End::Finished);
+        }
     }
 
     /// The clip will not be complete; readers of units that exist still get them.
     pub fn fail(mut self, reason: impl Into<String>) {
-        self.end(End::Failed(reason.into()));
+        if !self.ended {
+            self.end(End::Failed(reason.into()));
+        }
     }
 
     fn end(&mut self, end: End) {
@@ -183,6 +228,27 @@ mod tests {
             });
             assert_eq!(track.wait(0..2), Ok(units(0..2)));
         }
+    }
+
+    #[test]
+    fn a_track_is_the_same_from_a_file_and_fails_when_the_disk_is_full() {
+        let on_disk = Spools::new(0, || Ok(Box::new(std::io::Cursor::new(Vec::new()))));
+        let (mut writer, track) = Track::spooled(&on_disk);
+        let units: Vec<Bytes> = (1..9).map(|len| Bytes::from(vec![len; usize::from(len)])).collect();
+        writer.push(units.clone());
+        assert_eq!(track.wait(0..8), Ok(units.clone()));
+        assert_eq!(track.wait(3..5), Ok(units[3..5].to_vec()));
+        assert_eq!(track.wait(8..8), Ok(vec![]));
+
+        let full = Spools::new(3, || Err(std::io::ErrorKind::StorageFull.into()));
+        let (mut writer, track) = Track::spooled(&full);
+        writer.push(units.clone());
+        assert!(writer.is_abandoned());
+        let error = track.wait(0..3).unwrap_err();
+        assert!(error.to_string().contains("cannot be put aside"), "{error}");
+        assert_eq!(track.wait(0..2), Ok(units[..2].to_vec()));
+        writer.finish();
+        assert!(track.wait(0..3).is_err(), "failed for good");
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub enum ConditioningError {
         /// What was handed over.
         found: FeatureKind,
     },
+    /// Look at the disk.
+    #[error("the speech features cannot be read: {reason}")]
+    Unreadable {
+        /// What the system said.
+        reason: String,
+    },
 }
 
 /// Positions whose windows the attention of frame `frame` sees; those outside the clip are silence.
@@ -53,17 +59,17 @@ pub fn neighbourhood(attention: u8, frame: u64) -> Range<i64> {
 /// See [`AudioCodes`], which yields the same values one at a time.
 ///
 /// # Errors
-/// [`ConditioningError::FeatureKind`] when the avatar was trained with other features.
+/// [`ConditioningError`]: the avatar was trained with other features, or these cannot be read.
 pub fn audio_codes(
     model: &ErNerf,
     track: &FeatureTrack,
     frames: u64,
     smooth_lips: bool,
 ) -> Result<Vec<AudioCode>, ConditioningError> {
-    Ok(AudioCodes::new(model, track, frames, smooth_lips)?.collect())
+    AudioCodes::new(model, track, frames, smooth_lips)?.collect()
 }
 
-/// Audio codes of a clip, frame by frame from the first.
+/// Audio codes of a clip, frame by frame from the first. After an error there is no more to be had.
 ///
 /// Every window passes the audio net once and stays while a neighbour needs it; silence passes it once in
 /// all. Memory does not depend on the length of the clip.
@@ -116,31 +122,33 @@ impl<'a> AudioCodes<'a> {
     }
 
     /// The code of the window at position `at`, before attention.
-    fn window_code(&mut self, at: i64) -> AudioCode {
+    fn window_code(&mut self, at: i64) -> Result<AudioCode, ConditioningError> {
         let Some(row) = self.track.row_at(at, self.frames) else {
             if self.silence.is_none() {
                 // Silence is zero *features*: the biases of the net make its code non-zero.
                 self.window.fill(0.0);
                 self.silence = Some(encode_window(self.model, &mut self.window));
             }
-            return self.silence.unwrap_or_default();
+            return Ok(self.silence.unwrap_or_default());
         };
         if let Some((last, code)) = self.last_row
             && last == row
         {
-            return code;
+            return Ok(code);
         }
-        self.track.window_into(row, &mut self.window);
+        self.track
+            .window_into(row, &mut self.window)
+            .map_err(|error| ConditioningError::Unreadable { reason: error.to_string() })?;
         let code = encode_window(self.model, &mut self.window);
         self.last_row = Some((row, code));
-        code
+        Ok(code)
     }
 }
 
 impl Iterator for AudioCodes<'_> {
-    type Item = AudioCode;
+    type Item = Result<AudioCode, ConditioningError>;
 
-    fn next(&mut self) -> Option<AudioCode> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.next_frame == self.frames {
             return None;
         }
@@ -149,8 +157,10 @@ impl Iterator for AudioCodes<'_> {
         self.codes.pop_front();
         let missing = seen.end - seen.start - i64::try_from(self.codes.len()).unwrap_or(0);
         for at in seen.end - missing..seen.end {
-            let code = self.window_code(at);
-            self.codes.push_back(code);
+            match self.window_code(at) {
+                Ok(code) => self.codes.push_back(code),
+                Err(error) => return Some(Err(error)),
+            }
         }
         let mut code = match attention {
             Some(net) => attend(net, self.codes.make_contiguous()),
@@ -165,7 +175,7 @@ impl Iterator for AudioCodes<'_> {
             self.previous = Some(code);
         }
         self.next_frame += 1;
-        Some(code)
+        Some(Ok(code))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -342,7 +352,7 @@ mod tests {
             .map(|at| {
                 let mut window = vec![0.0; track.window_len()];
                 if let Some(row) = track.row_at(at, frames) {
-                    track.window_into(row, &mut window);
+                    track.window_into(row, &mut window).unwrap();
                 }
                 encode_window(model, &mut window)
             })

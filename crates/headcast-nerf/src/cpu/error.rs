@@ -66,4 +66,7 @@ pub enum RenderError {
     /// Make the features again with the extractor that the message names.
     #[error(transparent)]
     Conditioning(#[from] ConditioningError),
+    /// Free some space on the disk and start again.
+    #[error("what the avatar hears cannot be put aside or read again: {0}")]
+    Spool(#[source] std::io::Error),
 }

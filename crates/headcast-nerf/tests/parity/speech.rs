@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headcast_core::npy::Array;
-use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage};
+use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
 use headcast_nerf::cpu::{RenderError, SimdLevel};
 use headcast_nerf::{Clip, Profile, Renderer, Settings};
@@ -58,7 +58,7 @@ fn imported_fixtures_meet_their_goldens() {
         let avatar = Arc::new(imported(name, library.path()));
         let renderer = Renderer::new(avatar, &Settings { fix_eye, ..settings(Profile::Parity) }).unwrap();
         let track = features(name);
-        let clip = renderer.clip(&track, track.rows() as u64).unwrap();
+        let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
         assert_eq!(clip.frames(), track.rows() as u64);
         let golden = Npz::open(&fixture_folder(name).join("golden.npz"));
         for frame in options.frames() {
@@ -77,7 +77,7 @@ fn settings_replace_what_the_avatar_asks_for() {
     let track = features("er-torso");
     let picture = |settings: Settings| {
         let renderer = Renderer::new(Arc::clone(&avatar), &settings).unwrap();
-        let clip = renderer.clip(&track, track.rows() as u64).unwrap();
+        let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
         render(&renderer, &clip, 4)
     };
     let base = settings(Profile::Quality);
@@ -107,7 +107,7 @@ fn frames_do_not_depend_on_what_was_rendered_before() {
     let new = || {
         let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Quality)).unwrap();
         // Longer than the path and the features: both turns of the path, and the last row over and over.
-        let clip = renderer.clip(&track, 3 * avatar.poses.len() as u64).unwrap();
+        let clip = renderer.clip(&track, 3 * avatar.poses.len() as u64, &Spools::in_memory()).unwrap();
         (renderer, clip)
     };
     let (renderer, clip) = new();
@@ -137,12 +137,12 @@ fn refusals_name_both_sides() {
     let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Quality)).unwrap();
     let hubert = features("er-hubert-eye");
     assert_eq!(hubert.kind(), FeatureKind::Hubert);
-    let error = renderer.clip(&hubert, 3).unwrap_err();
+    let error = renderer.clip(&hubert, 3, &Spools::in_memory()).unwrap_err();
     assert!(matches!(error, RenderError::Conditioning(_)));
     let text = error.to_string();
     assert!(text.contains("DeepSpeech 0.1.0") && text.contains("HuBERT"), "{text}");
 
-    let clip = renderer.clip(&features("er-torso"), 3).unwrap();
+    let clip = renderer.clip(&features("er-torso"), 3, &Spools::in_memory()).unwrap();
     let mut out = RgbImage::filled(avatar.width, avatar.height, [0; 3]).unwrap();
     let error = renderer.render(&clip, FrameIndex(3), &mut out).unwrap_err();
     assert_eq!(error.to_string(), "frame 3 does not exist, the clip has 3 frames");

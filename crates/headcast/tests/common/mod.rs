@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headcast::audio::Limits;
-use headcast::core::FrameRate;
+use headcast::core::{FrameRate, Spools};
 use headcast::nerf::avatar::Avatar;
 use headcast::nerf::{Renderer, Settings};
 use headcast::{Features, Speech, SpeechError};
@@ -32,6 +32,7 @@ pub fn listen(recording: Vec<u8>, features: Features) -> Result<Speech, SpeechEr
         &Limits::default(),
         FrameRate::PAL,
         features,
+        &Spools::in_memory(),
         go_on,
     )
 }

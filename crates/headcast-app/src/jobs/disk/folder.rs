@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use headcast::core::SegmentPlan;
 use headcast::media::store::{Folder, SegmentStore, StoreError};
 use headcast::media::ts;
 use tempfile::TempPath;
 
-use super::super::studio::Audio;
+use super::super::studio::Input;
 use super::card;
 use super::record::Row;
 
@@ -44,9 +43,9 @@ impl JobFolder {
     /// Brings the input of a new job and its card to the disk, for good. `upload` is moved here; other audio is copied.
     pub(in super::super) fn accept(
         &self,
-        audio: &Audio,
+        audio: &Input,
         upload: Option<TempPath>,
-        features: Option<&Bytes>,
+        features: Option<&Input>,
         card: &[u8],
     ) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
@@ -56,14 +55,18 @@ impl JobFolder {
                 File::options().write(true).open(&upload)?.sync_all()?;
                 upload.persist(self.input()).map_err(|refused| refused.error)?;
             }
-            (None, Audio::File(path)) => {
+            (None, Input::File(path)) => {
                 fs::copy(path, self.input())?;
                 File::options().write(true).open(self.input())?.sync_all()?;
             }
-            (None, Audio::Memory(bytes)) => write(&self.input(), bytes)?,
+            (None, Input::Memory(bytes)) => write(&self.input(), bytes)?,
         }
         if let Some(features) = features {
-            write(&self.path.join(FEATURES), features)?;
+            let path = self.path.join(FEATURES);
+            match features {
+                Input::File(from) => link(from, &path)?,
+                Input::Memory(bytes) => write(&path, bytes)?,
+            }
         }
         write(&self.path.join(card::FILE_NAME), card)?;
         sync_folder(&self.path)?;
@@ -71,8 +74,9 @@ impl JobFolder {
     }
 
     /// Speech features that came with the clip.
-    pub(in super::super) fn features(&self) -> io::Result<Bytes> {
-        fs::read(self.path.join(FEATURES)).map(Bytes::from)
+    pub(in super::super) fn features(&self) -> io::Result<Input> {
+        let path = self.path.join(FEATURES);
+        fs::metadata(&path).map(|_| Input::File(path))
     }
 
     /// Replaces the card, without waiting for the disk. Without a new one the old one does.
@@ -177,6 +181,15 @@ fn read_bounded(path: &Path, limit: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= limit).then_some(bytes)
+}
+
+/// The same file under another name: neither is written to again, and an hour of features is not copied. A copy
+/// where the system has no second names.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    File::options().write(true).open(to)?.sync_all()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

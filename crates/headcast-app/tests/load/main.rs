@@ -1,0 +1,129 @@
+//! Many viewers and long clips, with the real program: no error, every byte, and no more memory.
+//!
+//! Short forms of `cargo bench -p headcast-app --bench viewers` and `--bench memory`, without a clock. Memory is read
+//! from `/proc`, so what is said about it is only tested on Linux.
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
+#[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
+mod clip;
+#[path = "../crash/server.rs"]
+#[allow(dead_code, reason = "the crash tests need more of it")]
+mod server;
+#[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
+mod viewer;
+#[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
+mod watch;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clip::recording;
+use server::{Output, Server, data_folder};
+use viewer::{Kind, Pace};
+
+/// 40 viewers of one job while it renders, half of them as players that are held and half as our page. Every segment
+/// that any of them got is the one that is stored.
+#[test]
+fn forty_viewers_get_every_byte_and_cost_little_memory() {
+    const VIEWERS: usize = 40;
+    // Of each viewer: two connections, and a piece of a segment.
+    const PER_VIEWER: u64 = 256 << 10;
+    // Of all: the segments that are kept for everyone, and room for the allocator.
+    const TOGETHER: u64 = 32 << 20;
+    let dir = data_folder();
+    // A given speed, or the plan would depend on how busy the machine is.
+    let server = Arc::new(Server::start(dir.path(), &["--assume-fps", "30"]));
+    let audio = recording(40);
+    let alone = Output::of(&server, &server.post(&audio).unwrap());
+    let before = watch::peak_bytes(server.id());
+
+    let id = server.post(&audio).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = runtime.block_on(async {
+        let viewers: Vec<_> = (0..VIEWERS)
+            .map(|n| {
+                let kind = if n % 2 == 0 { Kind::Player } else { Kind::Page };
+                let pace = Pace { first: n % 4, ahead_secs: 60.0, speed: f64::INFINITY };
+                let (address, id, stop) = (server.address().to_owned(), id.clone(), Arc::clone(&stop));
+                tokio::spawn(async move { (pace, viewer::watch(&address, &id, kind, pace, &stop).await) })
+            })
+            .collect();
+        let mut seen = Vec::new();
+        for viewer in viewers {
+            seen.push(viewer.await.unwrap());
+        }
+        seen
+    });
+    let output = Output::of(&server, &id);
+    assert!(output == alone, "viewers change nothing");
+    for (pace, seen) in seen {
+        let seen = seen.unwrap();
+        assert_eq!(
+            seen.keys().copied().collect::<Vec<_>>(),
+            (pace.first..output.segments.len()).collect::<Vec<_>>()
+        );
+        for (index, (bytes, digest)) in seen {
+            let stored = &output.segments[index];
+            assert_eq!((bytes, digest), (stored.len() as u64, viewer::digest(stored)), "segment {index}");
+        }
+    }
+    // Control: the digest sees one changed byte.
+    let mut changed = output.segments[0].clone();
+    changed[1000] ^= 1;
+    assert_ne!(viewer::digest(&changed), viewer::digest(&output.segments[0]));
+    let (Some(before), Some(after)) = (before, watch::peak_bytes(server.id())) else {
+        return println!("SKIPPED: memory is not to be read on this system");
+    };
+    println!("peak {} MB before, {} MB with {VIEWERS} viewers", before >> 20, after >> 20);
+    let bound = before + TOGETHER + PER_VIEWER * VIEWERS as u64;
+    assert!(after <= bound, "{after} bytes at the peak, {before} without viewers");
+}
+
+/// Most bytes that `headcast render` had resident for a clip of `secs`; `None` where the system does not tell.
+fn render_peak(dir: &Path, secs: u32) -> Option<u64> {
+    let audio = dir.join(format!("{secs}.wav"));
+    std::fs::write(&audio, recording(secs)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
+        .args(["render", "--quiet", "--avatar", "cube", "--audio"])
+        .arg(&audio)
+        .arg("-o")
+        .arg(dir.join(format!("out-{secs}")))
+        .arg("--data-dir")
+        .arg(dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = None;
+    let status = loop {
+        // The peak only rises, so the last look counts.
+        peak = watch::peak_bytes(child.id()).or(peak);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(status.success(), "{status}");
+    peak
+}
+
+/// An hour may take 50 MB more than a minute, so four minutes more may take 3.3 MB. Sound and features alone are
+/// 44 kB per second: kept in memory, they would take 10.6 MB.
+#[test]
+fn memory_does_not_grow_with_the_clip() {
+    let dir = data_folder();
+    let (Some(short), Some(long)) = (render_peak(dir.path(), 60), render_peak(dir.path(), 300)) else {
+        return println!("SKIPPED: memory is not to be read on this system");
+    };
+    println!("peak {:.1} MB for 1 min, {:.1} MB for 5 min", mb(short), mb(long));
+    let allowed = 50_000_000 * (300 - 60) / 3600;
+    assert!(long <= short + allowed, "{long} bytes for 5 minutes, {short} for one");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
