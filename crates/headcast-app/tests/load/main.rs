@@ -1,7 +1,7 @@
-//! Many viewers and long clips, with the real program: no error, every byte, and no more memory.
+//! Many viewers of one job, with the real program: no error, every byte, and little memory.
 //!
-//! Short forms of `cargo bench -p headcast-app --bench viewers` and `--bench memory`, without a clock. Memory is read
-//! from `/proc`, so what is said about it is only tested on Linux.
+//! The short form of `cargo bench -p headcast-app --bench viewers`, without a clock. Memory is read from `/proc`, so what
+//! is said about it is only tested on Linux.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
@@ -14,11 +14,8 @@ mod viewer;
 #[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
 mod watch;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use clip::recording;
 use server::{Output, Server, data_folder};
@@ -36,7 +33,7 @@ fn forty_viewers_get_every_byte_and_cost_little_memory() {
     let dir = data_folder();
     // A given speed, or the plan would depend on how busy the machine is.
     let server = Arc::new(Server::start(dir.path(), &["--assume-fps", "30"]));
-    let audio = recording(40);
+    let audio = recording(8);
     let alone = Output::of(&server, &server.post(&audio).unwrap());
     let before = watch::peak_bytes(server.id());
 
@@ -81,49 +78,4 @@ fn forty_viewers_get_every_byte_and_cost_little_memory() {
     println!("peak {} MB before, {} MB with {VIEWERS} viewers", before >> 20, after >> 20);
     let bound = before + TOGETHER + PER_VIEWER * VIEWERS as u64;
     assert!(after <= bound, "{after} bytes at the peak, {before} without viewers");
-}
-
-/// Most bytes that `headcast render` had resident for a clip of `secs`; `None` where the system does not tell.
-fn render_peak(dir: &Path, secs: u32) -> Option<u64> {
-    let audio = dir.join(format!("{secs}.wav"));
-    std::fs::write(&audio, recording(secs)).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
-        .args(["render", "--quiet", "--avatar", "cube", "--audio"])
-        .arg(&audio)
-        .arg("-o")
-        .arg(dir.join(format!("out-{secs}")))
-        .arg("--data-dir")
-        .arg(dir)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut peak = None;
-    let status = loop {
-        // The peak only rises, so the last look counts.
-        peak = watch::peak_bytes(child.id()).or(peak);
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    assert!(status.success(), "{status}");
-    peak
-}
-
-/// An hour may take 50 MB more than a minute, so four minutes more may take 3.3 MB. Sound and features alone are
-/// 44 kB per second: kept in memory, they would take 10.6 MB.
-#[test]
-fn memory_does_not_grow_with_the_clip() {
-    let dir = data_folder();
-    let (Some(short), Some(long)) = (render_peak(dir.path(), 60), render_peak(dir.path(), 300)) else {
-        return println!("SKIPPED: memory is not to be read on this system");
-    };
-    println!("peak {:.1} MB for 1 min, {:.1} MB for 5 min", mb(short), mb(long));
-    let allowed = 50_000_000 * (300 - 60) / 3600;
-    assert!(long <= short + allowed, "{long} bytes for 5 minutes, {short} for one");
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }
