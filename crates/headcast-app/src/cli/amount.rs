@@ -1,4 +1,4 @@
-//! Spans of time and amounts of bytes as people type them.
+//! Spans of time, amounts of bytes and speeds as people type them.
 
 use std::time::Duration;
 
@@ -33,6 +33,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())
 }
 
+/// Frames per second: `25`, `29.97`.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|fps: &f64| fps.is_finite() && *fps > 0.0);
+    number.ok_or_else(|| "use a number above 0, such as 25".to_owned())
+}
+
 /// The digits and what follows them.
 fn split(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
@@ -52,6 +58,14 @@ mod tests {
             ["", "7", "d", "7 d", "-7d", "1.5d", "7w", "7dd", "99999999999999999999d", "999999999999999999d"]
         {
             assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn speeds() {
+        assert_eq!(speed("29.97"), Ok(29.97));
+        for bad in ["", "0", "-1", "inf", "NaN", "25fps"] {
+            assert!(speed(bad).is_err(), "{bad:?}");
         }
     }
 

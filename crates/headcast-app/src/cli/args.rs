@@ -63,6 +63,9 @@ pub(super) struct ServeOptions {
     /// Plan segments for this speed instead of measuring, so that two runs can be compared
     #[arg(long, value_name = "FPS", hide = true)]
     pub(super) assume_fps: Option<f64>,
+    /// Render at most this many frames per second, so that what happens meanwhile depends on no machine's speed
+    #[arg(long, value_name = "FPS", hide = true, value_parser = amount::speed)]
+    pub(super) max_fps: Option<f64>,
     #[command(flatten)]
     pub(super) access: AccessOptions,
     #[command(flatten)]

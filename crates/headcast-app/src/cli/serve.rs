@@ -14,6 +14,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
     let mut engine = EngineSettings::from_env(options.engine.threads).map_err(Failure::input)?;
     engine.assume_fps = options.assume_fps;
+    engine.max_fps = options.max_fps;
     // Before a port is opened, and with words of its own.
     let notes = jobs::prepare(&data_dir).map_err(Failure::machine)?;
     let access = access(&options.access).map_err(Failure::input)?;

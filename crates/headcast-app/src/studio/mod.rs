@@ -2,6 +2,7 @@
 
 mod avatars;
 mod builtin;
+mod pace;
 mod recording;
 mod samples;
 mod spools;
@@ -20,12 +21,13 @@ use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage, Spools};
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
 use headcast::nerf::cpu::{RenderError, SimdLevel};
 use headcast::nerf::{Profile, Renderer, Settings};
-use headcast::{Features, SegmentSource as _, Session, Speech, SpeechError, TalkingHead};
+use headcast::{Features, SegmentSource, Session, Speech, SpeechError, TalkingHead};
 
 use crate::jobs::{
     AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
     SampleInfo, Studio,
 };
+use pace::Paced;
 
 pub use avatars::{Avatars, Entry};
 pub use recording::Recording;
@@ -49,6 +51,9 @@ pub struct EngineSettings {
     /// Frames per second that segments are planned for; `None` measures. For tests that compare whole runs: what is
     /// measured differs from run to run, and the lengths of segments with it.
     pub assume_fps: Option<f64>,
+    /// Frames per second that are rendered at most, finite and above 0; `None` is as many as it can. For tests of what
+    /// happens while a job renders, which must not depend on the machine's speed.
+    pub max_fps: Option<f64>,
 }
 
 impl EngineSettings {
@@ -70,7 +75,7 @@ impl EngineSettings {
                 Some(known)
             }
         };
-        Ok(Self { threads, simd, assume_fps: None })
+        Ok(Self { threads, simd, ..Self::default() })
     }
 }
 
@@ -179,6 +184,7 @@ impl LocalStudio {
         }
         #[expect(clippy::cast_precision_loss, reason = "a handful of frames")]
         let measured = PROBES as f64 / started.elapsed().as_secs_f64().max(1e-6);
+        let measured = self.engine.max_fps.map_or(measured, |limit| measured.min(limit));
         Ok(Prepared { renderer, fps: self.engine.assume_fps.unwrap_or(measured) })
     }
 
@@ -290,7 +296,11 @@ impl LocalStudio {
             ends,
             reporter,
         )?;
-        Ok(Opened { source: Arc::new(session), warnings })
+        let source: Arc<dyn SegmentSource> = match self.engine.max_fps {
+            Some(fps) => Arc::new(Paced::new(session, fps)),
+            None => Arc::new(session),
+        };
+        Ok(Opened { source, warnings })
     }
 }
 
