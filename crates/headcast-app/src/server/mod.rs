@@ -79,7 +79,8 @@ pub struct Config {
     pub max_avatar_bytes: u64,
     /// How many jobs are held. See [`Limits`].
     pub limits: Limits,
-    /// How long a request for the playlist of a job that is not opened waits for it. Default 10 s.
+    /// How long the playlist of a job that is not opened may take before its first bytes go out alone. Default 5 s:
+    /// until then an answer can still say that the job failed.
     pub playlist_wait: Duration,
     /// How often a Gradio client is told that a quiet stream is alive. Default 15 s.
     pub heartbeat: Duration,
@@ -101,7 +102,7 @@ impl Default for Config {
             max_features_bytes: 2 << 30,
             max_avatar_bytes: 1 << 30,
             limits: Limits::default(),
-            playlist_wait: Duration::from_secs(10),
+            playlist_wait: Duration::from_secs(5),
             heartbeat: Duration::from_secs(15),
         }
     }

@@ -1,11 +1,14 @@
 //! `index.m3u8`, complete from the start, and `live.m3u8`, growing.
 
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use headcast::core::SegmentPlan;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::media::store::file_name;
 
@@ -19,47 +22,71 @@ pub(super) async fn index(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    let plan = wait_for(&job, state.config().playlist_wait, Job::plan).await;
-    if job.state().is_over() && job.state() != JobState::Done {
-        return Err(ended(&job));
-    }
-    Ok(answer(vod_playlist(&plan.ok_or_else(not_yet)?, file_name)))
+    // Complete, and of no use when it will not be.
+    list(&state, job, |job| {
+        let over = job.state().is_over() && job.state() != JobState::Done;
+        job.plan().filter(|_| !over).map(|plan| vod_playlist(&plan, file_name))
+    })
+    .await
 }
 
 pub(super) async fn live(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    // An empty list costs a player seconds until it looks again.
-    let ready = |job: &Job| (job.made_from_start() > 0).then(|| job.plan()).flatten();
-    let plan = wait_for(&job, state.config().playlist_wait, ready).await;
-    let over = job.state().is_over();
-    let plan: Option<SegmentPlan> = plan.or_else(|| job.plan());
-    let plan = plan.ok_or_else(|| if over { ended(&job) } else { not_yet() })?;
-    Ok(answer(event_playlist(&plan, job.made_from_start(), over, file_name)))
+    list(&state, job, |job| {
+        let (plan, over, made) = (job.plan()?, job.state().is_over(), job.made_from_start());
+        // An empty list costs a player seconds until it looks again.
+        (over || made > 0).then(|| event_playlist(&plan, made, over, file_name))
+    })
+    .await
 }
 
-fn answer(text: String) -> Response {
+/// The list as soon as `write` can write it. When that takes long, as in a queue, it is held as a segment is: what
+/// every list begins with goes out now, the rest when it is known; ffmpeg, mpv, VLC and `GStreamer` give up on a 503.
+async fn list(
+    state: &AppState,
+    job: Arc<Job>,
+    write: impl Fn(&Job) -> Option<String> + Send + Sync + 'static,
+) -> Result<Response, Problem> {
     let headers =
         [(header::CONTENT_TYPE, "application/vnd.apple.mpegurl"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, text).into_response()
+    let soon = tokio::time::timeout(state.config().playlist_wait, wait_for(&job, &write)).await;
+    match soon {
+        Ok(Some(text)) => return Ok((headers, text).into_response()),
+        Ok(None) if job.state().is_over() => return Err(ended(&job)),
+        // The server stops.
+        Ok(None) => return Err(not_yet()),
+        Err(_) => {}
+    }
+    let counted = state.metrics().held.enter();
+    let rest = stream::once(async move {
+        let _counted = counted;
+        let text = wait_for(&job, &write).await;
+        let rest = text.as_deref().and_then(|text| text.strip_prefix(LIST_HEAD));
+        // Broken off: a head alone would pass for an empty list.
+        rest.map(|rest| Bytes::copy_from_slice(rest.as_bytes()))
+            .ok_or_else(|| io::Error::other("the job ended before its list could be written"))
+    });
+    let head = stream::once(async { Ok(Bytes::from_static(LIST_HEAD.as_bytes())) });
+    Ok((headers, Body::from_stream(head.chain(rest))).into_response())
 }
 
-/// What `look` finds in the job as soon as it finds something; `None` when the job is over or time is up.
-async fn wait_for<T>(job: &Job, limit: Duration, look: impl Fn(&Job) -> Option<T>) -> Option<T> {
+/// What every list begins with.
+const LIST_HEAD: &str = "#EXTM3U\n";
+
+/// What `look` finds in the job as soon as it finds something; `None` when it is over, or the server stops.
+async fn wait_for<T>(job: &Job, look: impl Fn(&Job) -> Option<T>) -> Option<T> {
     let mut changes = job.watch();
-    let wait = async {
-        loop {
-            changes.borrow_and_update();
-            // Asked first: a job that is over changes no more, so the look after it is the last word.
-            let over = job.state().is_over();
-            if let Some(found) = look(job) {
-                return Some(found);
-            }
-            if over || changes.changed().await.is_err() {
-                return None;
-            }
+    loop {
+        changes.borrow_and_update();
+        // Asked first: a job that is over changes no more, so the look after it is the last word.
+        let over = job.state().is_over();
+        if let Some(found) = look(job) {
+            return Some(found);
         }
-    };
-    tokio::time::timeout(limit, wait).await.ok().flatten()
+        if over || changes.changed().await.is_err() {
+            return None;
+        }
+    }
 }
 
 pub(super) fn not_yet() -> Problem {

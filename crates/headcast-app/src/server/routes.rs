@@ -375,17 +375,17 @@ fn media() -> Vec<Operation> {
         new("/api/v1/jobs/{id}/index.m3u8", "playlist", "The HLS playlist, complete from the start.", || {
             get(playlist::index)
         })
-        .bytes(PLAYLIST, "VOD; segments that are not made yet are held, not refused.")
+        .bytes(PLAYLIST, "VOD; it is held until the job is opened, and segments until they are made.")
         .problem(404, "`no_such_job`")
         .problem(410, "The job failed or was cancelled.")
-        .problem(503, "`not_opened`: its audio is still being read."),
+        .problem(503, "`not_opened`: the server stops."),
         new("/api/v1/jobs/{id}/live.m3u8", "livePlaylist", "The HLS playlist, growing.", || {
             get(playlist::live)
         })
-        .bytes(PLAYLIST, "EVENT; for players that cannot wait.")
+        .bytes(PLAYLIST, "EVENT; for players that cannot wait. Held until there is a segment.")
         .problem(404, "`no_such_job`")
         .problem(410, "The job failed or was cancelled.")
-        .problem(503, "`not_opened`: its audio is still being read."),
+        .problem(503, "`not_opened`: the server stops."),
         new("/api/v1/jobs/{id}/video.mp4", "video", "The video in one file.", || get(video::mp4))
             .query("download", "string", "With any value: to be saved under a name of its own.")
             .query(

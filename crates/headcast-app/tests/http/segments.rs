@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
@@ -83,6 +83,43 @@ async fn cancelling_ends_what_is_held() {
     assert!(body.expect("the body ends").is_err(), "a head alone must not pass for a segment");
     for file in ["segment_00002.ts", "index.m3u8", "video.mp4"] {
         assert_eq!(bench.get(&format!("/api/v1/jobs/{id}/{file}")).await.problem(410), "job_cancelled");
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_a_job_in_the_queue_begins_soon_and_is_held() {
+    let bench = Bench::with(|config| config.playlist_wait = Duration::from_millis(10));
+    let first = bench.job(40).await;
+    bench.until(&first, "rendering").await;
+    let (second, third) = (bench.job(40).await, bench.job(40).await);
+    let mut held = Vec::new();
+    for (id, name) in [(&second, "index.m3u8"), (&second, "live.m3u8"), (&third, "index.m3u8")] {
+        let path = format!("/api/v1/jobs/{id}/{name}");
+        let list = bench.send(request(Method::GET, &path)).await;
+        assert_eq!(list.status(), StatusCode::OK, "{path}");
+        assert_eq!(list.headers()[header::CONTENT_TYPE], "application/vnd.apple.mpegurl");
+        let mut body = list.into_body();
+        assert_eq!(next_chunk(&mut body).await.unwrap(), "#EXTM3U\n");
+        let more = tokio::time::timeout(Duration::from_millis(50), body.frame()).await;
+        assert!(more.is_err(), "{path}: the rest waits until the job is opened");
+        held.push((path, body));
+    }
+    bench.ask(request(Method::POST, &format!("/api/v1/jobs/{third}/cancel"))).await;
+    let (path, body) = held.pop().unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(30), body.collect()).await;
+    assert!(rest.expect("the body ends").is_err(), "a head alone must not pass for a list");
+    assert_eq!(bench.get(&path).await.problem(410), "job_cancelled");
+
+    // The one ahead makes way, and the next one gets its first segment.
+    bench.ask(request(Method::POST, &format!("/api/v1/jobs/{first}/cancel"))).await;
+    bench.gate.allow(16);
+    for (path, body) in held {
+        let rest = tokio::time::timeout(Duration::from_secs(30), body.collect()).await;
+        let rest = rest.expect("the job is opened").unwrap().to_bytes();
+        let whole = String::from_utf8([b"#EXTM3U\n", rest.as_ref()].concat()).unwrap();
+        assert!(whole.contains("segment_00000.ts"), "{path}: {whole}");
+        let direct = bench.get(&path).await.body;
+        assert!(direct.starts_with(whole.as_bytes()), "{path}: {whole}");
     }
 }
 
