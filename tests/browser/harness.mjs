@@ -1,14 +1,20 @@
 // What the browser tests need: the program, a browser, and counted checks.
 
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 let passed = 0;
 let failed = 0;
+let skipped = 0;
 
 /** Counts and prints one check. */
 export function check(what, fine, detail = '') {
@@ -18,9 +24,20 @@ export function check(what, fine, detail = '') {
   return fine;
 }
 
+/** Says what cannot be checked for want of a tool; a failure where tools are required. */
+export function skip(what, tool) {
+  const required = (process.env.HEADCAST_REQUIRE_TOOLS ?? '0') !== '0' && process.env.HEADCAST_REQUIRE_TOOLS !== '';
+  if (required) {
+    check(what, false, `needs ${tool}, which is not here, and HEADCAST_REQUIRE_TOOLS is set`);
+    return;
+  }
+  skipped += 1;
+  console.log(`SKIPPED: ${what}: ${tool} is not here`);
+}
+
 /** Prints the count, and makes it the exit status. */
 export function finish() {
-  console.log(`${passed} passed, ${failed} failed`);
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
 
@@ -32,45 +49,106 @@ async function freePort() {
   return port;
 }
 
-/** Starts the program with an empty data folder and waits until it answers. */
-export async function startServer(binary) {
-  const data = await mkdtemp(join(tmpdir(), 'headcast-browser-'));
-  const port = await freePort();
-  const child = spawn(binary, ['serve', '--port', String(port), '--data-dir', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** An empty data folder. */
+export const dataFolder = () => mkdtemp(join(tmpdir(), 'headcast-browser-'));
+
+/** A data folder with the avatar `cube` of 64x64 pixels, or of another size: it costs a renderer next to nothing. */
+export async function dataFolderWithCube(binary, side = 64) {
+  const data = await dataFolder();
+  const fixture = join(root, 'fixtures/nerf/er-torso');
+  const subject = join(data, 'subject');
+  await mkdir(subject);
+  const camera = JSON.parse(await readFile(join(fixture, 'transforms_train.json'), 'utf8'));
+  const scale = side / (2 * camera.cx);
+  for (const key of ['focal_len', 'cx', 'cy']) camera[key] *= scale;
+  await writeFile(join(subject, 'transforms_train.json'), JSON.stringify(camera));
+  await copyFile(join(fixture, 'au.csv'), join(subject, 'au.csv'));
+  const from = ['--checkpoint', join(fixture, 'ngp.pth'), '--data', subject, '--background', 'white'];
+  await promisify(execFile)(binary, ['avatar', 'import', '--name', 'cube', ...from, '--data-dir', data]);
+  return data;
+}
+
+/**
+ * Starts the program and waits until it answers. `stop` ends it as Ctrl-C does, and deletes its data unless told to
+ * keep them for the next start.
+ */
+export async function startServer(binary, { args = [], data = null, port = null } = {}) {
+  data ??= await dataFolder();
+  port ??= await freePort();
+  const child = spawn(binary, ['serve', '--port', String(port), '--data-dir', data, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   child.stderr.on('data', (text) => (output += text));
   const url = `http://127.0.0.1:${port}/`;
-  const stop = async () => {
-    if (child.exitCode === null) {
+  const stop = async ({ keep = false, signal = 'SIGINT' } = {}) => {
+    if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGINT');
+      child.kill(signal);
       await gone;
     }
-    await rm(data, { recursive: true, force: true });
+    if (!keep) await rm(data, { recursive: true, force: true });
   };
   for (let tries = 0; tries < 300; tries += 1) {
     if (child.exitCode !== null) break;
-    if (await fetch(`${url}healthz`).then((answer) => answer.ok, () => false)) return { url, stop, output: () => output };
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (await fetch(`${url}healthz`).then((answer) => answer.ok, () => false)) return { url, port, data, stop, output: () => output };
+    await sleep(100);
   }
   await stop();
   throw new Error(`${binary} serve did not start:\n${output}`);
 }
 
-export function startBrowser(executablePath) {
+/** The English recording of the fixtures, `times` times in a row: six seconds each. */
+export async function speech(times) {
+  const wav = await readFile(join(root, 'fixtures/speech/en.wav'));
+  const sound = wav.subarray(44);
+  const head = Buffer.from(wav.subarray(0, 44));
+  head.writeUInt32LE(36 + times * sound.length, 4);
+  head.writeUInt32LE(times * sound.length, 40);
+  return Buffer.concat([head, ...Array(times).fill(sound)]);
+}
+
+/** What the server says of one address, as JSON. */
+export async function ask(url, path, options) {
+  const answer = await fetch(new URL(path, url), options);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** A new job: the avatar `cube` says `wav`. */
+export function createJob(url, wav, { avatar = 'cube', name = 'speech.wav', features = null } = {}) {
+  const form = new FormData();
+  form.set('avatar', avatar);
+  if (features) form.set('features', new Blob([features]), 'features.npy');
+  form.set('audio', new Blob([wav]), name);
+  return ask(url, 'api/v1/jobs', { method: 'POST', body: form });
+}
+
+/** The job once `is` says yes to it; an error when it never will. */
+export async function jobWhen(url, id, is, patience = 300_000) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const job = await ask(url, `api/v1/jobs/${id}`);
+    if (is(job)) return job;
+    const over = ['done', 'failed', 'cancelled'].includes(job.state);
+    if (over || Date.now() > end) throw new Error(`the job did not get there: ${JSON.stringify(job)}`);
+    await sleep(50);
+  }
+}
+
+export function startBrowser(executablePath, more = []) {
   return chromium.launch({
     executablePath,
     args: [
       '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--mute-audio',
+      '--disable-component-update', '--disable-sync', '--mute-audio', ...more,
     ],
   });
 }
 
-/** A page that remembers what its video did and everything that went wrong. */
-export async function openPage(browser, url, { locale = 'en-US', width = 1440, height = 900, dark = false } = {}) {
-  const context = await browser.newContext({
+/** A page that remembers what its video did and everything that went wrong; of a device of its own, or in `context`. */
+export async function openPage(browser, url, { locale = 'en-US', width = 1440, height = 900, dark = false, context = null } = {}) {
+  const own = context === null;
+  context ??= await browser.newContext({
     locale,
     viewport: { width, height },
     colorScheme: dark ? 'dark' : 'light',
@@ -113,8 +191,8 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
     }
   });
   await page.goto(url);
-  await page.waitForSelector('.face');
-  return { page, troubles, heard, close: () => context.close() };
+  await page.waitForSelector('.face', { state: 'attached' });
+  return { page, context, troubles, heard, close: () => (own ? context.close() : page.close()) };
 }
 
 /** Brightness of the video's present picture: mean, variance, and the pixels to compare with another. */

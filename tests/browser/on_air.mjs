@@ -4,12 +4,10 @@
 //                 [--chromium path] [--url of a running server]
 
 import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { check, finish, openPage, picture, startBrowser, startServer } from './harness.mjs';
+import { check, finish, openPage, picture, root, startBrowser, startServer } from './harness.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const { values: options } = parseArgs({
   options: {
     binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },

@@ -18,7 +18,9 @@ cargo xtask <command>
   check      every check and test: format, lints, dependencies, tests, documentation, fuzz smoke, browser,
              Gradio clients
   test       tests only: unit, property, fixtures, bad input, documentation examples
-  browser    the page in headless Chromium, against the debug build
+  browser [NAME]
+             the page in headless Chromium, and players of other people, against the debug build: on_air, join,
+             seek and clients, or one of them
   gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
   crash      kills the server again and again and compares what comes out; --kills N, default 100
   deps       layering, licences and sources of all dependencies
@@ -26,8 +28,8 @@ cargo xtask <command>
   fuzz [N]   every fuzz target for N seconds (60), with libFuzzer
   bench      all benchmarks, in release mode
 
-Tests that need ffmpeg, ffprobe, Chromium, Node.js or Python are skipped where these are missing, loudly and counted;
-with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure.
+Tests that need ffmpeg, ffprobe, mpv, VLC, GStreamer, Chromium, Node.js or Python are skipped where these are missing,
+loudly and counted; with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure.
 ";
 
 fn main() -> ExitCode {
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("check") => check(),
         Some("test") => test(),
-        Some("browser") => browser(),
+        Some("browser") => browser(argument(2).as_deref()),
         Some("gradio") => gradio(),
         Some("crash") => crash(),
         Some("deps") => dependencies::check(&root()),
@@ -71,7 +73,7 @@ fn check() -> Outcome {
     test()?;
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     fuzz("5")?;
-    browser()?;
+    browser(None)?;
     gradio()
 }
 
@@ -138,8 +140,16 @@ fn fuzz(seconds: &str) -> Outcome {
     Ok(())
 }
 
-/// Builds the program, then hands it to the browser tests.
-fn browser() -> Outcome {
+/// What `browser` runs, in this order: files in `tests/browser`.
+const BROWSER_TESTS: [&str; 4] = ["on_air", "join", "seek", "clients"];
+
+/// Builds the program, then hands it to the browser tests, or to the one called `only`.
+fn browser(only: Option<&str>) -> Outcome {
+    let wanted = BROWSER_TESTS.into_iter().filter(|name| only.is_none_or(|only| only == *name));
+    let wanted: Vec<_> = wanted.collect();
+    if wanted.is_empty() {
+        return Err(format!("the browser tests are {}", BROWSER_TESTS.join(", ")));
+    }
     let tests = root().join("tests/browser");
     let Some(npm) = tools::find("npm") else { return tools::skip("browser tests", "npm") };
     if tools::find("node").is_none() {
@@ -152,11 +162,14 @@ fn browser() -> Outcome {
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
         .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
         .current_dir(&tests))?;
-    run(Command::new("node")
-        .arg("on_air.mjs")
-        .env("HEADCAST_BIN", target_dir().join("debug/headcast"))
-        .env("CHROMIUM", chromium)
-        .current_dir(&tests))
+    for name in wanted {
+        run(Command::new("node")
+            .arg(format!("{name}.mjs"))
+            .env("HEADCAST_BIN", target_dir().join("debug/headcast"))
+            .env("CHROMIUM", &chromium)
+            .current_dir(&tests))?;
+    }
+    Ok(())
 }
 
 /// Builds the program, then hands it to the Gradio clients.

@@ -37,15 +37,18 @@ pub(crate) fn report() -> Result<(), String> {
         ("node", find("node"), "page tests are skipped"),
         ("npm", find("npm"), "browser tests are skipped"),
         ("chromium", chromium(), "browser tests are skipped"),
+        ("mpv", find("mpv"), "it is not seen to play a job"),
+        ("cvlc", find("cvlc"), "VLC is not seen to play a job"),
+        ("gst-launch-1.0", find("gst-launch-1.0"), "GStreamer is not seen to play a job"),
         ("python3", find("python3"), "Gradio client tests are skipped"),
         ("curl", find("curl"), "Gradio client tests are skipped"),
     ];
     let mut missing = Vec::new();
     for (name, found, without) in tools {
         match found {
-            Some(path) => println!("{name:9} {}", path.display()),
+            Some(path) => println!("{name:14} {}", path.display()),
             None => {
-                println!("{name:9} MISSING: {without}");
+                println!("{name:14} MISSING: {without}");
                 missing.push(name);
             }
         }
@@ -53,7 +56,9 @@ pub(crate) fn report() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm python3-venv curl";
+    let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm python3-venv curl mpv vlc-bin vlc-plugin-base \
+                gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+                gstreamer1.0-libav";
     if required() {
         return Err(format!("missing {} (HEADCAST_REQUIRE_TOOLS is set); {hint}", missing.join(", ")));
     }

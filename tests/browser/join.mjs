@@ -1,0 +1,135 @@
+// Whoever opens the address of a job joins it while it is being rendered: a second tab, a second device, after a
+// reload, and after the server went away and came back.
+//
+// node join.mjs [--binary headcast] [--chromium path] [--screenshots folder]
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { check, dataFolderWithCube, finish, jobWhen, openPage, picture, root, speech, startBrowser, startServer } from './harness.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
+    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+    screenshots: { type: 'string' },
+  },
+});
+const PATIENCE = 240_000;
+/** Six seconds each. */
+const TIMES = 3;
+/** A little slower than the clip, whatever the machine; planned for speed, so that the page shows a first picture early. */
+const PACE = ['--max-fps', '20', '--assume-fps', '60'];
+
+const data = await dataFolderWithCube(options.binary);
+let server = await startServer(options.binary, { data, args: PACE });
+const browser = await startBrowser(options.chromium);
+const wav = await speech(TIMES);
+if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
+const shot = async (page, name) => {
+  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
+};
+/** A page on the way with a job that is being rendered, by the button of the page. */
+async function begin() {
+  const opened = await openPage(browser, server.url);
+  const { page } = opened;
+  await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: wav });
+  await page.click('.face:has(input[value=cube])');
+  await page.click('#generate');
+  await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: 60_000 });
+  const id = new URL(page.url()).pathname.slice('/j/'.length);
+  await jobWhen(server.url, id, ({ progress }) => progress.total > 0 && progress.frames > progress.total / 4, PATIENCE);
+  return { ...opened, id };
+}
+
+/** Waits for the video to play, and looks at everything that a viewer who comes late should see. */
+async function joins(name, page, id) {
+  const panel = await page
+    .waitForFunction(
+      () => {
+        const made = Number(/^(\d+) \/ \d+$/.exec(document.querySelector('#fact-frames').textContent)?.[1] ?? 0);
+        const { state } = document.querySelector('#panel').dataset;
+        const lines = document.querySelectorAll('#log .line').length;
+        return made > 0 && lines > 0 && state === 'rendering' && { made, lines };
+      },
+      null,
+      { timeout: PATIENCE },
+    )
+    .then((found) => found.jsonValue());
+  check(`${name}: sees how far it is, and the log`, panel.lines >= 3, `${panel.made} frames, ${panel.lines} lines`);
+  // The page waits until the clip plays through; nobody has to.
+  if (await page.isVisible('#play-now')) await page.click('#play-now');
+  await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: PATIENCE });
+  const job = await jobWhen(server.url, id, () => true);
+  const shown = await picture(page);
+  check(`${name}: plays while it is being rendered`, job.state === 'rendering' && shown.variance > 100, `${job.progress.frames} of ${job.progress.total} frames`);
+  await shot(page, `join-${name.replaceAll(' ', '-')}`);
+}
+
+/** Waits until the video came to its end. */
+async function playsOut(name, page, troubles) {
+  await page.waitForFunction(() => document.querySelector('#video').ended, null, { timeout: PATIENCE });
+  const { currentTime, duration } = await page.evaluate(() => {
+    const video = document.querySelector('#video');
+    return { currentTime: video.currentTime, duration: video.duration };
+  });
+  check(`${name}: plays to the end`, Math.abs(currentTime - 6 * TIMES) < 0.1 && Math.abs(duration - 6 * TIMES) < 0.1, `${currentTime.toFixed(2)} s`);
+  await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
+  check(`${name}: nothing went wrong`, troubles.length === 0, troubles.join('; '));
+}
+
+async function joining() {
+  console.log('joining a job that is being rendered');
+  const first = await begin();
+  const link = first.page.url();
+  const tab = await openPage(browser, link, { context: first.context });
+  const device = await openPage(browser, link, { locale: 'zh-CN', width: 360, height: 740, dark: true });
+  const old = await openPage(browser, `${server.url}#${first.id}`);
+  await first.page.reload();
+  const all = [
+    ['after a reload', first],
+    ['second tab', tab],
+    ['second device', device],
+    ['older link', old],
+  ];
+  await Promise.all(all.map(([name, { page }]) => joins(name, page, first.id)));
+  check('an older link becomes the present one', old.page.url() === link);
+  await Promise.all(all.map(([name, { page, troubles }]) => playsOut(name, page, troubles)));
+  for (const [, { close }] of all.reverse()) await close();
+}
+
+async function restarted() {
+  console.log('\njoining a job whose server was stopped half-way');
+  const { page, troubles, id, close } = await begin();
+  if (await page.isVisible('#play-now')) await page.click('#play-now');
+  await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: PATIENCE });
+  const before = await jobWhen(server.url, id, () => true);
+  const { port } = server;
+  await server.stop({ keep: true, signal: 'SIGKILL' });
+  await page.waitForSelector('#connection:not([hidden])', { timeout: 30_000 });
+  check('the page says that the server is gone', true);
+  await shot(page, 'join-server-gone');
+  server = await startServer(options.binary, { data, port, args: PACE });
+  await page.waitForSelector('#connection', { state: 'hidden', timeout: 30_000 });
+  const after = await jobWhen(server.url, id, () => true);
+  check('the job goes on', after.state === 'rendering' && after.clip.ready.length > 0, `${before.progress.frames} frames before, ${after.progress.frames} after`);
+  // What the browser itself says of a server that is not there is no trouble of the page.
+  const gone = troubles.splice(0).filter((text) => !/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_SOCKET/.test(text));
+  check('only the connection was complained of', gone.length === 0, gone.join('; '));
+
+  const late = await openPage(browser, page.url());
+  await joins('after a restart', late.page, id);
+  await Promise.all([playsOut('the page from before', page, troubles), playsOut('after a restart', late.page, late.troubles)]);
+  await late.close();
+  await close();
+}
+
+try {
+  await joining();
+  await restarted();
+} finally {
+  await browser.close();
+  await server.stop();
+  await rm(data, { recursive: true, force: true });
+  finish();
+}
