@@ -47,8 +47,6 @@ const players = {
     player.addEventListener('error', ({ detail }) => {
       if (detail.severity === shaka.util.Error.Severity.CRITICAL) seen.errors.push(`Shaka error ${detail.code}`);
     });
-    // It gives up on a segment that pauses for five seconds; a held one may pause for longer.
-    player.configure({ streaming: { retryParameters: { timeout: 0, connectionTimeout: 0, stallTimeout: 0 } } });
     await player.load(list);
   },
 

@@ -84,6 +84,8 @@ pub struct Config {
     pub playlist_wait: Duration,
     /// How often a Gradio client is told that a quiet stream is alive. Default 15 s.
     pub heartbeat: Duration,
+    /// How often a held segment sends a byte of what is known of it, 188 times at most. Default 3 s.
+    pub keep_alive: Duration,
 }
 
 impl Default for Config {
@@ -104,6 +106,7 @@ impl Default for Config {
             limits: Limits::default(),
             playlist_wait: Duration::from_secs(5),
             heartbeat: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(3),
         }
     }
 }

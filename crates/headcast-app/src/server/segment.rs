@@ -1,5 +1,6 @@
 //! `segment_00000.ts`: served when made, held until then.
 
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use headcast::media::store::index_of;
+use tokio::time::timeout;
 
 use super::jobs::find;
 use super::playlist::{ended, not_yet};
@@ -17,10 +19,10 @@ use super::problem::Problem;
 use super::{AppState, problem};
 use crate::jobs::Job;
 
-/// A made segment, whole; a planned one starts at once with its first packets and goes on when it exists.
+/// A made segment, whole; a planned one starts at once with its first packet and goes on when it exists.
 ///
 /// Never 404 for a planned one: hls.js does not retry a 4xx, and ffplay, mpv, VLC and `GStreamer` give up.
-/// The first packets at once keep the first-byte timers of players quiet.
+/// The first packet at once keeps the first-byte timers of players quiet.
 pub(super) async fn segment(
     State(state): State<AppState>,
     method: Method,
@@ -60,26 +62,74 @@ pub(super) async fn segment(
     Ok((headers, held(state, job, index)).into_response())
 }
 
-/// The body of a segment that is not made: its head now, the rest later. When the segment will never exist the
-/// body breaks off without its last chunk, so nobody takes the head for the whole.
+/// The body of a segment that is not made: the first packet of its head now, the rest of the head byte by byte while
+/// it waits, and what is left when it exists. When the segment will never exist the body breaks off without its last
+/// chunk, so nobody takes the head for the whole.
+///
+/// A byte now and then is what a player needs to see: Shaka gives up after five silent seconds, and `GStreamer`
+/// leaves a segment out after fifteen.
 fn held(state: AppState, job: Arc<Job>, index: usize) -> Body {
-    let head = job.segment_head();
-    let head_len = head.len();
     let counted = state.metrics().held.enter();
-    let rest = stream::once(async move {
-        let _counted = counted;
-        if !made(&job, index).await {
+    let held = Held { head: job.segment_head(), sent: 0, state, job, index, _counted: counted };
+    let parts = stream::try_unfold(Some(held), |held| async move {
+        let Some(held) = held else { return Ok(None) };
+        held.next().await.map(Some)
+    });
+    Body::from_stream(parts.try_flatten())
+}
+
+/// A segment on its way to somebody who waits for it.
+struct Held<C> {
+    state: AppState,
+    job: Arc<Job>,
+    index: usize,
+    head: Bytes,
+    /// Bytes of the head that were sent.
+    sent: usize,
+    _counted: C,
+}
+
+impl<C> Held<C> {
+    /// The next bytes, and what comes after them: nothing when they are the last.
+    async fn next(self) -> io::Result<(impl Stream<Item = io::Result<Bytes>> + Send, Option<Self>)> {
+        if self.sent == 0 && !self.head.is_empty() {
+            let (more, held) = self.more_head(PACKET);
+            return Ok((stream::once(ready(Ok(more))).left_stream(), held));
+        }
+        let waits = made(&self.job, self.index);
+        let exists = if self.sent < self.head.len() {
+            match timeout(self.state.config().keep_alive, waits).await {
+                Ok(exists) => exists,
+                Err(_) => {
+                    let (more, held) = self.more_head(1);
+                    return Ok((stream::once(ready(Ok(more))).left_stream(), held));
+                }
+            }
+        } else {
+            waits.await
+        };
+        if !exists {
             return Err(io::Error::other("the job ended before this segment"));
         }
-        let bytes = read(&state, &job, index).await?;
-        if bytes.get(..head_len) == Some(&job.segment_head()) {
-            Ok(pieces(state, job, index, bytes, head_len))
+        let bytes = read(&self.state, &self.job, self.index).await?;
+        if bytes.get(..self.sent) == self.head.get(..self.sent) {
+            let rest = pieces(self.state, self.job, self.index, bytes, self.sent);
+            Ok((rest.right_stream(), None))
         } else {
             Err(io::Error::other("the segment does not begin with the head that was sent"))
         }
-    });
-    Body::from_stream(stream::once(async move { Ok(head) }).chain(rest.try_flatten()))
+    }
+
+    fn more_head(mut self, bytes: usize) -> (Bytes, Option<Self>) {
+        let end = self.head.len().min(self.sent + bytes);
+        let more = self.head.slice(self.sent..end);
+        self.sent = end;
+        (more, Some(self))
+    }
 }
+
+/// One transport stream packet, in bytes.
+const PACKET: usize = 188;
 
 /// Most of a segment that is on its way to one client.
 const PIECE: usize = 64 << 10;

@@ -39,7 +39,7 @@ async fn a_planned_segment_is_held_and_a_made_one_is_whole() {
     assert_eq!(parts.headers[header::CONTENT_TYPE], "video/mp2t");
     assert_eq!(parts.headers[header::CACHE_CONTROL], "no-store");
     let head = next_chunk(&mut body).await.unwrap();
-    assert_eq!(head.len(), 376);
+    assert_eq!(head.len(), 188);
     assert_eq!(head[..3], SYNC_AND_PAT);
     // Nothing more until the frames are there.
     assert!(tokio::time::timeout(Duration::from_millis(100), body.frame()).await.is_err());
@@ -54,6 +54,26 @@ async fn a_planned_segment_is_held_and_a_made_one_is_whole() {
     assert!(held.len() > 376 && held.len() % 188 == 0);
     assert_eq!(whole.header(header::CONTENT_LENGTH), held.len().to_string());
     assert!(whole.header(header::CACHE_CONTROL).contains("immutable"));
+}
+
+#[tokio::test]
+async fn a_held_segment_is_never_silent_for_long() {
+    let bench = Bench::with(|config| config.keep_alive = Duration::from_millis(1));
+    let id = bench.job(40).await;
+    bench.until(&id, "rendering").await;
+    let path = format!("/api/v1/jobs/{id}/segment_00001.ts");
+    let mut body = bench.send(request(Method::GET, &path)).await.into_body();
+    let mut held = next_chunk(&mut body).await.unwrap().to_vec();
+    for _ in 0..188 {
+        let drop = next_chunk(&mut body).await.unwrap();
+        assert_eq!(drop.len(), 1);
+        held.extend_from_slice(&drop);
+    }
+    // All that is known of it has been sent.
+    assert!(tokio::time::timeout(Duration::from_millis(100), body.frame()).await.is_err());
+    bench.gate.open();
+    held.extend_from_slice(&body.collect().await.unwrap().to_bytes());
+    assert_eq!(bench.get(&path).await.body, held);
 }
 
 #[tokio::test]
