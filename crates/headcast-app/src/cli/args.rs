@@ -3,11 +3,13 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments here are the help text that people read")]
 
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use headcast::core::FrameRate;
+use headcast::push::Format;
 
 use super::amount;
 
@@ -34,6 +36,8 @@ pub(super) enum Command {
     Serve(ServeOptions),
     /// Render speech to a folder: index.m3u8 first, segments as they come, then video.mp4
     Render(RenderOptions),
+    /// Turn raw frames from stdin into a folder that plays while they come
+    Pipe(PipeOptions),
     /// Import, list and inspect avatars
     #[command(subcommand)]
     Avatar(AvatarCommand),
@@ -120,6 +124,63 @@ pub(super) struct RenderOptions {
     pub(super) data: DataOptions,
     #[command(flatten)]
     pub(super) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 - | headcast pipe --size 1280x720 -o out"
+)]
+pub(super) struct PipeOptions {
+    /// Width and height of the frames, pixels
+    #[arg(long, value_name = "WxH", value_parser = amount::size)]
+    pub(super) size: (u32, u32),
+    /// Frames per second: 25, 29.97, 30000/1001
+    #[arg(long, value_name = "F", default_value = "25", value_parser = amount::frame_rate)]
+    pub(super) fps: FrameRate,
+    /// How pixels lie in memory, as ffmpeg spells it; yuv420p is taken as BT.709, limited range
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) pix_fmt: PixelFormat,
+    /// Sound: wav, mp3, m4a, aac, flac, ogg, opus or webm. Its length fixes the number of frames, so the playlist is
+    /// complete before the first one
+    #[arg(long, value_name = "FILE")]
+    pub(super) audio: Option<PathBuf>,
+    /// Number of frames, without sound; unknown otherwise, and the playlist grows
+    #[arg(long, value_name = "N", conflicts_with = "audio")]
+    pub(super) frames: Option<NonZeroU64>,
+    /// Folder to write index.m3u8, the segments and video.mp4 to
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: PathBuf,
+    /// Go on with what an earlier run left in the folder: the first frame on stdin is the one that is missing
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+/// [`Format`], as it is typed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum PixelFormat {
+    /// Red, green, blue
+    #[default]
+    Rgb24,
+    /// Blue, green, red
+    Bgr24,
+    /// Red, green, blue and alpha, which is ignored
+    Rgba,
+    /// Luma, then a quarter each of blue and red difference
+    Yuv420p,
+}
+
+impl From<PixelFormat> for Format {
+    fn from(format: PixelFormat) -> Self {
+        match format {
+            PixelFormat::Rgb24 => Self::Rgb24,
+            PixelFormat::Bgr24 => Self::Bgr24,
+            PixelFormat::Rgba => Self::Rgba,
+            PixelFormat::Yuv420p => Self::Yuv420p,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

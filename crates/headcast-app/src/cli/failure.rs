@@ -23,10 +23,24 @@ impl Failure {
         Self::Machine(reason.to_string())
     }
 
+    /// What went wrong.
+    pub(crate) fn reason(&self) -> &str {
+        let (Self::Input(reason) | Self::Machine(reason) | Self::Interrupted(reason)) = self;
+        reason
+    }
+
+    /// The same, with what is left of the work in parentheses.
+    pub(crate) fn with(self, left: impl Display) -> Self {
+        match self {
+            Self::Input(reason) => Self::Input(format!("{reason} ({left})")),
+            Self::Machine(reason) => Self::Machine(format!("{reason} ({left})")),
+            Self::Interrupted(reason) => Self::Interrupted(format!("{reason} ({left})")),
+        }
+    }
+
     #[expect(clippy::print_stderr, reason = "the one place where a command's failure reaches the terminal")]
     pub(crate) fn print(&self) {
-        let (Self::Input(reason) | Self::Machine(reason) | Self::Interrupted(reason)) = self;
-        eprintln!("headcast: {reason}");
+        eprintln!("headcast: {}", self.reason());
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

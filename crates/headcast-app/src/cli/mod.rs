@@ -4,7 +4,9 @@ mod amount;
 mod args;
 mod avatar;
 mod failure;
+mod pipe;
 mod progress;
+mod raw;
 mod render;
 mod serve;
 mod shutdown;
@@ -21,6 +23,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command() {
         Command::Serve(options) => serve::run(&options),
         Command::Render(options) => render::run(&options),
+        Command::Pipe(options) => pipe::run(&options),
         Command::Avatar(command) => avatar::run(&command),
     };
     match outcome {

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use headcast::core::Timeline;
+use headcast::core::FrameRate;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::meter::Meter;
@@ -13,18 +13,14 @@ use crate::meter::Meter;
 pub(super) struct Pace {
     meter: Meter,
     frames: u64,
-    total: u64,
+    /// `None` when nobody knows.
+    total: Option<u64>,
     real_time: f64,
 }
 
 impl Pace {
-    pub(super) fn new(timeline: &Timeline) -> Self {
-        Self {
-            meter: Meter::default(),
-            frames: 0,
-            total: timeline.frames(),
-            real_time: timeline.frame_rate().as_f64(),
-        }
+    fn new(done: u64, total: Option<u64>, rate: FrameRate) -> Self {
+        Self { meter: Meter::default(), frames: done, total, real_time: rate.as_f64() }
     }
 
     fn frame(&mut self) {
@@ -34,11 +30,21 @@ impl Pace {
 
     /// `12.3 frames/s, 0.49x real time, 0:12 left`
     fn text(&self) -> String {
-        #[expect(clippy::cast_precision_loss, reason = "display value")]
-        let left = (self.total - self.frames) as f64;
         let fps = self.meter.fps();
+        let pace = format!("{fps:.1} frames/s, {:.2}x real time", fps / self.real_time);
+        let Some(total) = self.total else { return pace };
+        #[expect(clippy::cast_precision_loss, reason = "display value")]
+        let left = total.saturating_sub(self.frames) as f64;
         let left = if fps > 0.0 { clock(Duration::from_secs_f64((left / fps).min(1e6))) } else { "?".into() };
-        format!("{fps:.1} frames/s, {:.2}x real time, {left} left", fps / self.real_time)
+        format!("{pace}, {left} left")
+    }
+
+    /// `12/75 frames`
+    fn count(&self) -> String {
+        match self.total {
+            Some(total) => format!("{}/{total} frames", self.frames),
+            None => format!("{} frames", self.frames),
+        }
     }
 }
 
@@ -81,16 +87,20 @@ impl Progress {
         }
     }
 
-    pub(super) fn start(&mut self, timeline: &Timeline) {
-        let now = Some(Pace::new(timeline));
+    /// * `done`: frames that an earlier run made.
+    /// * `total`: `None` when nobody knows.
+    pub(super) fn start(&mut self, done: u64, total: Option<u64>, rate: FrameRate) {
+        let now = Some(Pace::new(done, total, rate));
         match self {
             Self::Quiet => {}
             Self::Lines { pace } => *pace = now,
             Self::Bar { bar, pace } => {
-                *bar = ProgressBar::new(timeline.frames()).with_style(
-                    ProgressStyle::with_template("{bar:32} {pos}/{len} frames, {msg}")
-                        .unwrap_or_else(|_| ProgressStyle::default_bar()),
-                );
+                let (new, template) = match total {
+                    Some(total) => (ProgressBar::new(total), "{bar:32} {pos}/{len} frames, {msg}"),
+                    None => (ProgressBar::new_spinner(), "{spinner} {pos} frames, {msg}"),
+                };
+                let style = ProgressStyle::with_template(template);
+                *bar = new.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 *pace = now;
             }
         }
@@ -110,7 +120,7 @@ impl Progress {
 
     pub(super) fn segment(&self, name: &str) {
         if let Self::Lines { pace: Some(pace) } = self {
-            self.say(&format!("{name}: {}/{} frames, {}", pace.frames, pace.total, pace.text()));
+            self.say(&format!("{name}: {}, {}", pace.count(), pace.text()));
         }
     }
 

@@ -95,7 +95,7 @@ fn prepare(studio: &LocalStudio, avatar: &str, profile: Profile) -> Result<Prepa
     studio.prepare(avatar, profile).map_err(|error| open_failure(error, folder))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::input(format!("{} cannot be read: {error}", path.display()))
 }
 
@@ -155,7 +155,8 @@ impl<'a> Output<'a> {
     ) -> Result<(), Failure> {
         let plan = session.plan();
         self.clip.write_playlist(&vod_playlist(plan, file_name))?;
-        progress.start(plan.timeline());
+        let timeline = plan.timeline();
+        progress.start(0, Some(timeline.frames()), timeline.frame_rate());
         for index in 0..plan.len() {
             let made = self.segment(session, index, progress, interrupted);
             let Err(failure) = made else { continue };
@@ -167,11 +168,7 @@ impl<'a> Output<'a> {
                 self.clip.write_playlist(&event_playlist(plan, index, true, file_name))?;
                 format!("the {index} of {} segments that are finished play", plan.len())
             };
-            return Err(match failure {
-                Failure::Input(reason) => Failure::Input(format!("{reason} ({left})")),
-                Failure::Machine(reason) => Failure::Machine(format!("{reason} ({left})")),
-                Failure::Interrupted(reason) => Failure::Interrupted(format!("{reason} ({left})")),
-            });
+            return Err(failure.with(left));
         }
         Ok(())
     }

@@ -180,6 +180,14 @@ impl Settings {
         self
     }
 
+    /// Whether a stream can have these settings, before anything is opened or written.
+    ///
+    /// # Errors
+    /// [`Error::Video`] when no H.264 level allows the frames.
+    pub fn check(&self) -> Result<(), Error> {
+        self.config().map(drop)
+    }
+
     fn config(&self) -> Result<segment::Config, Error> {
         let config = segment::Config::new(self.width, self.height, self.length.frame_rate())?.qp(self.qp);
         Ok(match &self.length {

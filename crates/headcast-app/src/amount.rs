@@ -1,6 +1,8 @@
-//! Spans of time, amounts of bytes and speeds as people type them.
+//! Spans of time, amounts of bytes, rates and sizes as people type them.
 
 use std::time::Duration;
+
+use headcast::core::FrameRate;
 
 /// `90s`, `15m`, `12h` or `7d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -33,10 +35,35 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())
 }
 
-/// Frames per second: `25`, `29.97`.
+/// How many frames a renderer makes per second: `25`, `29.97`.
 pub(super) fn speed(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|fps: &f64| fps.is_finite() && *fps > 0.0);
     number.ok_or_else(|| "use a number above 0, such as 25".to_owned())
+}
+
+/// `25`, `29.97` or `30000/1001` frames per second.
+pub(super) fn frame_rate(text: &str) -> Result<FrameRate, String> {
+    let wrong = || "use frames per second such as 25, 29.97 or 30000/1001, from 0.5 to 240".to_owned();
+    let digits = |text: &str| split(text).1.is_empty().then(|| text.parse::<u32>().ok()).flatten();
+    let rate = if let Some((num, den)) = text.split_once('/') {
+        digits(num).zip(digits(den))
+    } else if let Some((whole, fraction)) = text.split_once('.') {
+        let places = u32::try_from(fraction.len()).ok().filter(|places| (1..=6).contains(places));
+        let den = places.and_then(|places| 10u32.checked_pow(places));
+        let num = den.and_then(|den| digits(whole)?.checked_mul(den)?.checked_add(digits(fraction)?));
+        num.zip(den)
+    } else {
+        digits(text).zip(Some(1))
+    };
+    let rate = rate.and_then(|(num, den)| FrameRate::new(num, den)).ok_or_else(wrong)?;
+    if (0.5..=240.0).contains(&rate.as_f64()) { Ok(rate) } else { Err(wrong()) }
+}
+
+/// `512x512`: width and height in pixels.
+pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| split(text).1.is_empty().then(|| text.parse().ok()).flatten();
+    let (width, height) = text.split_once('x').ok_or("use WIDTHxHEIGHT, such as 512x512")?;
+    side(width).zip(side(height)).ok_or_else(|| "use WIDTHxHEIGHT, such as 512x512".to_owned())
 }
 
 /// The digits and what follows them.
@@ -66,6 +93,40 @@ mod tests {
         assert_eq!(speed("29.97"), Ok(29.97));
         for bad in ["", "0", "-1", "inf", "NaN", "25fps"] {
             assert!(speed(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        let rate = |num, den| Ok(FrameRate::new(num, den).unwrap());
+        assert_eq!(frame_rate("25"), rate(25, 1));
+        assert_eq!(frame_rate("29.97"), rate(2997, 100));
+        assert_eq!(frame_rate("30000/1001"), rate(30_000, 1001));
+        assert_eq!(frame_rate("12.50"), rate(25, 2));
+        for bad in [
+            "",
+            "0",
+            "25/0",
+            "-25",
+            "25fps",
+            "241",
+            "0.4",
+            ".5",
+            "25.",
+            "1e3",
+            "25/1/1",
+            "9999999999",
+            "1.0000001",
+        ] {
+            assert!(frame_rate(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("640x360"), Ok((640, 360)));
+        for bad in ["", "640", "640x", "x360", "640X360", "-1x2", "640x360x3", "99999999999x1", "640 x 360"] {
+            assert!(size(bad).is_err(), "{bad:?}");
         }
     }
 

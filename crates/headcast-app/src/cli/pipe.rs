@@ -1,0 +1,190 @@
+//! `headcast pipe`: raw frames from stdin in, a folder that plays out.
+
+use std::io::{self, IsTerminal as _};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use headcast::audio::Limits;
+use headcast::core::Timeline;
+use headcast::media::store::file_name;
+use headcast::push::{Error, Format, Length, Output, Pixels, Settings, Stream, Viewer};
+use headcast::{ClipFolder, Sound, SpeechError};
+
+use super::args::PipeOptions;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::raw::{Next, RawFrames};
+use super::render::unreadable;
+use super::shutdown;
+use crate::studio::{Recording, build_notes};
+
+pub(super) fn run(options: &PipeOptions) -> Result<(), Failure> {
+    let mut progress = Progress::new(options.quiet);
+    let frames = Frames::of(options)?;
+    for note in build_notes() {
+        progress.say(&format!("note: {note}"));
+    }
+    let interrupted = shutdown::flag().map_err(Failure::machine)?;
+
+    // Everything that can be wrong with what the user gave is found before anything is written.
+    let length = length(options, &progress, &interrupted)?;
+    let rate = length.frame_rate();
+    let (width, height) = options.size;
+    let settings = Settings::new(width, height, length);
+    settings.check().map_err(failure)?;
+    let folder = if options.resume {
+        ClipFolder::reopen(&options.output)?
+    } else {
+        ClipFolder::create(&options.output)?
+    };
+    let mut stream = Stream::open(settings, Output::Folder(folder.clone())).map_err(failure)?;
+    if stream.next_frame() > 0 {
+        progress.say(&format!("{} frames are there; going on with the next one", stream.next_frame()));
+    }
+    progress.start(stream.next_frame(), stream.total_frames(), rate);
+    let mut shown = Shown { viewer: stream.viewer(), segments: stream.viewer().segments() };
+
+    let written = frames.each(&interrupted, &mut |pixels| {
+        stream.write(pixels).map_err(failure)?;
+        progress.frame();
+        shown.update(&progress);
+        Ok(())
+    });
+    let finished = match written {
+        Ok(()) => stream.finish().map_err(failure),
+        Err(failure) => Err(match stream.abort(failure.reason()) {
+            Ok(left) if left.segments == 0 => failure.with("nothing was kept"),
+            Ok(left) => failure.with(format!("the {} frames that are finished play", left.frames)),
+            // The stream has ended already, for the same reason.
+            Err(_) => failure,
+        }),
+    };
+    shown.update(&progress);
+    progress.finish();
+    let finished = finished?;
+    for warning in &finished.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
+    progress.say(&format!(
+        "{} and {} are ready",
+        folder.playlist_path().display(),
+        folder.video_path().display()
+    ));
+    Ok(())
+}
+
+/// Raw frames on stdin.
+struct Frames {
+    raw: RawFrames,
+    format: Format,
+    size: (u32, u32),
+}
+
+impl Frames {
+    fn of(options: &PipeOptions) -> Result<Self, Failure> {
+        let format = Format::from(options.pix_fmt);
+        let size @ (width, height) = options.size;
+        if io::stdin().is_terminal() {
+            return Err(Failure::input(
+                "raw frames are read from stdin, and stdin is a terminal; send them through a pipe, such as \
+                 `ffmpeg -i in.mov -f rawvideo -pix_fmt rgb24 - | headcast pipe --size 1280x720 -o out`",
+            ));
+        }
+        let bytes = format.byte_len(width, height).ok_or_else(|| {
+            Failure::input(format!(
+                "frames of {width}x{height} pixels are not supported: use 16 to 4096 a side"
+            ))
+        })?;
+        let raw = RawFrames::read(io::stdin(), bytes).map_err(Failure::machine)?;
+        Ok(Self { raw, format, size })
+    }
+
+    /// Calls `write` with every frame until there is none left.
+    fn each(
+        &self,
+        interrupted: &AtomicBool,
+        write: &mut dyn FnMut(&Pixels<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (width, height) = self.size;
+        let mut count = 0;
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::Interrupted("interrupted".into()));
+            }
+            match self.raw.next(Duration::from_millis(100)) {
+                Next::Frame(bytes) => {
+                    write(&Pixels::tight(self.format, width, height, &bytes).map_err(Failure::input)?)?;
+                    self.raw.recycle(bytes);
+                    count += 1;
+                }
+                Next::NotYet => {}
+                Next::End => return Ok(()),
+                Next::Partial(bytes) => {
+                    let whole = self.format.byte_len(width, height).unwrap_or(0);
+                    return Err(Failure::input(format!(
+                        "after {count} whole frames, {bytes} bytes were left on stdin, and a {} frame of \
+                         {width}x{height} has {whole}; --size or --pix-fmt is probably not what was sent, or the \
+                         program before broke off",
+                        self.format.name()
+                    )));
+                }
+                Next::Failed(error) => {
+                    return Err(Failure::machine(format!("stdin cannot be read: {error}")));
+                }
+            }
+        }
+    }
+}
+
+/// How long the clip is; goes through the recording, if there is one.
+fn length(options: &PipeOptions, progress: &Progress, interrupted: &AtomicBool) -> Result<Length, Failure> {
+    let Some(path) = &options.audio else {
+        let timeline = options.frames.and_then(|frames| Timeline::from_frames(frames.get(), options.fps));
+        return Ok(timeline.map_or(Length::Open(options.fps), Length::Silent));
+    };
+    let recording = Recording::open(path).map_err(|error| unreadable(path, &error))?;
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let sound = Sound::open(recording, name.as_deref(), &Limits::default(), options.fps, &mut |_progress| {
+        if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .map_err(|error| match error {
+        SpeechError::Audio(headcast::audio::AudioError::Cancelled) => {
+            Failure::Interrupted("interrupted; nothing was written".to_owned())
+        }
+        SpeechError::Audio(error) => Failure::input(format!("{}: {error}", path.display())),
+        error => Failure::machine(error),
+    })?;
+    for warning in &sound.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
+    Ok(Length::Sound(sound))
+}
+
+/// Which segments the user was told about.
+struct Shown {
+    viewer: Viewer,
+    segments: usize,
+}
+
+impl Shown {
+    fn update(&mut self, progress: &Progress) {
+        let made = self.viewer.segments();
+        (self.segments..made).for_each(|index| progress.segment(&file_name(index)));
+        self.segments = made;
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Folder(error) => error.into(),
+        Error::Video(_) | Error::Pixels(_) | Error::WrongSize { .. } | Error::Mismatch { .. } => {
+            Failure::input(error)
+        }
+        Error::NoFrame { missing: None } => Failure::input("no frame came on stdin; nothing was kept"),
+        Error::NoFrame { missing: Some(missing) } => {
+            Failure::input(format!("no frame came on stdin, and {missing} are missing"))
+        }
+        error => Failure::machine(error),
+    }
+}
