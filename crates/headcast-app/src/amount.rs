@@ -5,7 +5,7 @@ use std::time::Duration;
 use headcast::core::FrameRate;
 
 /// `90s`, `15m`, `12h` or `7d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let secs = match unit {
         "s" => 1,
@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `500M`, `20G`, `1T`: powers of a thousand, as disks are sold; without a letter, bytes.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor = match unit {
         "" => 1,
@@ -42,7 +42,7 @@ pub(super) fn speed(text: &str) -> Result<f64, String> {
 }
 
 /// `25`, `29.97` or `30000/1001` frames per second.
-pub(super) fn frame_rate(text: &str) -> Result<FrameRate, String> {
+pub(crate) fn frame_rate(text: &str) -> Result<FrameRate, String> {
     let wrong = || "use frames per second such as 25, 29.97 or 30000/1001, from 0.5 to 240".to_owned();
     let digits = |text: &str| split(text).1.is_empty().then(|| text.parse::<u32>().ok()).flatten();
     let rate = if let Some((num, den)) = text.split_once('/') {
@@ -60,7 +60,7 @@ pub(super) fn frame_rate(text: &str) -> Result<FrameRate, String> {
 }
 
 /// `512x512`: width and height in pixels.
-pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
     let side = |text: &str| split(text).1.is_empty().then(|| text.parse().ok()).flatten();
     let (width, height) = text.split_once('x').ok_or("use WIDTHxHEIGHT, such as 512x512")?;
     side(width).zip(side(height)).ok_or_else(|| "use WIDTHxHEIGHT, such as 512x512".to_owned())

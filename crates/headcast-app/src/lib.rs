@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod amount;
 pub mod cli;
 pub mod data_dir;
 pub mod jobs;

@@ -54,8 +54,8 @@ pub enum SpeechError {
     Thread(#[source] std::io::Error),
 }
 
-/// The sound of a clip whose frames come from elsewhere.
-#[derive(Debug)]
+/// The sound of a clip whose frames come from elsewhere. Cloning is cheap: the track is shared.
+#[derive(Debug, Clone)]
 pub struct Sound {
     /// Frames and AAC access units of the clip.
     pub timeline: Timeline,

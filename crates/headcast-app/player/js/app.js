@@ -157,6 +157,16 @@ function route() {
   if (matchMedia('(max-width: 719px)').matches) scrollTo({ top: 0 });
 }
 
+/**
+ * What stands for an avatar where frames come from outside: the first of them.
+ * @param {import('./store.js').Job} job
+ */
+function pushedFace(job) {
+  if (!job.frames || job.progress.frames === 0) return null;
+  const { width, height } = job.frames;
+  return { name: '', title: '', credits: '', thumbnail: job.links.poster, width, height };
+}
+
 /** @param {import('./store.js').Avatar | null} avatar */
 function showPoster(avatar) {
   const poster = /** @type {HTMLImageElement} */ (byId('poster'));
@@ -193,7 +203,7 @@ function render() {
     return;
   }
   const avatar = composer.avatar(job.avatar);
-  if (avatar) showPoster(avatar);
+  if (avatar || job.frames) showPoster(avatar ?? pushedFace(job));
   const live = job.state === 'rendering';
   const badge = byId('badge');
   badge.hidden = !live;

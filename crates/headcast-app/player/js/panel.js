@@ -44,7 +44,7 @@ export function renderPanel(job, wait) {
   setText(trouble, job.error ? explain(job.error) : '');
 
   byId('cancel').hidden = over;
-  byId('again').hidden = !over;
+  byId('again').hidden = !over || Boolean(job.frames);
   const download = byId('download');
   download.hidden = job.state !== 'done';
   download.href = `${job.links.video}?download`;
@@ -62,6 +62,7 @@ export function stateText(job) {
     return job.queue_position > 0 ? t('state.queued_behind', { n: job.queue_position }) : t('state.queued');
   }
   if (job.state === 'opening') return t(`phase.${job.progress.phase}`);
+  if (job.state === 'rendering' && job.progress.phase === 'awaiting') return t('phase.awaiting');
   return t(`state.${job.state}`);
 }
 

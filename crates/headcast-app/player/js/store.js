@@ -40,6 +40,7 @@ export function createStore(initial) {
  * @typedef {{duration_secs: number, frames: number, frame_rate: number, segments: number, ready: [number, number][], segment_ends: number[]}} Clip
  * @typedef {{id: string, seq: number, state: string, avatar: string, audio_name: string, queue_position: number,
  *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,
+ *   frames?: {width: number, height: number, pix_fmt: string, next_frame: number, connected: boolean},
  *   started_ms: number | null, finished_ms: number | null,
  *   links: {job: string, index: string, live: string, video: string, poster: string, events: string, page: string}}} Job
  * @typedef {{version: string, limits: {audio_bytes: number, features_bytes: number}, profiles: string[], notes: string[]}} Info

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use headcast::core::FrameRate;
 use headcast::push::Format;
 
-use super::amount;
+use crate::amount;
 
 /// Talking-head video that plays while it is being made.
 #[derive(Debug, Parser)]

@@ -1,6 +1,5 @@
 //! The command line: arguments in, exit code out. Only this module prints.
 
-mod amount;
 mod args;
 mod avatar;
 mod failure;

@@ -9,6 +9,7 @@
 mod code;
 mod disk;
 mod event;
+mod feed;
 mod id;
 mod job;
 mod limits;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
+pub use feed::{Feed, FeedError, FeedState, NotPushed, Pushed};
 pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};

@@ -11,6 +11,7 @@ use headcast::media::store::SegmentStore;
 
 use super::disk::{DatabaseError, Disk, Stored, is_whole};
 use super::event::{EventLog, Level};
+use super::feed::Feeds;
 use super::id::JobId;
 use super::job::{Job, Media, State};
 use super::limits::{CreateError, Limits, ReadError};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) disk: Disk,
     pub(super) limits: Limits,
     pub(super) recent: Recent,
+    pub(super) feeds: Feeds,
     table: Mutex<Table>,
     /// Signalled when there may be something to do.
     work: Condvar,
@@ -112,6 +114,7 @@ impl Shared {
             disk,
             limits,
             recent: Recent::new(limits.recent_bytes),
+            feeds: Feeds::default(),
             table: Mutex::new(Table {
                 jobs,
                 arriving: 0,
@@ -141,6 +144,7 @@ impl Shared {
         drop(table);
         self.stopping.notify_all();
         self.wake();
+        self.feeds.close_all();
     }
 
     /// Waits this long, or until the process ends; true when it does.
@@ -286,6 +290,7 @@ impl Shared {
         drop(table);
         job.cancel();
         self.recent.forget(id);
+        self.feeds.forget(id);
         // The row first: a folder without a row is deleted at the next start.
         if let Err(error) = self.disk.delete(id) {
             job.log(Level::Warn, error.to_string());
@@ -436,6 +441,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
         features: None,
+        pushed: row.pushed,
     };
     let start = disk.start();
     // What a job was told before it was over is in the table together with its end.

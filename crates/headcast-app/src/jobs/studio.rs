@@ -8,6 +8,7 @@ use headcast::nerf::avatar::ImportRequest;
 use headcast::source::SegmentSource;
 
 use super::event::Level;
+use super::feed::Pushed;
 
 /// Knows the avatars and opens jobs. The program has one; tests have a double.
 pub trait Studio: Send + Sync + 'static {
@@ -114,6 +115,8 @@ pub enum Phase {
     Preparing,
     /// Frames are rendered and encoded.
     Rendering,
+    /// Nobody brings the frames that are to come from outside.
+    Awaiting,
     /// Nothing: it is done, failed or cancelled.
     Over,
 }
@@ -189,6 +192,8 @@ pub struct JobRequest {
     pub profile: Option<String>,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<Input>,
+    /// Frames that come from outside instead of an avatar; the clip may be empty then.
+    pub pushed: Option<Pushed>,
 }
 
 /// A file that came with a request.

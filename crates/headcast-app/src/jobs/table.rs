@@ -155,6 +155,7 @@ impl Jobs {
     /// a crash, too. Blocks for the disk.
     pub fn cancel(&self, job: &Job) {
         job.cancel();
+        self.shared.feeds.forget(job.id());
         self.shared.save(job);
         self.shared.wake();
     }

@@ -14,6 +14,7 @@ use super::job::{Failure, Job};
 use super::poster;
 use super::shared::{Shared, Task};
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
+use crate::studio::pushed;
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {
@@ -21,6 +22,7 @@ pub(super) fn run(shared: &Shared) {
         let job = match &task {
             Task::Open(job) | Task::Make(job, _) => Arc::clone(job),
             Task::Retain => {
+                shared.feeds.close_idle();
                 shared.retain(SystemTime::now());
                 continue;
             }
@@ -95,6 +97,12 @@ fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
         }
     };
     let request = JobRequest { features, ..job.request().clone() };
+    if let Some(pushed) = &request.pushed {
+        let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
+        let (opened, sound) = pushed::open(&request, pushed, &ends, &Narrator(job))?;
+        job.keep_sound(sound);
+        return Ok(opened);
+    }
     match job.plan() {
         Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job)),
         None => shared.studio.open(&request, &Narrator(job)),
@@ -159,7 +167,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
 }
 
 /// A job without a poster is a job all the same, so errors do not count.
-fn keep_poster(shared: &Shared, job: &Job, picture: &RgbImage) {
+pub(super) fn keep_poster(shared: &Shared, job: &Job, picture: &RgbImage) {
     let folder = shared.disk.folder(job.id());
     if !folder.has_poster()
         && let Some(bytes) = poster::encode(picture).and_then(|file| folder.put_poster(&file).ok())

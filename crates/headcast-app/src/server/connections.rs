@@ -24,6 +24,8 @@ pub struct Timeouts {
     pub headers: Duration,
     /// For each further 4 KiB of a request's body. Default 30 s.
     pub upload: Duration,
+    /// For each further 4 KiB of frames that come from outside: whoever makes them may be slow. Default 10 min.
+    pub frames: Duration,
     /// Without taking anything of an answer. Default 60 s.
     pub answer: Duration,
 }
@@ -33,6 +35,7 @@ impl Default for Timeouts {
         Self {
             headers: Duration::from_secs(30),
             upload: Duration::from_secs(30),
+            frames: Duration::from_secs(600),
             answer: Duration::from_secs(60),
         }
     }

@@ -8,6 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use headcast::push::Format;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tempfile::TempPath;
@@ -16,7 +17,9 @@ use super::json::JobView;
 use super::problem::Problem;
 use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
-use crate::jobs::{Input, Job, JobRequest};
+use crate::amount;
+use crate::jobs::{Input, Job, JobRequest, Pushed};
+use crate::studio;
 
 /// The job of that name in the address.
 pub(super) fn find(state: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
@@ -64,6 +67,14 @@ pub(super) struct NewJob {
     pub(super) profile: Option<String>,
     /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
     pub(super) features: Option<String>,
+    /// Width and height of frames that come from outside, such as `512x512`; there is no avatar then.
+    pub(super) size: Option<String>,
+    /// How many of them come per second: `25`, `29.97`, `30000/1001`. Default 25.
+    pub(super) fps: Option<String>,
+    /// `rgb24`, `bgr24`, `rgba` or `yuv420p`. Default `rgb24`.
+    pub(super) pix_fmt: Option<String>,
+    /// How many there are; only without sound, whose length says it otherwise.
+    pub(super) frames: Option<u64>,
 }
 
 /// Longest JSON that is accepted, in bytes.
@@ -82,7 +93,8 @@ async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> 
 /// Everything that the wish names, as if it had come with it.
 pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Problem> {
     match (&wish.upload, &wish.sample) {
-        (None, None) => return Err(FieldError::NoAudio.into()),
+        // Frames may come without sound.
+        (None, None) if wish.size.is_none() => return Err(FieldError::NoAudio.into()),
         (Some(_), Some(_)) => return Err(FieldError::TwoAudios.into()),
         _ => {}
     }
@@ -100,8 +112,16 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
         _ if bytes > limit => Err(FieldError::TooLarge { name, limit }),
         _ => Ok(()),
     };
-    let mut form =
-        Form { sample: wish.sample, avatar: wish.avatar, profile: wish.profile, ..Form::default() };
+    let mut form = Form {
+        sample: wish.sample,
+        avatar: wish.avatar,
+        profile: wish.profile,
+        size: wish.size,
+        fps: wish.fps,
+        pix_fmt: wish.pix_fmt,
+        frames: wish.frames.map(|frames| frames.to_string()),
+        ..Form::default()
+    };
     if let Some(id) = wish.upload {
         let upload = take(id)?;
         fits("audio", upload.bytes, config.max_audio_bytes)?;
@@ -128,7 +148,10 @@ async fn accept(state: &AppState, request: JobRequest, files: Files) -> Result<A
     tokio::task::spawn_blocking({
         let state = state.clone();
         move || {
-            state.studio().check(&request)?;
+            match &request.pushed {
+                Some(pushed) => studio::pushed::check(&request, pushed)?,
+                None => state.studio().check(&request)?,
+            }
             let job = state.jobs().create(request, files.audio)?;
             // The job has them under a name of its own.
             drop(files.features);
@@ -147,7 +170,12 @@ fn created(state: &AppState, job: &Job) -> Response {
 
 fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Problem> {
     let studio = state.studio();
-    let avatar = avatar(state, form.avatar)?;
+    let pushed = pushed(&form)?;
+    let avatar = match pushed {
+        // There is no face but that of the frames.
+        Some(_) => String::new(),
+        None => avatar(state, form.avatar)?,
+    };
     if let Some(profile) = &form.profile {
         check_profile(state, profile)?;
     }
@@ -159,11 +187,50 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
             })?;
             (Input::Memory(sample.bytes), sample.file_name, None)
         }
+        (None, None) if pushed.is_some() => {
+            (Input::Memory(Bytes::new()), form.size.unwrap_or_default(), None)
+        }
         (None, None) => return Err(FieldError::NoAudio.into()),
     };
     let features = form.features.as_deref().map(|path| Input::File(path.to_path_buf()));
-    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, features };
+    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, features, pushed };
     Ok((request, Files { audio: stored, features: form.features }))
+}
+
+/// The frames that are announced; `None` where an avatar is to speak.
+fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
+    let wrong = |name: &str, reason: &dyn std::fmt::Display| {
+        refused("frames_unusable", format!("the field {name} cannot be used: {reason}"))
+    };
+    let Some(size) = &form.size else {
+        return match (&form.fps, &form.pix_fmt, &form.frames) {
+            (None, None, None) => Ok(None),
+            _ => Err(wrong("size", &"it is missing; send the size of the frames, such as 512x512")),
+        };
+    };
+    let (width, height) = amount::size(size).map_err(|reason| wrong("size", &reason))?;
+    let fps = form.fps.as_deref().unwrap_or("25");
+    let frame_rate = amount::frame_rate(fps).map_err(|reason| wrong("fps", &reason))?;
+    let format = form.pix_fmt.as_deref().unwrap_or("rgb24");
+    let format =
+        Format::from_name(format).ok_or_else(|| wrong("pix_fmt", &"use rgb24, bgr24, rgba or yuv420p"))?;
+    let frames = form.frames.as_deref().map(str::parse).transpose();
+    let frames: Option<u64> = frames.map_err(|error| wrong("frames", &error))?;
+    let sounds = form.audio.is_some() || form.sample.is_some();
+    match frames {
+        Some(_) if sounds => return Err(wrong("frames", &"the length of the sound says it; leave it out")),
+        None if !sounds => return Err(wrong("frames", &"without sound, send how many frames there are")),
+        _ => {}
+    }
+    let others = [
+        ("avatar", form.avatar.is_some()),
+        ("profile", form.profile.is_some()),
+        ("features", form.features.is_some()),
+    ];
+    match others.iter().find(|(_, there)| *there) {
+        Some((name, _)) => Err(wrong(name, &"frames that come from outside have none")),
+        None => Ok(Some(Pushed { width, height, frame_rate, format, frames })),
+    }
 }
 
 fn refused(code: &'static str, detail: impl Into<String>) -> Problem {
@@ -210,6 +277,11 @@ pub(super) async fn rerun(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
+    if job.request().pushed.is_some() {
+        let detail =
+            "the frames of this job came from outside and are not kept; make a new job and send them again";
+        return Err(Problem::new(StatusCode::CONFLICT, "input_gone", detail));
+    }
     let change: Rerun = if body.is_empty() {
         Rerun::default()
     } else {

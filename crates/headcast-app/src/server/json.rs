@@ -133,7 +133,26 @@ pub(super) struct JobView {
     error: Option<FailureView>,
     progress: Progress,
     clip: Option<Clip>,
+    /// Of a job whose frames come from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<FramesView>,
     links: Links,
+}
+
+/// Frames that come from outside, to `/api/v1/jobs/{id}/frames`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Frames")]
+struct FramesView {
+    width: u32,
+    height: u32,
+    /// `rgb24`, `bgr24`, `rgba` or `yuv420p`.
+    pix_fmt: &'static str,
+    /// Bytes of one frame.
+    frame_bytes: usize,
+    /// Index of the frame that is expected next.
+    next_frame: u64,
+    /// Whether somebody is sending just now.
+    connected: bool,
 }
 
 /// Why a job failed.
@@ -230,6 +249,14 @@ impl JobView {
             error: snapshot.failure.map(FailureView::from),
             progress: snapshot.progress.into(),
             clip,
+            frames: job.request().pushed.zip(jobs.feed_state(job)).map(|(pushed, feed)| FramesView {
+                width: pushed.width,
+                height: pushed.height,
+                pix_fmt: pushed.format.name(),
+                frame_bytes: pushed.frame_bytes(),
+                next_frame: feed.next_frame,
+                connected: feed.connected,
+            }),
             links: Links {
                 index: format!("{base}/index.m3u8"),
                 live: format!("{base}/live.m3u8"),
@@ -392,6 +419,8 @@ enum PhaseName {
     Listening,
     Preparing,
     Rendering,
+    /// Nobody brings the frames that are to come from outside.
+    Awaiting,
     Over,
 }
 
@@ -403,6 +432,7 @@ impl From<Phase> for PhaseName {
             Phase::Listening => Self::Listening,
             Phase::Preparing => Self::Preparing,
             Phase::Rendering => Self::Rendering,
+            Phase::Awaiting => Self::Awaiting,
             Phase::Over => Self::Over,
         }
     }

@@ -11,6 +11,7 @@ mod connections;
 mod events;
 mod feed;
 mod form;
+mod frames;
 mod gradio;
 mod guard;
 mod jobs;

@@ -22,10 +22,16 @@ pub(super) async fn index(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
-    // Complete, and of no use when it will not be.
     list(&state, job, |job| {
-        let over = job.state().is_over() && job.state() != JobState::Done;
-        job.plan().filter(|_| !over).map(|plan| vod_playlist(&plan, file_name))
+        let plan = job.plan()?;
+        let state = job.state();
+        if !state.is_over() || state == JobState::Done {
+            return Some(vod_playlist(&plan, file_name));
+        }
+        // The complete list is of no use when segments of it will not come. Frames that came from outside cannot be
+        // made again, so what there is of them plays.
+        let made = if job.request().pushed.is_some() { job.made_from_start() } else { 0 };
+        (made > 0).then(|| event_playlist(&plan, made, true, file_name))
     })
     .await
 }
@@ -74,7 +80,7 @@ async fn list(
 const LIST_HEAD: &str = "#EXTM3U\n";
 
 /// What `look` finds in the job as soon as it finds something; `None` when it is over, or the server stops.
-async fn wait_for<T>(job: &Job, look: impl Fn(&Job) -> Option<T>) -> Option<T> {
+pub(super) async fn wait_for<T>(job: &Job, look: impl Fn(&Job) -> Option<T>) -> Option<T> {
     let mut changes = job.watch();
     loop {
         changes.borrow_and_update();

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::json::{self, JobView};
 use super::{
-    AppState, assets, avatars, catalog, events, gradio, jobs, metrics, openapi, playlist, segment, sse,
+    AppState, assets, avatars, catalog, events, frames, gradio, jobs, metrics, openapi, playlist, segment, sse,
     uploads, video,
 };
 
@@ -299,6 +299,10 @@ fn job_operations() -> Vec<Operation> {
             text("avatar", "One of `/api/v1/avatars`; default the first."),
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
             file("features", "Speech features made elsewhere, `.npy`."),
+            text("size", "`WxH` of frames that come from outside, to `/api/v1/jobs/{id}/frames`; no avatar then, and sound if you like."),
+            text("fps", "How many of them come per second: `25`, `29.97`, `30000/1001`. Default 25."),
+            text("pix_fmt", "`rgb24`, `bgr24`, `rgba` or `yuv420p`. Default `rgb24`."),
+            text("frames", "How many there are, without sound."),
         ])
         .takes::<jobs::NewJob>()
         .json::<JobView>(201, "The job; its address is in `Location`.")
@@ -335,6 +339,41 @@ fn job_operations() -> Vec<Operation> {
         })
         .json::<JobView>(200, "The job; one that was over stays as it was.")
         .problem(404, "`no_such_job`"),
+        new(Method::POST, "/api/v1/jobs/{id}/frames", "pushFrames", "Bring the next frames of a job.", || {
+            // Taken as fast as it can be encoded, and kept nowhere.
+            post(frames::push).layer(DefaultBodyLimit::disable())
+        })
+        .details(
+            "For a job that was made with a `size`. The body is raw frames, one after the other, without padding; it may \
+             be chunked, and is read as fast as frames can be encoded. Several requests may follow each other, each with \
+             whole frames. The job is done with its last frame; surplus frames are left out.",
+        )
+        .query("first", "integer", "Index of the first frame of the body: refused unless it is `next_frame`.")
+        .query("end", "boolean", "`true`: nothing follows; the last picture is held where frames are missing.")
+        .takes_file()
+        .json::<JobView>(200, "The job; `frames.next_frame` says where to go on.")
+        .problem(400, "`frame_partial`, `body_broken`, `query_malformed`")
+        .problem(404, "`no_such_job`")
+        .problem(408, "`upload_stalled`")
+        .problem(409, "`frames_not_wanted`, `frames_busy`, `frames_position`, `frames_missing`, `job_over`")
+        .problem(503, "`not_opened`: its audio is still being read.")
+        .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/jobs/{id}/end", "endFrames", "There are no more frames.", || post(frames::end))
+            .details("The last picture is held where frames are missing, and the job is done.")
+            .json::<JobView>(200, "The job.")
+            .problem(404, "`no_such_job`")
+            .problem(409, "`frames_not_wanted`, `frames_busy`, `frames_missing`, `job_over`")
+            .problem(503, "`not_opened`: its audio is still being read.")
+            .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/jobs/{id}/fail", "failFrames", "The frames will not come.", || {
+            post(frames::give_up)
+        })
+        .details("The job fails; what there is of it plays, and the reason is on its log.")
+        .takes::<frames::GiveUp>()
+        .json::<JobView>(200, "The job; one that was over stays as it was.")
+        .problem(400, "`body_malformed`")
+        .problem(404, "`no_such_job`")
+        .problem(409, "`frames_not_wanted`"),
         new(Method::POST, "/api/v1/jobs/{id}/rerun", "rerunJob", "The same clip again, as a new job.", || {
             post(jobs::rerun)
         })

@@ -40,7 +40,9 @@ impl Stalled {
 
 /// Gives every request's body [`Patient`]'s limit.
 pub(super) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let limit = state.config().timeouts.upload;
+    let timeouts = state.config().timeouts;
+    // The one address whose body is made while it is sent.
+    let limit = if request.uri().path().ends_with("/frames") { timeouts.frames } else { timeouts.upload };
     next.run(request.map(|body| Body::from_stream(Patient::new(body, limit)))).await
 }
 

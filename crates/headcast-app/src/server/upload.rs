@@ -29,6 +29,14 @@ pub struct Form {
     pub profile: Option<String>,
     /// Speech features, `.npy`, on disk.
     pub features: Option<TempPath>,
+    /// Width and height of frames that come from outside, `WxH`.
+    pub size: Option<String>,
+    /// How many of them come per second.
+    pub fps: Option<String>,
+    /// Layout of their pixels.
+    pub pix_fmt: Option<String>,
+    /// How many there are.
+    pub frames: Option<String>,
 }
 
 /// Why a form cannot be read. Nothing of it is left behind.
@@ -112,7 +120,8 @@ pub enum FieldError {
     Disk(#[from] std::io::Error),
 }
 
-const FIELDS: &str = "audio, sample, avatar, profile and features";
+const FIELDS: &str =
+    "audio, sample, avatar, profile and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
@@ -158,6 +167,10 @@ pub async fn read_form(
             }
             "sample" => put_text("sample", &mut form.sample, &mut field, &taken).await?,
             "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,
+            "size" => put_text("size", &mut form.size, &mut field, &taken).await?,
+            "fps" => put_text("fps", &mut form.fps, &mut field, &taken).await?,
+            "pix_fmt" => put_text("pix_fmt", &mut form.pix_fmt, &mut field, &taken).await?,
+            "frames" => put_text("frames", &mut form.frames, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
             _ => {
                 return Err(FieldError::Unknown { name: name.chars().take(40).collect(), fields: FIELDS });
@@ -165,7 +178,8 @@ pub async fn read_form(
         }
     }
     match (&form.audio, &form.sample) {
-        (None, None) => Err(FieldError::NoAudio),
+        // Frames may come without sound.
+        (None, None) if form.size.is_none() => Err(FieldError::NoAudio),
         (Some(_), Some(_)) => Err(FieldError::TwoAudios),
         _ => Ok(form),
     }

@@ -3,6 +3,7 @@
 mod avatars;
 mod builtin;
 mod pace;
+pub(crate) mod pushed;
 mod recording;
 mod samples;
 mod spools;

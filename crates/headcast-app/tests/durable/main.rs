@@ -100,6 +100,7 @@ impl Run {
             avatar: "milo".to_owned(),
             profile: None,
             features: features.map(Input::Memory),
+            pushed: None,
         };
         self.jobs.create(request, Some(upload)).unwrap()
     }

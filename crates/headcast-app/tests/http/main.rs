@@ -10,6 +10,7 @@ mod interface;
 mod jobs;
 mod openapi;
 mod page;
+mod push;
 mod restart;
 mod segments;
 mod slow;

@@ -207,6 +207,12 @@ async fn every_operation_answers_as_documented() {
     assert_eq!(document.0["openapi"], "3.1.0");
     let done = bench.job(24).await;
     bench.until(&done, "done").await;
+    let pushed = new_job("{\"size\": \"64x48\", \"frames\": 9}");
+    let pushed = bench.ask(pushed).await.json()["id"].as_str().unwrap().to_owned();
+    let given_up = new_job("{\"size\": \"64x48\", \"frames\": 9}");
+    let given_up = bench.ask(given_up).await.json()["id"].as_str().unwrap().to_owned();
+    let (p, g) = (format!("/api/v1/jobs/{pushed}"), format!("/api/v1/jobs/{given_up}"));
+    let frames = |frames: usize| "x".repeat(64 * 48 * 3 * frames);
     let cancelled = bench.job(24).await;
     bench.ask(request(Method::POST, &format!("/api/v1/jobs/{cancelled}/cancel"))).await;
 
@@ -277,6 +283,21 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/uploads", json_body("/api/v1/uploads", &"x".repeat(6000)), 413),
         ("/api/v1/jobs/{id}/cancel", post(&format!("{j}/cancel")), 200),
         ("/api/v1/jobs/{id}/cancel", post(&format!("{none}/cancel")), 404),
+        ("/api/v1/jobs", new_job("{\"size\": \"64x48\"}"), 422),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames?first=1"), ""), 409),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames?last=1"), ""), 400),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames"), "x"), 400),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames?first=0"), &frames(5)), 200),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{j}/frames"), "x"), 409),
+        ("/api/v1/jobs/{id}/frames", json_body(&format!("{none}/frames"), "x"), 404),
+        ("/api/v1/jobs/{id}/end", post(&format!("{g}/end")), 409),
+        ("/api/v1/jobs/{id}/end", post(&format!("{p}/end")), 200),
+        ("/api/v1/jobs/{id}/end", post(&format!("{none}/end")), 404),
+        ("/api/v1/jobs/{id}/fail", json_body(&format!("{p}/fail"), "{\"reason\": \"x\"}"), 200),
+        ("/api/v1/jobs/{id}/fail", json_body(&format!("{p}/fail"), "{\"why\": 1}"), 400),
+        ("/api/v1/jobs/{id}/fail", post(&format!("{j}/fail")), 409),
+        ("/api/v1/jobs/{id}/fail", post(&format!("{none}/fail")), 404),
+        ("/api/v1/jobs/{id}/rerun", post(&format!("{p}/rerun")), 409),
         ("/api/v1/jobs/{id}/rerun", json_body(&format!("{j}/rerun"), "{\"avatar\": 1}"), 400),
         ("/api/v1/jobs/{id}/rerun", json_body(&format!("{j}/rerun"), "{\"avatar\": \"x\"}"), 422),
         ("/api/v1/jobs/{id}/rerun", post(&format!("{none}/rerun")), 404),

@@ -201,6 +201,31 @@ impl<'a> Pixels<'a> {
         (self.width, self.height)
     }
 
+    /// The picture in RGB: for a look at it, not for every frame.
+    ///
+    /// # Panics
+    /// Never: every layout has as many pixels as its size says.
+    pub fn to_rgb(&self) -> RgbImage {
+        let mut bytes = Vec::new();
+        self.copy_into(&mut bytes);
+        let pixel: &dyn Fn(usize, usize) -> [u8; 3] = match self.format {
+            Format::Rgb24 | Format::Bgr24 | Format::Rgba => &|x, y| {
+                let at = (y * self.width as usize + x) * self.format.channels();
+                let [a, b, c] = [bytes[at], bytes[at + 1], bytes[at + 2]];
+                if self.format == Format::Bgr24 { [c, b, a] } else { [a, b, c] }
+            },
+            Format::Yuv420p => &|x, y| {
+                let (width, height) = (self.width as usize, self.height as usize);
+                let (chroma, luma) = (width.div_ceil(2), width * height);
+                let at = luma + y / 2 * chroma + x / 2;
+                yuv_to_rgb([bytes[y * width + x], bytes[at], bytes[at + chroma * height.div_ceil(2)]])
+            },
+        };
+        let (width, height) = (self.width as usize, self.height as usize);
+        let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(x, y))).collect();
+        RgbImage::from_raw(self.width, self.height, data).expect("as many pixels as the picture has")
+    }
+
     /// Overwrites `out` with the picture, without padding. Allocates nothing where `out` was that large before.
     pub(super) fn copy_into(&self, out: &mut Vec<u8>) {
         out.clear();
@@ -212,6 +237,16 @@ impl<'a> Pixels<'a> {
             }
         }
     }
+}
+
+/// BT.709, limited range (Rec. ITU-R BT.709-6 §3).
+fn yuv_to_rgb(yuv: [u8; 3]) -> [u8; 3] {
+    let [y, cb, cr] = yuv.map(f32::from);
+    let (y, cb, cr) =
+        ((y - 16.0) * 255.0 / 219.0, (cb - 128.0) * 255.0 / 224.0, (cr - 128.0) * 255.0 / 224.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let byte = |value: f32| value.round().clamp(0.0, 255.0) as u8;
+    [byte(y + 1.5748 * cr), byte(y - 0.187_324 * cb - 0.468_124 * cr), byte(y + 1.8556 * cb)]
 }
 
 impl<'a> From<&'a RgbImage> for Pixels<'a> {
@@ -247,6 +282,32 @@ mod tests {
         let tight = out.clone();
         Pixels::tight(Format::Yuv420p, 3, 2, &tight).unwrap().copy_into(&mut out);
         assert_eq!(out, tight);
+    }
+
+    #[test]
+    fn every_layout_can_be_looked_at() {
+        let colours = [[255u8, 0, 0], [0, 255, 0], [0, 0, 255], [20, 128, 200]];
+        for rgb in colours {
+            let image = RgbImage::filled(6, 4, rgb).unwrap();
+            let [r, g, b] = rgb;
+            let mut planes = headcast_media::color::Picture::new(6, 4);
+            planes.fill_from(&image);
+            let (y, cb, cr) = (planes.y()[0], planes.cb()[0], planes.cr()[0]);
+            for (format, data) in [
+                (Format::Rgb24, [r, g, b].repeat(24)),
+                (Format::Bgr24, [b, g, r].repeat(24)),
+                (Format::Rgba, [r, g, b, 9].repeat(24)),
+                (Format::Yuv420p, [vec![y; 24], vec![cb; 6], vec![cr; 6]].concat()),
+            ] {
+                let seen = Pixels::tight(format, 6, 4, &data).unwrap().to_rgb();
+                let worst = seen.data().iter().zip(image.data()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                assert!(
+                    worst <= if format == Format::Yuv420p { 2 } else { 0 },
+                    "{} {rgb:?}: {worst}",
+                    format.name()
+                );
+            }
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (job, segment)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE starts ADD COLUMN ended_ms INTEGER",
+    "ALTER TABLE jobs ADD COLUMN pushed TEXT",
 ];
 
 /// Why the table cannot be used.
@@ -228,8 +229,8 @@ impl Database {
 }
 
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let insert = "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     connection.execute(
         insert,
         params![
@@ -240,6 +241,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             record.has_features,
             record.created_ms,
             record.state,
+            record.pushed,
         ],
     )?;
     bring_up_to_date(connection, record)
@@ -405,7 +407,7 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number
+                number, pushed
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -471,6 +473,7 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         failure_message: row.get(8)?,
         started_ms: row.get(9)?,
         finished_ms: row.get(10)?,
+        pushed: row.get(19)?,
         clip,
     })
 }

@@ -10,6 +10,7 @@ use headcast::media::segment::Config;
 use serde::{Deserialize, Serialize};
 
 use super::super::code::intern;
+use super::super::feed::Pushed;
 use super::super::id::JobId;
 use super::super::job::{Failure, State};
 
@@ -28,6 +29,7 @@ pub(in super::super) struct Row {
     pub(in super::super) profile: Option<String>,
     pub(in super::super) audio_name: String,
     pub(in super::super) has_features: bool,
+    pub(in super::super) pushed: Option<Pushed>,
     pub(in super::super) created: SystemTime,
     pub(in super::super) state: State,
     pub(in super::super) failure: Option<Failure>,
@@ -44,6 +46,9 @@ pub(super) struct Record {
     pub(super) profile: Option<String>,
     pub(super) audio_name: String,
     pub(super) has_features: bool,
+    /// As [`Pushed`] is written; `None` for a job whose frames are rendered here.
+    #[serde(default)]
+    pub(super) pushed: Option<String>,
     pub(super) created_ms: i64,
     pub(super) state: String,
     pub(super) failure_code: Option<String>,
@@ -75,6 +80,7 @@ impl From<&Row> for Record {
             profile: row.profile.clone(),
             audio_name: row.audio_name.clone(),
             has_features: row.has_features,
+            pushed: row.pushed.as_ref().map(ToString::to_string),
             created_ms: millis(row.created),
             state: state_name(row.state).to_owned(),
             failure_code: row.failure.as_ref().map(|failure| failure.code.to_owned()),
@@ -103,6 +109,7 @@ impl Record {
             profile: self.profile,
             audio_name: self.audio_name,
             has_features: self.has_features,
+            pushed: self.pushed.as_deref().map(str::parse).transpose().ok()?,
             created: instant(self.created_ms),
             state: state_of(&self.state)?,
             failure,

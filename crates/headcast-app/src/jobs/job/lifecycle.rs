@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use headcast::Sound;
 use headcast::media::store::Folder;
 
 use super::{Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
@@ -46,6 +47,16 @@ impl Job {
         }
     }
 
+    /// A line for its log, from those who bring its frames.
+    pub fn tell(&self, level: Level, message: String) {
+        self.log(level, message);
+    }
+
+    /// Keeps the sound of a job whose frames come from outside.
+    pub(in crate::jobs) fn keep_sound(&self, sound: Option<Sound>) {
+        self.lock().sound = sound;
+    }
+
     pub(in crate::jobs) fn log(&self, level: Level, message: impl Into<String>) {
         self.publish(&mut self.lock(), EventBody::Log(level, message.into()));
     }
@@ -75,7 +86,7 @@ impl Job {
         }
         inner.progress.frames = frames_of(Some(&plan), &inner.made);
         inner.progress.total = plan.timeline().frames();
-        inner.progress.phase = Phase::Rendering;
+        inner.progress.phase = if self.request.pushed.is_some() { Phase::Awaiting } else { Phase::Rendering };
         inner.plan = Some(plan);
         inner.media = Some(Media {
             config: *opened.source.config(),
@@ -202,6 +213,7 @@ impl Job {
         inner.meter.pause();
         // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
         inner.source = None;
+        inner.sound = None;
         let progress = inner.progress;
         self.publish(inner, EventBody::Progress(progress));
         self.publish(inner, EventBody::State);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use headcast::Sound;
 use headcast::core::SegmentPlan;
 use headcast::media::mp4::Layout;
 use headcast::media::segment::{self, Config};
@@ -137,6 +138,8 @@ struct Inner {
     replanned: bool,
     /// Segments that were made once and are to be made again.
     lost: BTreeSet<usize>,
+    /// Of a job whose frames come from outside, as long as it is open.
+    sound: Option<Sound>,
     wanted: Option<usize>,
     /// When somebody last asked for something.
     asked: Option<Instant>,
@@ -164,6 +167,7 @@ impl Job {
             profile: request.profile.clone(),
             audio_name: request.audio_name.clone(),
             has_features,
+            pushed: request.pushed,
             created: SystemTime::now(),
             state: State::Queued,
             failure: None,
@@ -235,6 +239,7 @@ impl Job {
                 unsaved_timings: BTreeSet::new(),
                 replanned: false,
                 lost: BTreeSet::new(),
+                sound: None,
                 wanted: None,
                 asked: None,
                 meter: Meter::default(),
@@ -365,6 +370,7 @@ impl Job {
             profile: self.request.profile.clone(),
             audio_name: self.request.audio_name.clone(),
             has_features: self.has_features,
+            pushed: self.request.pushed,
             created: self.created,
             state: inner.state,
             failure: inner.failure.clone(),
@@ -444,8 +450,22 @@ impl Job {
     /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it is over.
     pub(in crate::jobs) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
         let inner = self.lock();
+        if self.request.pushed.is_some() && inner.source.is_some() {
+            // Who brings the frames makes the segments.
+            return None;
+        }
         let served = self.served.load(Ordering::Relaxed);
         (!inner.state.is_over()).then(|| (inner.made.clone(), inner.wanted, served))
+    }
+
+    /// Whether its plan is fixed and its sound is read, in this process.
+    pub fn is_open(&self) -> bool {
+        self.lock().source.is_some()
+    }
+
+    /// The sound of a job whose frames come from outside, once it is open.
+    pub(in crate::jobs) fn sound(&self) -> Option<Sound> {
+        self.lock().sound.clone()
     }
 
     pub(in crate::jobs) fn source(&self) -> Option<Arc<dyn SegmentSource>> {
