@@ -6,7 +6,8 @@
 )]
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -297,4 +298,148 @@ fn ctrl_c_leaves_what_plays() {
     for name in playlist.lines().filter(|line| !line.starts_with('#')) {
         assert!(out.join(name).exists(), "{name}");
     }
+}
+
+/// A server of this program; killed when dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
+            .args(["serve", "--port", "0", "--data-dir"])
+            .arg(data)
+            .env("HEADCAST_TOKEN", TOKEN)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address =
+            line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        std::thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
+        Self { child, url: format!("http://{address}") }
+    }
+
+    fn get(&self, path: &str) -> String {
+        get(&self.url, path)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const TOKEN: &str = "a-token-of-the-tests";
+
+fn get(url: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    let host = url.strip_prefix("http://").unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// As [`run`], to a server; the address of the job's page without its start.
+fn run_to(server: &Server, url: &str, arguments: &[&str], bytes: &[u8]) -> (Output, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
+        .args(["pipe", "--size", "64x48", "--job", url])
+        .args(arguments)
+        .env("HEADCAST_TOKEN", TOKEN)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let _ = stdin.write_all(bytes);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let page = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let page = page.strip_prefix(&server.url).unwrap_or_default().to_owned();
+    (output, page)
+}
+
+#[test]
+fn frames_go_to_a_running_server() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path());
+    let (output, page) = run_to(&server, &server.url, &["--frames", "30"], &frames(0..30));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let id = page.strip_prefix("/j/").unwrap();
+    let job = format!("/api/v1/jobs/{id}");
+    assert!(server.get(&job).contains("\"state\":\"done\""), "{}", server.get(&job));
+
+    // The same files as in a folder.
+    let out = place.path().join("out");
+    assert!(run(&["--size", "64x48", "--frames", "30"], &out, &frames(0..30)).status.success());
+    for (name, bytes) in files(&out) {
+        if name.ends_with(".ts") {
+            assert!(fs::read(place.path().join("jobs").join(id).join(&name)).unwrap() == bytes, "{name}");
+        }
+    }
+
+    // One frame less than the sound, and the sound of a file with a name of its own.
+    let speech = place.path().join("讲话 & more.wav");
+    fs::copy(fixture("speech/en.wav"), &speech).unwrap();
+    let arguments = ["--audio", speech.to_str().unwrap()];
+    let (output, page) = run_to(&server, &server.url, &arguments, &frames(0..20));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let job = server.get(&page.replace("/j/", "/api/v1/jobs/"));
+    assert!(job.contains("\"state\":\"done\"") && job.contains("讲话 & more.wav"), "{job}");
+
+    // What breaks off says so on the job, and what there is plays.
+    let mut bytes = frames(0..21);
+    bytes.truncate(bytes.len() - 9);
+    let (output, page) = run_to(&server, &server.url, &["--frames", "30"], &bytes);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let job = page.replace("/j/", "/api/v1/jobs/");
+    assert!(server.get(&job).contains("after 20 whole frames, 9207 bytes were left"), "{}", server.get(&job));
+    let playlist = server.get(&format!("{job}/index.m3u8"));
+    assert!(playlist.contains("EVENT") && playlist.contains("segment_00000.ts"), "{playlist}");
+
+    // A job that is there already, and one that takes no frames any more.
+    let (output, _) = run_to(&server, &format!("{}{page}", server.url), &[], &frames(20..30));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("gave up"), "{}", stderr(&output));
+    let refused = run_to(&server, &server.url, &["--token", "another-token-of-no-use", "--frames", "9"], b"");
+    assert!(stderr(&refused.0).contains("--token"), "{}", stderr(&refused.0));
+    let nobody = run_to(&server, "http://127.0.0.1:9", &["--frames", "9"], b"");
+    assert_eq!(nobody.0.status.code(), Some(1), "{}", stderr(&nobody.0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_of_its_own_stays_until_ctrl_c() {
+    let place = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
+        .args(["pipe", "--size", "64x48", "--frames", "30", "--serve", "--port", "0", "--data-dir"])
+        .arg(place.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut page = String::new();
+    stdout.read_line(&mut page).unwrap();
+    let (url, id) = page.trim().split_once("/j/").unwrap();
+    // The address is there before the first frame.
+    stdin.write_all(&frames(0..30)).unwrap();
+    drop(stdin);
+    while !get(url, &format!("/api/v1/jobs/{id}")).contains("\"state\":\"done\"") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(get(url, &format!("/j/{id}")).starts_with("HTTP/1.0 200"), "the page is there");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
 }

@@ -82,7 +82,22 @@ impl Sound {
         frame_rate: FrameRate,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let options = Options { frame_rate, features: false, ..Options::default() };
+        Self::open_beside(recording, name, limits, frame_rate, &Spools::in_memory(), on_progress)
+    }
+
+    /// The same, with the compressed sound put aside in `spools`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_beside(
+        recording: impl Read + Seek + Send + Sync + 'static,
+        name: Option<&str>,
+        limits: &Limits,
+        frame_rate: FrameRate,
+        spools: &Spools,
+        on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Self, SpeechError> {
+        let options = Options { frame_rate, features: false, spools: spools.clone() };
         let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let Ingested { timeline, info, warnings, .. } = ingested;
         Ok(Self { timeline, track, channels, info, warnings })

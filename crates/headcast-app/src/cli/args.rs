@@ -148,10 +148,24 @@ pub(super) struct PipeOptions {
     #[arg(long, value_name = "N", conflicts_with = "audio")]
     pub(super) frames: Option<NonZeroU64>,
     /// Folder to write index.m3u8, the segments and video.mp4 to
-    #[arg(short, long, value_name = "DIR")]
-    pub(super) output: PathBuf,
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["job", "serve"])]
+    pub(super) output: Option<PathBuf>,
+    /// Send the frames to a running server instead: its address makes a new job, the address of a job goes on with it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["output", "serve"])]
+    pub(super) job: Option<String>,
+    /// The token that the server asks for; better given as HEADCAST_TOKEN, which no process list shows
+    #[arg(long, value_name = "TOKEN", env = "HEADCAST_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// Start a server, send the frames to it, and keep it until Ctrl-C
+    #[arg(long, conflicts_with = "output")]
+    pub(super) serve: bool,
+    /// Port of --serve; 0 takes a free one
+    #[arg(long, default_value_t = 7860, requires = "serve")]
+    pub(super) port: u16,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
     /// Go on with what an earlier run left in the folder: the first frame on stdin is the one that is missing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["job", "serve"])]
     pub(super) resume: bool,
     /// Print nothing but errors
     #[arg(short, long)]

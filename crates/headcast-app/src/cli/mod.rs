@@ -6,6 +6,7 @@ mod failure;
 mod pipe;
 mod progress;
 mod raw;
+mod remote;
 mod render;
 mod serve;
 mod shutdown;

@@ -1,7 +1,10 @@
-//! `headcast pipe`: raw frames from stdin in, a folder that plays out.
+//! `headcast pipe`: raw frames from stdin in, a folder that plays out; or a job of a server.
 
 use std::io::{self, IsTerminal as _};
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,29 +18,46 @@ use super::args::PipeOptions;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::raw::{Next, RawFrames};
+use super::remote::Remote;
 use super::render::unreadable;
 use super::shutdown;
-use crate::studio::{Recording, build_notes};
+use crate::data_dir;
+use crate::jobs::{self, Pushed};
+use crate::server;
+use crate::studio::{EngineSettings, LocalStudio, Recording, build_notes};
 
 pub(super) fn run(options: &PipeOptions) -> Result<(), Failure> {
-    let mut progress = Progress::new(options.quiet);
+    let progress = Progress::new(options.quiet);
     let frames = Frames::of(options)?;
     for note in build_notes() {
         progress.say(&format!("note: {note}"));
     }
     let interrupted = shutdown::flag().map_err(Failure::machine)?;
+    if let Some(url) = &options.job {
+        let (remote, job) = Remote::at(url, options.token.clone())?;
+        return send(options, &frames, progress, &interrupted, &remote, job);
+    }
+    match &options.output {
+        Some(output) => fill(options, &frames, progress, &interrupted, output),
+        None => serve(options, &frames, progress, &interrupted),
+    }
+}
 
+/// Frames into a folder.
+fn fill(
+    options: &PipeOptions,
+    frames: &Frames,
+    mut progress: Progress,
+    interrupted: &AtomicBool,
+    output: &Path,
+) -> Result<(), Failure> {
     // Everything that can be wrong with what the user gave is found before anything is written.
-    let length = length(options, &progress, &interrupted)?;
+    let length = length(options, &progress, interrupted)?;
     let rate = length.frame_rate();
     let (width, height) = options.size;
     let settings = Settings::new(width, height, length);
     settings.check().map_err(failure)?;
-    let folder = if options.resume {
-        ClipFolder::reopen(&options.output)?
-    } else {
-        ClipFolder::create(&options.output)?
-    };
+    let folder = if options.resume { ClipFolder::reopen(output)? } else { ClipFolder::create(output)? };
     let mut stream = Stream::open(settings, Output::Folder(folder.clone())).map_err(failure)?;
     if stream.next_frame() > 0 {
         progress.say(&format!("{} frames are there; going on with the next one", stream.next_frame()));
@@ -45,8 +65,9 @@ pub(super) fn run(options: &PipeOptions) -> Result<(), Failure> {
     progress.start(stream.next_frame(), stream.total_frames(), rate);
     let mut shown = Shown { viewer: stream.viewer(), segments: stream.viewer().segments() };
 
-    let written = frames.each(&interrupted, &mut |pixels| {
-        stream.write(pixels).map_err(failure)?;
+    let written = frames.each(interrupted, &mut |bytes| {
+        let pixels = Pixels::tight(frames.format, width, height, bytes).map_err(Failure::input)?;
+        stream.write(&pixels).map_err(failure)?;
         progress.frame();
         shown.update(&progress);
         Ok(())
@@ -72,6 +93,96 @@ pub(super) fn run(options: &PipeOptions) -> Result<(), Failure> {
         folder.video_path().display()
     ));
     Ok(())
+}
+
+/// Frames to a running server.
+fn send(
+    options: &PipeOptions,
+    frames: &Frames,
+    mut progress: Progress,
+    interrupted: &AtomicBool,
+    remote: &Remote,
+    job: Option<String>,
+) -> Result<(), Failure> {
+    let job = match job {
+        Some(id) => remote.opened(id)?,
+        None => {
+            let (width, height) = options.size;
+            let pushed = Pushed {
+                width,
+                height,
+                frame_rate: options.fps,
+                format: frames.format,
+                frames: options.frames.map(NonZeroU64::get),
+            };
+            remote.create(&pushed, options.audio.as_deref())?
+        }
+    };
+    print_page(remote, &job.id);
+    if job.next_frame > 0 {
+        progress.say(&format!("{} frames are there; going on with the next one", job.next_frame));
+    }
+    progress.start(job.next_frame, job.total, options.fps);
+    let mut pusher = remote.push(&job);
+    let written = frames.each(interrupted, &mut |bytes| {
+        pusher.write(bytes)?;
+        progress.frame();
+        Ok(())
+    });
+    let ended = match written {
+        Ok(()) => pusher.finish().map(drop),
+        Err(failure) => Err(match pusher.give_up(failure.reason()) {
+            Ok(_) => failure.with("the job says so, and what there is of it plays"),
+            Err(_) => failure,
+        }),
+    };
+    progress.finish();
+    ended?;
+    progress.say("every frame is there");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the address is what the user waits for")]
+fn print_page(remote: &Remote, id: &str) {
+    println!("http://{}/j/{id}", remote.authority());
+}
+
+/// Frames to a server of our own, which stays until Ctrl-C.
+fn serve(
+    options: &PipeOptions,
+    frames: &Frames,
+    progress: Progress,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
+    let data_dir = data_dir::choose(options.data.data_dir.clone()).map_err(Failure::machine)?;
+    for note in jobs::prepare(&data_dir).map_err(Failure::machine)? {
+        progress.say(&format!("note: {note}"));
+    }
+    let engine = EngineSettings::from_env(None).map_err(Failure::input)?;
+    let studio = Arc::new(LocalStudio::new(&data_dir, engine));
+    let config = server::Config { port: options.port, data_dir, ..server::Config::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::machine(format!("the server's threads cannot be started: {error}")))?;
+    let server = runtime.block_on(server::bind(config, studio)).map_err(Failure::machine)?;
+    let url = server.url();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = runtime.spawn(server.run(async move {
+        // Also when its sender is gone.
+        let _ = stopped.await;
+    }));
+    let (remote, _) = Remote::at(&url, None)?;
+    let sent = send(options, frames, progress, interrupted, &remote, None);
+    if sent.is_ok() {
+        // The video is there to be watched.
+        while !interrupted.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    drop(stop);
+    runtime.block_on(running).map_err(Failure::machine)?;
+    sent
 }
 
 /// Raw frames on stdin.
@@ -104,7 +215,7 @@ impl Frames {
     fn each(
         &self,
         interrupted: &AtomicBool,
-        write: &mut dyn FnMut(&Pixels<'_>) -> Result<(), Failure>,
+        write: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let (width, height) = self.size;
         let mut count = 0;
@@ -114,7 +225,7 @@ impl Frames {
             }
             match self.raw.next(Duration::from_millis(100)) {
                 Next::Frame(bytes) => {
-                    write(&Pixels::tight(self.format, width, height, &bytes).map_err(Failure::input)?)?;
+                    write(&bytes)?;
                     self.raw.recycle(bytes);
                     count += 1;
                 }

@@ -54,7 +54,7 @@ pub(super) async fn submit(state: &AppState, form: Form) -> Result<Arc<Job>, Pro
 }
 
 /// A new job in JSON: of what is on the server already.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewJob {
     /// The recording, from `/api/v1/uploads`; or `sample` instead. It is used up, also when it is refused.

@@ -1,6 +1,7 @@
 //! A pushed job is opened: its sound is read, and its plan is made.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use headcast::media::segment::{Config, segment_head};
 use headcast::push::{Length, Settings};
 use headcast::source::{MakeError, OnFrame, SegmentSource};
 
-use super::{Recording, audio_error, recording_error, speech_error, unusable};
+use super::{Recording, audio_error, recording_error, speech_error, unusable, spools};
 use crate::jobs::{JobRequest, OpenError, OpenErrorKind, Opened, Pushed, Reporter};
 
 /// Longest clip without sound: as long as one with sound may be.
@@ -45,7 +46,10 @@ pub(crate) fn check(request: &JobRequest, pushed: &Pushed) -> Result<(), OpenErr
     }
 }
 
-/// Reads the sound and makes the plan; `ends` are those of an earlier one.
+/// Reads the sound and makes the plan.
+///
+/// * `ends`: those of an earlier plan.
+/// * `folder`: on whose disk the sound of a long clip is put aside.
 ///
 /// # Errors
 /// What is wrong with the sound and what to do.
@@ -53,6 +57,7 @@ pub(crate) fn open(
     request: &JobRequest,
     pushed: &Pushed,
     ends: &[u64],
+    folder: &Path,
     reporter: &dyn Reporter,
 ) -> Result<(Opened, Option<Sound>), OpenError> {
     let config = Config::new(pushed.width, pushed.height, pushed.frame_rate)
@@ -66,7 +71,14 @@ pub(crate) fn open(
                 false => ControlFlow::Continue(()),
             };
             let name = Some(request.audio_name.as_str());
-            let sound = Sound::open(recording, name, &Limits::default(), pushed.frame_rate, go_on);
+            let sound = Sound::open_beside(
+                recording,
+                name,
+                &Limits::default(),
+                pushed.frame_rate,
+                &spools::beside(folder),
+                go_on,
+            );
             Some(sound.map_err(speech_error)?)
         }
     };

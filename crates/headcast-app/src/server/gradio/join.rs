@@ -108,10 +108,10 @@ async fn generate(state: &AppState, given: Given) -> Result<Arc<Job>, String> {
     let id = |file: &File| file.id.clone();
     let wish = NewJob {
         upload: Some(id(&audio)),
-        sample: None,
         avatar,
         profile,
         features: features.as_ref().map(id),
+        ..NewJob::default()
     };
     let made = async {
         let mut form = gather(state, wish).await?;

@@ -11,6 +11,7 @@ fn row(state: State) -> Row {
         profile: Some("parity".to_owned()),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
         has_features: true,
+        pushed: "64x48 30000/1001 yuv420p 51".parse().ok(),
         created: instant(1_700_000_000_123),
         state,
         failure: None,
