@@ -99,7 +99,8 @@ fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
     let request = JobRequest { features, ..job.request().clone() };
     if let Some(pushed) = &request.pushed {
         let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
-        let (opened, sound) = pushed::open(&request, pushed, &ends, &shared.disk.jobs, &Narrator(job))?;
+        let place = shared.disk.folder(job.id()).input();
+        let (opened, sound) = pushed::open(&request, pushed, &ends, &place, &Narrator(job))?;
         job.keep_sound(sound);
         return Ok(opened);
     }

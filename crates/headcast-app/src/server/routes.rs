@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::json::{self, JobView};
 use super::{
-    AppState, assets, avatars, catalog, events, frames, gradio, jobs, metrics, openapi, playlist, segment, sse,
-    uploads, video,
+    AppState, assets, avatars, catalog, events, frames, gradio, jobs, metrics, openapi, playlist, segment,
+    sse, uploads, video,
 };
 
 /// One method of one address, described.

@@ -12,7 +12,7 @@ use headcast::media::segment::{Config, segment_head};
 use headcast::push::{Length, Settings};
 use headcast::source::{MakeError, OnFrame, SegmentSource};
 
-use super::{Recording, audio_error, recording_error, speech_error, unusable, spools};
+use super::{Recording, audio_error, recording_error, speech_error, spools, unusable};
 use crate::jobs::{JobRequest, OpenError, OpenErrorKind, Opened, Pushed, Reporter};
 
 /// Longest clip without sound: as long as one with sound may be.
@@ -49,7 +49,7 @@ pub(crate) fn check(request: &JobRequest, pushed: &Pushed) -> Result<(), OpenErr
 /// Reads the sound and makes the plan.
 ///
 /// * `ends`: those of an earlier plan.
-/// * `folder`: on whose disk the sound of a long clip is put aside.
+/// * `place`: on whose disk the sound of a long clip is put aside.
 ///
 /// # Errors
 /// What is wrong with the sound and what to do.
@@ -57,7 +57,7 @@ pub(crate) fn open(
     request: &JobRequest,
     pushed: &Pushed,
     ends: &[u64],
-    folder: &Path,
+    place: &Path,
     reporter: &dyn Reporter,
 ) -> Result<(Opened, Option<Sound>), OpenError> {
     let config = Config::new(pushed.width, pushed.height, pushed.frame_rate)
@@ -76,7 +76,7 @@ pub(crate) fn open(
                 name,
                 &Limits::default(),
                 pushed.frame_rate,
-                &spools::beside(folder),
+                &spools::beside(place),
                 go_on,
             );
             Some(sound.map_err(speech_error)?)

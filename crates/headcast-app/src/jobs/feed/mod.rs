@@ -397,7 +397,8 @@ impl SegmentStore for JobStore {
             return Err(StoreError::new(self.store.segment_path(index), full));
         }
         let size = segment.len();
-        self.store.put(index, segment)?;
+        self.store.put(index, segment.clone())?;
+        self.shared.recent.put(self.job.id(), index, segment);
         self.job.add_disk_bytes(size as u64);
         let took = {
             let mut began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
