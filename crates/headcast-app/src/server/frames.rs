@@ -65,7 +65,7 @@ pub(super) async fn push(
                 match piece {
                     Piece::Bytes(bytes) => feed.write(&bytes)?,
                     Piece::End if part.end => return feed.end().map(|()| true),
-                    Piece::End => return feed.pause().map(|_| true),
+                    Piece::End => return feed.pause().map(|()| true),
                 }
             }
             // The connection broke; what of a frame there was is lost.

@@ -284,13 +284,14 @@ impl Feed {
         self.stream.as_ref().is_some_and(|stream| Some(stream.next_frame()) == stream.total_frames())
     }
 
-    /// The sender has nothing more to say for now.
+    /// The sender has nothing more to say for now. With the last frame of the clip, the job is done when this returns.
     ///
     /// # Errors
-    /// [`FeedError::Partial`] when it stopped within a frame; the whole ones were taken.
-    pub fn pause(self) -> Result<u64, FeedError> {
+    /// [`FeedError::Partial`] when it stopped within a frame; the whole ones were taken. Else as [`Self::end`].
+    pub fn pause(self) -> Result<(), FeedError> {
         match self.part.len() {
-            0 => Ok(self.next_frame()),
+            0 if self.is_complete() => self.end(),
+            0 => Ok(()),
             left => Err(FeedError::Partial { left, whole: self.pushed.frame_bytes(), pushed: self.pushed }),
         }
     }
