@@ -210,7 +210,7 @@ fn folders_that_cannot_be_written() {
     let out = blocked.join("out");
     let output =
         place.headcast(&["render", "--audio", speech.to_str().unwrap(), "-o", out.to_str().unwrap()]);
-    place.refused(&output, MACHINE, &["cannot write to", "choose another folder"]);
+    place.refused(&output, MACHINE, &["is not a folder", "choose another name"]);
     assert_eq!(fs::read(&blocked).unwrap(), b"");
     let output = place.headcast(&["serve", "--port", "0", "--data-dir", out.to_str().unwrap()]);
     place.refused(&output, MACHINE, &["data folder", "--data-dir"]);
