@@ -88,6 +88,33 @@ fn rate_text(rate: FrameRate) -> String {
     format!("{}/{}", rate.num(), rate.den())
 }
 
+/// What there is of a clip, whose cuts of picture and sound do not meet.
+#[test]
+fn a_part_from_the_start_is_a_file() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    for (num, den) in [(25, 1), (24, 1), (30_000, 1001)] {
+        let rate = FrameRate::new(num, den).unwrap();
+        let clip = Clip::new(160, 96, 200, rate);
+        for count in 1..clip.plan.len() {
+            let mut index = mp4::Index::new(&clip.config, &clip.plan);
+            (0..count).for_each(|k| index.push(&clip.segment(k)).unwrap());
+            let layout = index.finish_early().unwrap();
+            let mut bytes = layout.header().to_vec();
+            (0..count).for_each(|k| bytes.extend_from_slice(&layout.payload(k, &clip.segment(k)).unwrap()));
+            assert_eq!(layout.total_len(), bytes.len() as u64);
+            let file = write(&bytes, ".mp4");
+            assert_decodes_silently(file.path());
+            let frames = clip.plan.ends()[count - 1];
+            let lines = probe(file.path(), &["-select_streams", "v", "-show_entries", "stream=nb_frames"]);
+            assert_eq!(values(&lines, "nb_frames"), [frames.to_string()], "{rate} fps");
+        }
+        let none = mp4::Index::new(&clip.config, &clip.plan).finish_early();
+        assert!(matches!(none, Err(mp4::Error::Incomplete { found: 0, .. })));
+    }
+}
+
 #[test]
 fn the_index_comes_first() {
     let (bytes, layout) = remux(&Clip::new(64, 64, 20, FrameRate::PAL));

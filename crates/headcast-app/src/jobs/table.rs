@@ -196,7 +196,7 @@ impl Jobs {
             let (job, shared) = (Arc::clone(job), Arc::clone(&self.shared));
             let made = tokio::task::spawn_blocking(move || {
                 let plan = job.plan().ok_or(ReadError::NotMade { index: 0 })?;
-                layout(&shared, &job, &plan)
+                layout(&shared, &job, &plan, plan.len())
             })
             .await;
             made.map_err(|error| ReadError::Interrupted(error.to_string()))?

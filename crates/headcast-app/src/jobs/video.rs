@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headcast::core::{SegmentPlan, Timeline};
+use headcast::core::SegmentPlan;
 use headcast::media::mp4::{Index, Layout};
 
 use super::job::Job;
@@ -17,24 +17,23 @@ impl Jobs {
     /// # Errors
     /// When a segment cannot be read.
     pub fn partial_mp4(&self, job: &Job) -> Result<Option<Arc<Layout>>, ReadError> {
-        let start = job.plan().and_then(|plan| start_of(&plan, job.made_from_start()));
-        start.map(|plan| layout(&self.shared, job, &plan)).transpose()
+        let segments = job.made_from_start();
+        let plan = job.plan().filter(|_| segments > 0);
+        plan.map(|plan| layout(&self.shared, job, &plan, segments)).transpose()
     }
 }
 
-/// Reads every segment of `plan`, one at a time; blocks for the disk.
-pub(super) fn layout(shared: &Shared, job: &Job, plan: &SegmentPlan) -> Result<Arc<Layout>, ReadError> {
+/// Reads the first `segments` of `plan`, one at a time; blocks for the disk.
+pub(super) fn layout(
+    shared: &Shared,
+    job: &Job,
+    plan: &SegmentPlan,
+    segments: usize,
+) -> Result<Arc<Layout>, ReadError> {
     let media = job.media().ok_or(ReadError::NotMade { index: 0 })?;
     let mut file = Index::new(&media.config, plan);
-    for index in 0..plan.len() {
+    for index in 0..segments {
         file.push(&shared.read(job, index)?)?;
     }
-    Ok(Arc::new(file.finish()?))
-}
-
-/// The first `segments` of the plan, as the plan of a shorter clip.
-fn start_of(plan: &SegmentPlan, segments: usize) -> Option<SegmentPlan> {
-    let ends = plan.ends().get(..segments)?.to_vec();
-    let timeline = Timeline::from_frames(*ends.last()?, plan.timeline().frame_rate())?;
-    SegmentPlan::from_ends(timeline, ends)
+    Ok(Arc::new(file.finish_early()?))
 }

@@ -19,7 +19,7 @@ pub use write::{WriteError, write};
 use std::ops::Range;
 
 use bytes::Bytes;
-use headcast_core::{FrameIndex, SegmentPlan, Timescale};
+use headcast_core::{FrameIndex, SegmentPlan, Timeline, Timescale};
 
 use crate::aac::Channels;
 use crate::h264::{self, nal};
@@ -155,8 +155,28 @@ impl Index {
     pub fn finish(self) -> Result<Layout, Error> {
         let expected = self.plan.len();
         let found = self.samples.ends.len();
-        let Some(parameter_sets) = self.parameter_sets.filter(|_| found == expected) else {
+        if found < expected {
             return Err(Error::Incomplete { expected, found });
+        }
+        self.finish_early()
+    }
+
+    /// The layout of a file that ends with the last segment that was pushed.
+    ///
+    /// The segments stay those of the whole clip: where picture and sound are cut apart, the sound of a clip that
+    /// really ended there could have a unit more or less.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] when none was pushed, [`Error::TooLong`].
+    pub fn finish_early(self) -> Result<Layout, Error> {
+        let found = self.samples.ends.len();
+        let incomplete = Error::Incomplete { expected: self.plan.len(), found };
+        let Some(parameter_sets) = self.parameter_sets else { return Err(incomplete) };
+        let ends = self.plan.ends()[..found].to_vec();
+        let timeline =
+            ends.last().and_then(|&end| Timeline::from_frames(end, self.plan.timeline().frame_rate()));
+        let Some(shown) = timeline.and_then(|timeline| SegmentPlan::from_ends(timeline, ends)) else {
+            return Err(incomplete);
         };
         let counts = [self.samples.video.len(), self.samples.audio.len()];
         if counts.iter().any(|&count| u32::try_from(count).is_err()) {
@@ -164,7 +184,7 @@ impl Index {
         }
         let movie = moov::Movie {
             config: &self.config,
-            plan: &self.plan,
+            plan: &shown,
             samples: &self.samples,
             sps: &parameter_sets.sps,
             pps: &parameter_sets.pps,
