@@ -97,8 +97,10 @@ fn watched(viewers: u32, rounds: u32, length: Duration) {
                 })
             })
             .collect();
-        runtime.block_on(tokio::time::sleep(ARRIVAL));
-        together.push(round(&server, &id, length, || runtime.block_on(tokio::time::sleep(length))));
+        runtime.block_on(async { tokio::time::sleep(ARRIVAL).await });
+        together.push(round(&server, &id, length, || {
+            runtime.block_on(async { tokio::time::sleep(length).await });
+        }));
         stop.store(true, Ordering::Relaxed);
         runtime.block_on(async {
             for viewer in watching {
