@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("headcast-media", &["headcast-core"]),
     ("headcast", &["headcast-core", "headcast-audio", "headcast-nerf", "headcast-media"]),
     ("headcast-app", &["headcast"]),
+    ("headcast-py", &["headcast", "headcast-app"]),
     ("xtask", &[]),
 ];
 
@@ -30,6 +31,7 @@ const HOMES: &[(&str, &str)] = &[
     ("openh264-sys2", "headcast-media"),
     ("fdk-aac", "headcast-media"),
     ("safetensors", "headcast-nerf"),
+    ("pyo3", "headcast-py"),
 ];
 
 /// Licences that a MIT OR Apache-2.0 program may link. MPL-2.0 (symphonia) is per file.

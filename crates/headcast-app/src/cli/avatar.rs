@@ -28,7 +28,7 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         licence_file: options.licence_file.clone(),
         thumbnail: options.thumbnail.clone(),
         transforms: options.transforms.clone(),
-        background: options.background.as_deref().map(background),
+        background: options.background.as_deref().map(Background::from_name),
         fix_eye: options.fix_eye,
         attention: options.attention,
         max_steps: options.max_steps,
@@ -50,15 +50,6 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         report.path.display()
     );
     Ok(())
-}
-
-/// Upstream's `--bg_img`: a colour by name, or a picture.
-fn background(value: &str) -> Background {
-    match value {
-        "white" => Background::Colour([255; 3]),
-        "black" => Background::Colour([0; 3]),
-        file => Background::File(file.into()),
-    }
 }
 
 fn list(avatars: &Avatars) -> Result<(), Failure> {

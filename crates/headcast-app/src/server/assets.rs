@@ -60,6 +60,13 @@ const ASSETS: &[Asset] = assets![
     "vendor/hls.js-1.7.4/hls.light.min.mjs" JS,
 ];
 
+/// A module of the page by its file name, such as `loader.js` or `hls.light.min.mjs`: for pages of other programs that
+/// play a stream.
+pub fn page_module(file: &str) -> Option<&'static [u8]> {
+    let named = |asset: &&Asset| asset.path.rsplit('/').next() == Some(file);
+    ASSETS.iter().filter(|asset| asset.content_type == JS).find(named).map(|asset| asset.bytes)
+}
+
 const PAGE: &str = include_str!("../../player/index.html");
 
 /// The embedded page.

@@ -6,6 +6,7 @@ mod assets;
 mod auth;
 mod avatar_form;
 mod avatars;
+mod background;
 mod catalog;
 mod connections;
 mod events;
@@ -30,7 +31,9 @@ mod uploads;
 mod video;
 mod watched;
 
+pub use assets::page_module;
 pub use auth::{Access, AccessError};
+pub use background::{Background, BackgroundError};
 pub use connections::Timeouts;
 pub use upload::{FieldError, Form, read_form};
 

@@ -64,6 +64,17 @@ pub enum Background {
     Colour([u8; 3]),
 }
 
+impl Background {
+    /// Upstream's `--bg_img`: `white`, `black`, or a picture file.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "white" => Self::Colour([255; 3]),
+            "black" => Self::Colour([0; 3]),
+            file => Self::File(file.into()),
+        }
+    }
+}
+
 impl ImportRequest {
     /// A request with every default.
     pub fn new(checkpoint: impl Into<PathBuf>, data: impl Into<PathBuf>, name: impl Into<String>) -> Self {

@@ -1,0 +1,51 @@
+//! What Python sees of errors: the classes of `headcast._errors`, one per kind of remedy.
+
+use headcast::nerf::avatar::AvatarError as AvatarProblem;
+use headcast::push;
+use headcast::SpeechError;
+use headcast_app::jobs::OpenError;
+use headcast_app::server::BackgroundError;
+use pyo3::prelude::*;
+
+pyo3::import_exception!(headcast._errors, AudioError);
+pyo3::import_exception!(headcast._errors, AvatarError);
+pyo3::import_exception!(headcast._errors, Error);
+pyo3::import_exception!(headcast._errors, FeaturesError);
+pyo3::import_exception!(headcast._errors, FrameError);
+pyo3::import_exception!(headcast._errors, OutputError);
+pyo3::import_exception!(headcast._errors, ServerError);
+pyo3::import_exception!(headcast._errors, StreamError);
+
+pub(crate) fn avatar(error: &AvatarProblem) -> PyErr {
+    AvatarError::new_err(error.to_string())
+}
+
+pub(crate) fn speech(error: &SpeechError) -> PyErr {
+    match error {
+        SpeechError::Audio(_) => AudioError::new_err(error.to_string()),
+        _ => Error::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn background(error: &BackgroundError) -> PyErr {
+    ServerError::new_err(error.to_string())
+}
+
+pub(crate) fn push(error: &push::Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        push::Error::Video(_) | push::Error::Pixels(_) | push::Error::WrongSize { .. } => FrameError::new_err(text),
+        push::Error::Folder(_) | push::Error::Store(_) | push::Error::Mismatch { .. } => OutputError::new_err(text),
+        _ => StreamError::new_err(text),
+    }
+}
+
+pub(crate) fn open(error: &OpenError) -> PyErr {
+    let text = error.to_string();
+    match error.code {
+        code if code.starts_with("audio") || code.starts_with("recording") => AudioError::new_err(text),
+        code if code.starts_with("features") => FeaturesError::new_err(text),
+        "unknown_avatar" | "avatar_unusable" => AvatarError::new_err(text),
+        _ => Error::new_err(text),
+    }
+}
