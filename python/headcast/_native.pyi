@@ -82,3 +82,15 @@ def import_avatar(
     overwrite: bool,
     data_dir: Optional[str],
 ) -> tuple[str, list[str]]: ...
+def render(
+    avatar: str,
+    audio: Union[str, tuple[np.ndarray[Any, Any], int]],
+    out: str,
+    *,
+    features: Optional[str],
+    profile: str,
+    frames: Optional[str],
+    threads: Optional[int],
+    data_dir: Optional[str],
+    on_progress: Any,
+) -> tuple[str, str, int, int, list[str]]: ...

@@ -4,6 +4,7 @@
 
 mod dependencies;
 mod links;
+mod python;
 mod tools;
 
 use std::io::{BufRead as _, BufReader};
@@ -16,12 +17,13 @@ const HELP: &str = "\
 cargo xtask <command>
 
   check      every check and test: format, lints, dependencies, tests, documentation, fuzz smoke, browser,
-             Gradio clients
+             Gradio clients, Python package
   test       tests only: unit, property, fixtures, bad input, documentation examples
   browser [NAME]
              the page in headless Chromium, and players of other people, against the debug build: on_air, join,
              seek and clients, or one of them
   gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
+  python     the Python wheel, built and tested with numpy 1 and 2 and Gradio 5 and 6
   crash      kills the server again and again and compares what comes out; --kills N, default 100
   deps       layering, licences and sources of all dependencies
   fixtures   the NeRF fixture tests with the worst difference of each stage
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("browser") => browser(argument(2).as_deref()),
         Some("gradio") => gradio(),
+        Some("python") => python::check(),
         Some("crash") => crash(),
         Some("deps") => dependencies::check(&root()),
         Some("fixtures") => {
@@ -74,7 +77,8 @@ fn check() -> Outcome {
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     fuzz("5")?;
     browser(None)?;
-    gradio()
+    gradio()?;
+    python::check()
 }
 
 /// Every test; what tests print is shown, so that a skip is seen, and skips are counted at the end.
@@ -156,7 +160,8 @@ fn browser(only: Option<&str>) -> Outcome {
         return tools::skip("browser tests", "node");
     }
     let Some(chromium) = tools::chromium() else { return tools::skip("browser tests", "chromium") };
-    cargo(&["build", "-p", "headcast-app"])?;
+    // All of it, because the Python wheel needs the same features of the same dependencies: compiled once.
+    cargo(&["build", "--workspace"])?;
     // `npm ci` takes exactly what the lock file says; browsers are never downloaded.
     run(Command::new(npm)
         .args(["ci", "--no-audit", "--no-fund", "--silent"])

@@ -40,7 +40,7 @@ pub(crate) fn report() -> Result<(), String> {
         ("mpv", find("mpv"), "it is not seen to play a job"),
         ("cvlc", find("cvlc"), "VLC is not seen to play a job"),
         ("gst-launch-1.0", find("gst-launch-1.0"), "GStreamer is not seen to play a job"),
-        ("python3", find("python3"), "Gradio client tests are skipped"),
+        ("python3", find("python3"), "Gradio clients and the Python package are not tested"),
         ("curl", find("curl"), "Gradio client tests are skipped"),
     ];
     let mut missing = Vec::new();

@@ -11,5 +11,6 @@ pub mod cli;
 pub mod data_dir;
 pub mod jobs;
 mod meter;
+pub mod render;
 pub mod server;
 pub mod studio;

@@ -4,6 +4,7 @@ use headcast::nerf::avatar::AvatarError as AvatarProblem;
 use headcast::push;
 use headcast::SpeechError;
 use headcast_app::jobs::OpenError;
+use headcast_app::render::RenderError;
 use headcast_app::server::BackgroundError;
 use pyo3::prelude::*;
 
@@ -17,7 +18,12 @@ pyo3::import_exception!(headcast._errors, ServerError);
 pyo3::import_exception!(headcast._errors, StreamError);
 
 pub(crate) fn avatar(error: &AvatarProblem) -> PyErr {
-    AvatarError::new_err(error.to_string())
+    AvatarError::new_err(in_python(&error.to_string()))
+}
+
+/// Advice names options of the command line; they are called the same here, as arguments.
+fn in_python(text: &str) -> String {
+    text.replace("--overwrite", "overwrite=True").replace("--fix-eye 0.25", "fix_eye=0.25")
 }
 
 pub(crate) fn speech(error: &SpeechError) -> PyErr {
@@ -40,8 +46,23 @@ pub(crate) fn push(error: &push::Error) -> PyErr {
     }
 }
 
-pub(crate) fn open(error: &OpenError) -> PyErr {
+pub(crate) fn render(error: &RenderError) -> PyErr {
     let text = error.to_string();
+    match error {
+        RenderError::Avatar(problem) => avatar(problem),
+        RenderError::UnknownAvatar { .. } => AvatarError::new_err(text),
+        RenderError::Open { source, .. } => open(source, text),
+        RenderError::Unreadable { .. } | RenderError::FeaturesTooLarge { .. } => FeaturesError::new_err(text),
+        RenderError::Folder(_) | RenderError::Frames { .. } => OutputError::new_err(text),
+        RenderError::Partial { source, .. } => {
+            let reason = render(source);
+            Python::attach(|py| PyErr::from_type(reason.get_type(py), text))
+        }
+        _ => Error::new_err(text),
+    }
+}
+
+fn open(error: &OpenError, text: String) -> PyErr {
     match error.code {
         code if code.starts_with("audio") || code.starts_with("recording") => AudioError::new_err(text),
         code if code.starts_with("features") => FeaturesError::new_err(text),

@@ -8,6 +8,7 @@ mod audio;
 mod avatar;
 mod error;
 mod frame;
+mod render;
 mod server;
 mod stream;
 
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::avatar::{avatars, import_avatar, inspect};
+    #[pymodule_export]
+    use super::render::render;
     #[pymodule_export]
     use super::server::{Server, page_module};
     #[pymodule_export]

@@ -1,0 +1,101 @@
+//! `headcast.render`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use headcast::core::Timeline;
+use headcast::nerf::Profile;
+use headcast_app::jobs::{Level, Phase, Reporter};
+use headcast_app::render::{RenderError, Request, Watcher, render as render_clip};
+use headcast_app::studio::{EngineSettings, LocalStudio};
+use pyo3::prelude::*;
+
+use crate::audio::Audio;
+use crate::avatar::data_dir;
+use crate::error::{self, Error};
+
+/// Renders a clip. Returns playlist, video, frames, segments and warnings.
+#[pyfunction]
+#[pyo3(signature = (avatar, audio, out, *, features, profile, frames, threads, data_dir, on_progress))]
+pub(crate) fn render(
+    py: Python<'_>,
+    avatar: String,
+    audio: Audio<'_>,
+    out: PathBuf,
+    features: Option<PathBuf>,
+    profile: &str,
+    frames: Option<PathBuf>,
+    threads: Option<NonZeroUsize>,
+    data_dir: Option<PathBuf>,
+    on_progress: Option<Py<PyAny>>,
+) -> PyResult<(PathBuf, PathBuf, u64, usize, Vec<String>)> {
+    let data_dir = self::data_dir(data_dir)?;
+    let profile = Profile::from_name(profile).ok_or_else(|| {
+        let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        Error::new_err(format!("there is no profile {profile:?}; use {}", known.join(" or ")))
+    })?;
+    let engine = EngineSettings::from_env(threads).map_err(Error::new_err)?;
+    let recording = audio.recording(py)?;
+    let request = Request { avatar, recording, name: audio.name(), features, profile, output: out, frames };
+    let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
+    let rendered = py.detach(|| render_clip(&LocalStudio::new(&data_dir, engine), request, &mut watch));
+    if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(raised);
+    }
+    let rendered = rendered.map_err(|error| error::render(&error))?;
+    Ok((rendered.playlist, rendered.video, rendered.frames, rendered.segments, watch.warnings))
+}
+
+/// Tells Python of every frame, and stops when that raises or somebody presses Ctrl-C.
+struct Watch {
+    on_progress: Option<Py<PyAny>>,
+    done: u64,
+    total: u64,
+    warnings: Vec<String>,
+    raised: Mutex<Option<PyErr>>,
+}
+
+impl Watch {
+    fn keep(&self, result: PyResult<()>) {
+        if let Err(error) = result {
+            // The first one is what went wrong.
+            self.raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(call) = &self.on_progress {
+            self.keep(Python::attach(|py| call.call1(py, (self.done, self.total)).map(drop)));
+        }
+    }
+}
+
+impl Reporter for Watch {
+    fn phase(&self, _phase: Phase) {}
+
+    fn log(&self, _level: Level, _message: &str) {}
+
+    fn cancelled(&self) -> bool {
+        self.keep(Python::attach(|py| py.check_signals()));
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Watcher for Watch {
+    fn start(&mut self, timeline: &Timeline) {
+        self.total = timeline.frames();
+        self.tell();
+    }
+
+    fn frame(&mut self) {
+        self.done += 1;
+        self.tell();
+    }
+
+    fn segment(&mut self, _index: usize) {}
+
+    fn warning(&mut self, text: &str) {
+        self.warnings.push(text.to_owned());
+    }
+}

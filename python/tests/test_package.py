@@ -1,0 +1,99 @@
+"""Avatars, rendering and the server: the program's own functions, called from Python."""
+
+import json
+import unittest
+import urllib.request
+
+import headcast
+import numpy as np
+from support import FIXTURES, Folder, assert_perfect, needs_ffmpeg, tone
+
+
+class Package(Folder):
+    def test_version_and_names(self):
+        self.assertRegex(headcast.__version__, r"^\d+\.\d+\.\d+$")
+        for name in headcast.__all__:
+            self.assertTrue(hasattr(headcast, name), name)
+        for error in [headcast.AudioError, headcast.FrameError, headcast.AvatarError, headcast.OutputError]:
+            self.assertTrue(issubclass(error, headcast.Error))
+
+    def test_the_built_in_avatar_is_there(self):
+        avatars = headcast.avatars(data_dir=self.place)
+        self.assertEqual([(avatar.name, avatar.size) for avatar in avatars], [("milo", (512, 512))])
+
+    @needs_ffmpeg
+    def test_render(self):
+        seen = []
+        rendered = headcast.render(
+            "milo",
+            (tone(0.5), 48000),
+            self.place / "out",
+            data_dir=self.place / "data",
+            on_progress=lambda done, total: seen.append((done, total)),
+        )
+        self.assertEqual(seen, [(done, 13) for done in range(14)])
+        self.assertEqual(rendered.frames, 13)
+        assert_perfect(self, rendered.video, 13)
+        assert_perfect(self, rendered.playlist, 13)
+
+    def test_render_stops_when_it_is_told(self):
+        def stop(done, total):
+            if done == 2:
+                raise InterruptedError("enough")
+
+        with self.assertRaisesRegex(InterruptedError, "enough"):
+            headcast.render("milo", (tone(2.0), 48000), self.place / "out", data_dir=self.place / "data", on_progress=stop)
+        self.assertFalse((self.place / "out" / "video.mp4").exists())
+
+    def test_render_says_what_is_wrong(self):
+        text = self.place / "speech.wav"
+        text.write_text("no sound\n" * 100)
+        foreign = self.place / "foreign"
+        foreign.mkdir()
+        (foreign / "index.m3u8").write_text("chunk1.ts\n")
+        sound = (tone(0.5), 48000)
+        cases = [
+            (dict(avatar="nobody"), headcast.AvatarError, "no avatar"),
+            (dict(audio=text), headcast.AudioError, "not an audio file"),
+            (dict(audio=self.place / "none.wav"), headcast.AudioError, "cannot be read"),
+            (dict(features=text), headcast.FeaturesError, ""),
+            (dict(features=self.place / "none.npy"), headcast.FeaturesError, "cannot be read"),
+            (dict(out=foreign), headcast.OutputError, "choose another folder"),
+            (dict(profile="best"), headcast.Error, "quality"),
+        ]
+        for changed, error, words in cases:
+            arguments = {"avatar": "milo", "audio": sound, "out": self.place / "out", **changed}
+            with self.subTest(str(changed)), self.assertRaisesRegex(error, words):
+                headcast.render(**arguments, data_dir=self.place / "data")
+        self.assertFalse((self.place / "out").exists())
+
+    def test_inspect_and_import_say_what_is_wrong(self):
+        with self.assertRaises(headcast.AvatarError):
+            headcast.inspect(self.place / "none.pth")
+        text = self.place / "ngp.pth"
+        text.write_text("no checkpoint")
+        with self.assertRaises(headcast.AvatarError):
+            headcast.inspect(text)
+        with self.assertRaises(headcast.AvatarError):
+            headcast.Avatar.import_(text, self.place, "eva", data_dir=self.place / "data")
+        self.assertEqual(len(headcast.avatars(self.place / "data")), 1)
+
+    def test_serve(self):
+        with headcast.serve(port=0, data_dir=self.place) as server:
+            with urllib.request.urlopen(server.url + "healthz") as answer:
+                self.assertEqual(answer.status, 200)
+            with urllib.request.urlopen(server.url + "api/v1/avatars") as answer:
+                self.assertIn("milo", json.dumps(json.load(answer)))
+            port = int(server.url.rstrip("/").rsplit(":", 1)[1])
+            with self.assertRaisesRegex(headcast.ServerError, "in use"):
+                headcast.serve(port=port, data_dir=self.place / "other")
+            with self.assertRaisesRegex(headcast.ServerError, "another"):
+                headcast.serve(port=0, data_dir=self.place)
+        with self.assertRaises(OSError):
+            urllib.request.urlopen(server.url + "healthz")
+        with self.assertRaisesRegex(headcast.ServerError, "password"):
+            headcast.serve(host="0.0.0.0", port=0, data_dir=self.place)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,294 @@
+"""A stream from its first playlist to its last word."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import unittest
+import wave
+from fractions import Fraction
+
+import headcast
+import numpy as np
+from support import FIXTURES, SIZE, Folder, assert_perfect, decoded, needs_ffmpeg, pictures, tone
+
+
+def listed(playlist):
+    return [line for line in playlist.splitlines() if not line.startswith("#")]
+
+
+class Streams(Folder):
+    def test_the_playlist_is_complete_before_the_first_frame(self):
+        out = self.place / "out"
+        with headcast.Stream((tone(4.0), 48000), size=SIZE, out=out) as stream:
+            self.assertEqual(stream.total_frames, 100)
+            text = stream.playlist
+            self.assertEqual(stream.playlist_path.read_text(), text)
+            self.assertIn("#EXT-X-PLAYLIST-TYPE:VOD", text)
+            self.assertIn("#EXT-X-ENDLIST", text)
+            lengths = [float(line[8:].rstrip(",")) for line in text.splitlines() if line.startswith("#EXTINF:")]
+            self.assertAlmostEqual(sum(lengths), 4.0, places=6)
+            self.assertFalse((out / listed(text)[0]).exists())
+            stream.write(pictures(100))
+        self.assertEqual(stream.playlist, text)
+        self.assertTrue(stream.closed)
+        self.assertEqual((stream.frames, stream.segments), (100, len(listed(text))))
+        for name in [*listed(text), "video.mp4", "log.txt"]:
+            self.assertTrue((out / name).is_file(), name)
+
+    def test_without_audio_the_playlist_grows(self):
+        out = self.place / "out"
+        with headcast.Stream(size=SIZE, out=out) as stream:
+            self.assertIsNone(stream.total_frames)
+            self.assertIn("#EXT-X-PLAYLIST-TYPE:EVENT", stream.playlist)
+            self.assertEqual(listed(stream.playlist), [])
+            stream.write(pictures(60))
+            while stream.segments == 0:
+                time.sleep(0.01)
+            self.assertEqual(listed(stream.playlist), listed(stream.playlist_path.read_text()))
+            self.assertNotIn("#EXT-X-ENDLIST", stream.playlist)
+        self.assertIn("#EXT-X-ENDLIST", stream.playlist_path.read_text())
+        self.assertEqual(stream.frames, 60)
+
+    @needs_ffmpeg
+    def test_slow_and_fast_generators_end_with_perfect_files(self):
+        for name, rate, seconds in [("slower than real time", 12, 2.0), ("faster", 200, 6.0)]:
+            with self.subTest(name):
+                out = self.place / name.replace(" ", "-")
+                frames = pictures(round(seconds * 25))
+                started = time.monotonic()
+                with headcast.Stream((tone(seconds), 48000), size=SIZE, out=out) as stream:
+                    for number, frame in enumerate(frames):
+                        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+                        stream.write(frame)
+                assert_perfect(self, stream.video_path, len(frames))
+                assert_perfect(self, stream.playlist_path, len(frames))
+
+    @needs_ffmpeg
+    def test_other_frame_rates(self):
+        for fps, exact in [(30, Fraction(30)), (29.97, Fraction(30000, 1001)), (Fraction(24000, 1001), Fraction(24000, 1001))]:
+            with self.subTest(fps=fps):
+                with headcast.Stream(size=SIZE, fps=fps, out=self.place / "out") as stream:
+                    stream.write(pictures(40))
+                assert_perfect(self, stream.video_path, 40, fps=exact, sound=False)
+
+    @needs_ffmpeg
+    def test_a_generator_that_raises_leaves_what_plays_and_the_traceback(self):
+        def model():
+            yield from pictures(70)
+            raise ZeroDivisionError("the model broke at frame 70")
+
+        out = self.place / "out"
+        with self.assertRaisesRegex(ZeroDivisionError, "frame 70"):
+            with headcast.Stream((tone(8.0), 48000), size=SIZE, out=out) as stream:
+                for frame in model():
+                    stream.write(frame)
+        self.assertTrue(stream.closed)
+        text = (out / "index.m3u8").read_text()
+        self.assertIn("#EXT-X-ENDLIST", text)
+        self.assertTrue(0 < len(listed(text)) == stream.segments)
+        self.assertTrue(0 < stream.frames <= 70)
+        assert_perfect(self, out / "index.m3u8", stream.frames)
+        log = (out / "log.txt").read_text()
+        for part in ["Traceback (most recent call last)", "in model", "ZeroDivisionError: the model broke at frame 70", f"after {stream.frames} frames"]:
+            self.assertIn(part, log)
+        levels = [line.level for line in stream.log_lines()]
+        self.assertIn("error", levels)
+        with self.assertRaises(headcast.StreamError):
+            stream.write(pictures(1)[0])
+
+    def test_a_generator_that_raises_at_once_leaves_nothing_to_play(self):
+        with self.assertRaises(KeyError):
+            with headcast.Stream((tone(1.0), 48000), size=SIZE, out=self.place / "out") as stream:
+                raise KeyError("weights")
+        self.assertFalse(stream.playlist_path.exists())
+        self.assertIn("KeyError: 'weights'", stream.log_path.read_text())
+
+    @needs_ffmpeg
+    def test_too_few_and_too_many_frames_are_said(self):
+        frames = pictures(30)
+        with headcast.Stream((tone(1.0), 48000), size=SIZE, out=self.place / "few") as few:
+            few.write(frames[:20])
+        self.assertIn("the last picture is held", few.log_path.read_text())
+        assert_perfect(self, few.video_path, 25)
+        shown = decoded(few.video_path).astype(int)
+        self.assertLess(np.abs(shown[24] - shown[19]).mean(), 2)
+        self.assertGreater(np.abs(shown[19] - shown[10]).mean(), 2)
+        with headcast.Stream((tone(1.0), 48000), size=SIZE, out=self.place / "many") as many:
+            many.write(frames)
+        self.assertIn("5 frames after the end", many.log_path.read_text())
+        assert_perfect(self, many.video_path, 25)
+
+    def test_no_frame_at_all(self):
+        with self.assertRaisesRegex(headcast.StreamError, "no frame was written"):
+            with headcast.Stream((tone(1.0), 48000), size=SIZE, out=self.place / "out"):
+                pass
+
+    def test_ways_to_give_audio(self):
+        samples = (tone(1.0) * 32767).astype(np.int16)
+        file = self.place / "tone.wav"
+        with wave.open(str(file), "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(48000)
+            writer.writeframes(samples.tobytes())
+        stereo = np.stack([samples, samples], axis=1)
+
+        def made(audio):
+            with headcast.Stream(audio, size=SIZE, out=self.place / "out", video=False) as stream:
+                stream.write(pictures(25))
+            return self.segments(stream.folder)
+
+        expected = made(file)
+        ways = {
+            "str": str(file),
+            "samples": (samples, 48000),
+            "as Gradio gives it": (48000, samples),
+            "as scipy gives it": (np.int64(48000), samples),
+            "floats": (samples / 32768.0, 48000),
+            "float32": ((samples / 32768.0).astype(np.float32), 48000),
+            "32 bits": (samples.astype(np.int32) << 16, 48000),
+            "one channel": (samples[:, None], 48000),
+            "every second": (np.repeat(samples, 2)[::2], 48000.0),
+        }
+        for name, audio in ways.items():
+            with self.subTest(name):
+                self.assertEqual(made(audio), expected)
+        self.assertNotEqual(made((samples // 2, 48000)), expected)
+        self.assertNotEqual(made((stereo, 48000)), expected)
+
+    def test_audio_that_cannot_be_used(self):
+        text = self.place / "speech.wav"
+        text.write_text("no sound\n" * 100)
+        nan = tone(1.0)
+        nan[100] = np.nan
+        wrong = [
+            (self.place / "none.wav", "cannot be read"),
+            (self.place, "it is a folder"),
+            (text, "not an audio file"),
+            ((tone(1.0), 4), "4 samples per second"),
+            ((tone(1.0), "fast"), "'fast'"),
+            ((nan, 48000), "sample 100"),
+            ((np.zeros((2, 48000), np.float32), 48000), "samples.T"),
+            ((np.zeros((48000, 9), np.float32), 48000), "1 to 8 channels"),
+            ((np.zeros(48000, np.int64), 48000), "dtype int64"),
+            ((np.zeros(0, np.float32), 48000), ""),
+            (tone(1.0), "give the rate"),
+            ((tone(1.0), 48000, 1), "3 values"),
+        ]
+        for audio, advice in wrong:
+            with self.subTest(advice):
+                with self.assertRaises(headcast.AudioError) as caught:
+                    headcast.Stream(audio, size=SIZE, out=self.place / "out")
+                self.assertIn(advice, str(caught.exception))
+        self.assertFalse((self.place / "out" / "index.m3u8").exists())
+
+    def test_sizes_and_rates_that_cannot_be(self):
+        for size in [(0, 10), (8, 8), (5000, 16), (-4, 4), (1 << 40, 1), 512, (512,), "ab"]:
+            with self.subTest(size=size), self.assertRaises(headcast.FrameError):
+                headcast.Stream(size=size, out=self.place / "out")
+        for fps in [0, -25, 1e9, float("nan"), float("inf"), "fast"]:
+            with self.subTest(fps=fps), self.assertRaises(headcast.StreamError):
+                headcast.Stream(size=SIZE, fps=fps, out=self.place / "out")
+
+    def test_somebody_elses_folder_is_left_alone(self):
+        out = self.place / "out"
+        out.mkdir()
+        (out / "index.m3u8").write_text("#EXTM3U\nchunk1.ts\n")
+        with self.assertRaisesRegex(headcast.OutputError, "choose another folder"):
+            headcast.Stream(size=SIZE, out=out)
+        self.assertEqual((out / "index.m3u8").read_text(), "#EXTM3U\nchunk1.ts\n")
+        (self.place / "file").write_text("")
+        with self.assertRaises(OSError):
+            headcast.Stream(size=SIZE, out=self.place / "file")
+
+    def test_a_folder_of_its_own(self):
+        with headcast.Stream(size=SIZE) as stream:
+            stream.write(pictures(10))
+        self.assertTrue(stream.video_path.is_file())
+        # Removed when Python ends.
+        code = textwrap.dedent(
+            """
+            import headcast, numpy
+            with headcast.Stream(size=(64, 48)) as stream:
+                stream.write(numpy.zeros((10, 48, 64, 3), "uint8"))
+            print(stream.folder)
+            """
+        )
+        folder = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        self.assertTrue(folder)
+        self.assertFalse(os.path.exists(folder))
+
+    def test_other_threads_run_meanwhile(self):
+        counted = 0
+        stop = threading.Event()
+
+        def count():
+            nonlocal counted
+            while not stop.is_set():
+                counted += 1
+
+        # Holds the last picture for many frames: time that is spent in the library.
+        stream = headcast.Stream((tone(30.0), 48000), size=(512, 512), out=self.place / "out", video=False)
+        stream.write(np.zeros((512, 512, 3), np.uint8))
+        counter = threading.Thread(target=count)
+        counter.start()
+        while counted == 0:
+            time.sleep(0)
+        before = counted
+        stream._native.finish()
+        during = counted - before
+        stop.set()
+        counter.join()
+        stream.close()
+        # With the GIL held the other thread would have stood still.
+        self.assertGreater(during, 1000)
+
+    def test_ctrl_c_stops_and_what_there_is_plays(self):
+        code = textwrap.dedent(
+            """
+            import sys, headcast, numpy
+            with headcast.Stream(size=(512, 512), out=sys.argv[1]) as stream:
+                frame = numpy.zeros((200, 512, 512, 3), "uint8")
+                print("ready", flush=True)
+                while True:
+                    stream.write(frame)
+            """
+        )
+        out = self.place / "out"
+        child = subprocess.Popen([sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(child.kill)
+        self.assertEqual(child.stdout.readline(), "ready\n")
+        while not (out / "segment_00000.ts").exists():
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _out, trouble = child.communicate(timeout=60)
+        self.assertIn("KeyboardInterrupt", trouble)
+        self.assertIn("#EXT-X-ENDLIST", (out / "index.m3u8").read_text())
+        self.assertIn("KeyboardInterrupt", (out / "log.txt").read_text())
+
+    def test_the_log_is_said_as_it_happens(self):
+        with headcast.Stream(size=SIZE, out=self.place / "out") as stream:
+            stream.log("loading weights")
+            stream.log(ValueError("odd"), "warning")
+            lines = stream.log_lines()
+            self.assertEqual([line.text for line in lines[1:]], ["loading weights", "odd"])
+            self.assertEqual(lines[2].level, "warning")
+            self.assertEqual(stream.log_lines(after=lines[-1].number), [])
+            stream.write(pictures(10))
+        self.assertIn("loading weights", stream.log_path.read_text())
+        self.assertIn("done: 10 frames", stream.log_path.read_text())
+
+    @needs_ffmpeg
+    def test_the_speech_of_the_fixtures(self):
+        file = FIXTURES / "speech" / "en.wav"
+        with headcast.Stream(file, size=SIZE, out=self.place / "out") as stream:
+            stream.write(pictures(stream.total_frames))
+        assert_perfect(self, stream.video_path, stream.total_frames)
+
+
+if __name__ == "__main__":
+    unittest.main()
