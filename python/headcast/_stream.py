@@ -78,7 +78,7 @@ class Stream:
         self._segments = 0
         self._log = Log(self._folder / "log.txt")
         total = self.total_frames
-        length = "of any length" if total is None else f"{total} frames, {total / rate:.2f} s"
+        length = "of any length" if total is None else f"{total} frames, {float(total / rate):.2f} s"
         self._log.add("info", f"opened: {width}x{height}, {_rate_text(rate)} frames/s, {length}")
         for warning in self._native.warnings:
             self._log.add("warning", warning)

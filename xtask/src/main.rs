@@ -160,8 +160,7 @@ fn browser(only: Option<&str>) -> Outcome {
         return tools::skip("browser tests", "node");
     }
     let Some(chromium) = tools::chromium() else { return tools::skip("browser tests", "chromium") };
-    // All of it, because the Python wheel needs the same features of the same dependencies: compiled once.
-    cargo(&["build", "--workspace"])?;
+    build()?;
     // `npm ci` takes exactly what the lock file says; browsers are never downloaded.
     run(Command::new(npm)
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
@@ -193,7 +192,7 @@ fn gradio() -> Outcome {
     if !venv.is_ok_and(|status| status.success()) {
         return tools::skip(WHAT, "python3 -m venv");
     }
-    cargo(&["build", "-p", "headcast-app"])?;
+    build()?;
     run(Command::new(npm).args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(&tests))?;
     run(Command::new(python)
         .arg("run.py")
@@ -217,6 +216,12 @@ fn crash() -> Outcome {
     run(Command::new("cargo")
         .args(["test", "-p", "headcast-app", "--test", "crash", "--", "--nocapture"])
         .env("HEADCAST_CRASH_KILLS", kills.to_string()))
+}
+
+/// The program; with it the rest, because the Python wheel needs the same features of the same dependencies, which are
+/// so compiled once.
+fn build() -> Outcome {
+    cargo(&["build", "--workspace"])
 }
 
 fn cargo(args: &[&str]) -> Outcome {

@@ -58,7 +58,10 @@ fn wheel(python: &Path, place: &Path) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(&wheels);
     run(Command::new(&builder).args(["-m", "maturin", "build", "--locked", "--out"]).arg(&wheels))?;
     let entries = fs::read_dir(&wheels).map_err(|e| format!("{}: {e}", wheels.display()))?;
-    let mut found = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "whl"));
+    let mut found = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "whl"));
     found.next().ok_or_else(|| format!("there is no wheel in {}", wheels.display()))
 }
 

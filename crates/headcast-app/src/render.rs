@@ -227,12 +227,7 @@ impl Output {
         Ok(())
     }
 
-    fn segment(
-        &self,
-        session: &Session,
-        index: usize,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RenderError> {
+    fn segment(&self, session: &Session, index: usize, watcher: &mut dyn Watcher) -> Result<(), RenderError> {
         let mut frame_error = None;
         let made = session.make_segment(index, &mut |done: FrameDone<'_>| {
             watcher.frame();

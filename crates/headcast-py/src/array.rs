@@ -56,13 +56,15 @@ impl<'py> Array<'py> {
         };
         let shape: Vec<usize> = item(intern!(py, "shape"))?.extract()?;
         let typestr = item(intern!(py, "typestr"))?;
-        let Some(element) = Element::from_typestr(typestr.extract()?) else { return Ok(None) };
+        let Some(element) = Element::from_typestr(&typestr.extract::<String>()?) else { return Ok(None) };
         let (address, _read_only): (usize, bool) = item(intern!(py, "data"))?.extract()?;
         let strides: Option<Vec<isize>> =
             interface.get_item(intern!(py, "strides"))?.map_or(Ok(None), |strides| strides.extract())?;
         let strides = strides.unwrap_or_else(|| packed_strides(&shape, element));
         if strides.len() != shape.len() {
-            return Err(PyValueError::new_err("an array interface with another number of strides than sides"));
+            return Err(PyValueError::new_err(
+                "an array interface with another number of strides than sides",
+            ));
         }
         let view = View { address, shape, strides, element };
         Ok(Some(Self { _owner: array.clone(), view }))
@@ -76,7 +78,7 @@ impl<'py> Array<'py> {
 
 /// The strides of an array in C order.
 fn packed_strides(shape: &[usize], element: Element) -> Vec<isize> {
-    let mut stride = match element {
+    let mut stride: isize = match element {
         Element::U8 => 1,
         Element::I16 | Element::F16 => 2,
         Element::I32 | Element::F32 => 4,
@@ -164,7 +166,8 @@ impl View {
         }
         let left = |what| format!("{LEFT} {what} are left");
         let sides = self.shape[place.len()..].try_into().unwrap_or_else(|_| panic!("{}", left("sides")));
-        let strides = self.strides[place.len()..].try_into().unwrap_or_else(|_| panic!("{}", left("strides")));
+        let strides =
+            self.strides[place.len()..].try_into().unwrap_or_else(|_| panic!("{}", left("strides")));
         (start, sides, strides)
     }
 }

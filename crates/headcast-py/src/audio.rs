@@ -37,9 +37,9 @@ impl Audio<'_> {
     /// `headcast.AudioError`.
     pub(crate) fn recording(&self, py: Python<'_>) -> PyResult<Recording> {
         match self {
-            Self::File(path) => py.detach(|| Recording::open(path)).map_err(|error| {
-                AudioError::new_err(format!("{} cannot be read: {error}", path.display()))
-            }),
+            Self::File(path) => py
+                .detach(|| Recording::open(path))
+                .map_err(|error| AudioError::new_err(format!("{} cannot be read: {error}", path.display()))),
             Self::Samples(samples, rate) => {
                 let wav = wav(samples, *rate)?;
                 Ok(Recording::Memory(Cursor::new(wav.into())))
@@ -73,7 +73,9 @@ fn wav(samples: &Bound<'_, PyAny>, rate: u32) -> PyResult<Vec<u8>> {
         }
     };
     if count.saturating_mul(channels) > MAX_SAMPLES {
-        return Err(AudioError::new_err("the clip is longer than any that is accepted; cut it into shorter parts"));
+        return Err(AudioError::new_err(
+            "the clip is longer than any that is accepted; cut it into shorter parts",
+        ));
     }
     samples.py().detach(|| {
         let mut wav = header(count * channels, channels, rate);
@@ -86,7 +88,9 @@ fn wav(samples: &Bound<'_, PyAny>, rate: u32) -> PyResult<Vec<u8>> {
             #[expect(clippy::cast_possible_truncation, reason = "24 bits are more than anyone hears")]
             Element::F64 => data(view, &mut wav, |sample: f64| sample as f32),
             Element::F16 => {
-                data(view, &mut wav, |half: crate::array::Half| headcast::nerf::checkpoint::f16_to_f32(half.0));
+                data(view, &mut wav, |half: crate::array::Half| {
+                    headcast::nerf::checkpoint::f16_to_f32(half.0)
+                });
             }
         }
         Ok(wav)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use headcast::nerf::avatar::{self as library, Background, ImportRequest, Smoothing};
-use headcast_app::studio::Avatars;
 use headcast_app::data_dir;
+use headcast_app::studio::Avatars;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -26,7 +26,7 @@ pub(crate) fn inspect<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py
     facts.set_item("family", report.family.to_string())?;
     facts.set_item("tensors", report.tensors)?;
     facts.set_item("parameters", report.parameters)?;
-    facts.set_item("features", report.features.map(|kind| kind.name()))?;
+    facts.set_item("features", report.features.map(|kind| kind.describe()))?;
     facts.set_item("attention", report.attention)?;
     facts.set_item("eye", report.eye)?;
     facts.set_item("torso", report.torso)?;
@@ -103,6 +103,7 @@ pub(crate) fn import_avatar(
         overwrite,
         ..ImportRequest::new(checkpoint, data, name)
     };
-    let report = py.detach(|| library::import(&request, avatars.library())).map_err(|error| avatar_error(&error))?;
+    let report =
+        py.detach(|| library::import(&request, avatars.library())).map_err(|error| avatar_error(&error))?;
     Ok((report.path, report.notes))
 }

@@ -1,8 +1,8 @@
 //! What Python sees of errors: the classes of `headcast._errors`, one per kind of remedy.
 
+use headcast::SpeechError;
 use headcast::nerf::avatar::AvatarError as AvatarProblem;
 use headcast::push;
-use headcast::SpeechError;
 use headcast_app::jobs::OpenError;
 use headcast_app::render::RenderError;
 use headcast_app::server::BackgroundError;
@@ -40,8 +40,12 @@ pub(crate) fn background(error: &BackgroundError) -> PyErr {
 pub(crate) fn push(error: &push::Error) -> PyErr {
     let text = error.to_string();
     match error {
-        push::Error::Video(_) | push::Error::Pixels(_) | push::Error::WrongSize { .. } => FrameError::new_err(text),
-        push::Error::Folder(_) | push::Error::Store(_) | push::Error::Mismatch { .. } => OutputError::new_err(text),
+        push::Error::Video(_) | push::Error::Pixels(_) | push::Error::WrongSize { .. } => {
+            FrameError::new_err(text)
+        }
+        push::Error::Folder(_) | push::Error::Store(_) | push::Error::Mismatch { .. } => {
+            OutputError::new_err(text)
+        }
         _ => StreamError::new_err(text),
     }
 }

@@ -56,7 +56,10 @@ impl FramesView<'_> {
             Element::U8 => self.0.picture(place, out, |byte: u8| byte),
             Element::F16 => self.0.picture(place, out, |half: Half| HALVES[usize::from(half.0)]),
             Element::F32 => self.0.picture(place, out, byte_of),
-            #[expect(clippy::cast_possible_truncation, reason = "the eighth bit is far from the twenty-fourth")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the eighth bit is far from the twenty-fourth"
+            )]
             Element::F64 => self.0.picture(place, out, |value: f64| byte_of(value as f32)),
             Element::I16 | Element::I32 => unreachable!("`Frames::new` takes no integers"),
         }
@@ -128,11 +131,14 @@ fn check_shape(shape: &[usize], (width, height): (u32, u32)) -> Result<(), Strin
                 "channels come last: pass frames.transpose(0, 2, 3, 1), for a torch tensor frames.permute(0, 2, 3, 1)"
                     .to_owned()
             } else {
-                "channels come last: pass frame.transpose(1, 2, 0), for a torch tensor frame.permute(1, 2, 0)".to_owned()
+                "channels come last: pass frame.transpose(1, 2, 0), for a torch tensor frame.permute(1, 2, 0)"
+                    .to_owned()
             }
         }
         [a, b, 4] if [a, b] == [h, w] => "leave the alpha channel out: pass frame[..., :3]".to_owned(),
-        [a, b, 1] if [a, b] == [h, w] => "make three channels of one: pass numpy.repeat(frame, 3, axis=-1)".to_owned(),
+        [a, b, 1] if [a, b] == [h, w] => {
+            "make three channels of one: pass numpy.repeat(frame, 3, axis=-1)".to_owned()
+        }
         [a, b] if [a, b] == [h, w] => {
             "make three channels of a grey picture: pass numpy.stack([frame] * 3, axis=-1)".to_owned()
         }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use headcast::core::Timeline;
 use headcast::nerf::Profile;
 use headcast_app::jobs::{Level, Phase, Reporter};
-use headcast_app::render::{RenderError, Request, Watcher, render as render_clip};
+use headcast_app::render::{Request, Watcher, render as render_clip};
 use headcast_app::studio::{EngineSettings, LocalStudio};
 use pyo3::prelude::*;
 

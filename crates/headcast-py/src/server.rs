@@ -58,9 +58,11 @@ impl Server {
             ..Config::default()
         };
         let running = py.detach(|| {
-            headcast_app::jobs::prepare(&data_dir).map_err(|error| ServerError::new_err(error.to_string()))?;
+            headcast_app::jobs::prepare(&data_dir)
+                .map_err(|error| ServerError::new_err(error.to_string()))?;
             let studio = Arc::new(LocalStudio::new(&data_dir, engine));
-            Background::start(Config { data_dir, ..config }, studio).map_err(|error| error::background(&error))
+            Background::start(Config { data_dir, ..config }, studio)
+                .map_err(|error| error::background(&error))
         })?;
         Ok(Self { url: running.url().to_owned(), running: Mutex::new(Some(running)) })
     }

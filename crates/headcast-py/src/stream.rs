@@ -239,10 +239,7 @@ fn listen(py: Python<'_>, audio: &Audio<'_>, frame_rate: FrameRate) -> PyResult<
 }
 
 /// Runs `work` on another thread, and stops waiting for it on Ctrl-C: it goes on to its end.
-fn attentively<T: Send + 'static>(
-    py: Python<'_>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> PyResult<T> {
+fn attentively<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
     use std::sync::mpsc::{RecvTimeoutError, sync_channel};
     let (done, mut result) = sync_channel(1);
     let thread = std::thread::Builder::new().name("headcast-end".into()).spawn(move || {

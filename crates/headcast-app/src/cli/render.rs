@@ -76,12 +76,18 @@ impl From<RenderError> for Failure {
             RenderError::Avatar(error) => avatar_failure(error),
             RenderError::Folder(error) => error.into(),
             RenderError::Interrupted => Self::Interrupted("interrupted; nothing was written".to_owned()),
-            RenderError::Open { source, .. } if source.kind == OpenErrorKind::Internal => Self::machine(source),
+            RenderError::Open { source, .. } if source.kind == OpenErrorKind::Internal => {
+                Self::machine(source)
+            }
             RenderError::UnknownAvatar { .. }
             | RenderError::Open { .. }
             | RenderError::Unreadable { .. } => Self::Input(text),
             // Whose fault it is does not depend on how far it came.
-            RenderError::Partial { made, planned, source } => Self::from(*source).with(Left { made, planned }),
+            RenderError::Partial { made, planned, source } => match *source {
+                RenderError::Interrupted => Self::Interrupted("interrupted".to_owned()),
+                source => source.into(),
+            }
+            .with(Left { made, planned }),
             RenderError::Frames { .. } | RenderError::Make(_) => Self::Machine(text),
         }
     }
