@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional, Union
 
-from . import _native
+from . import _local, _native, _site
 from ._arrays import as_array
 from ._errors import AudioError, FrameError, StreamError
 from ._log import Line, Log
@@ -166,6 +166,18 @@ class Stream:
     def playlist(self) -> str:
         """Text of the playlist as it is now: complete from the start with ``audio`` (``VOD``), growing without (``EVENT``)."""
         return self._native.playlist()
+
+    @property
+    def url(self) -> str:
+        """A page that plays the stream at once and shows its log, for a browser on this machine. Asking for it starts a small
+        server in the background, which ends with Python.
+
+        Below it are ``index.m3u8`` for players (``mpv URL + "index.m3u8"``; a segment that is not made yet is held, not refused),
+        ``live.m3u8`` for those that cannot wait, and ``video.mp4`` after the end.
+
+        :raises ServerError: the system gives no port.
+        """
+        return f"{_local.address()}s/{_site.name_of(self)}/"
 
     @property
     def playlist_path(self) -> Path:

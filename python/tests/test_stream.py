@@ -1,6 +1,8 @@
 """A stream from its first playlist to its last word."""
 
+import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +10,9 @@ import textwrap
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
 import wave
 from fractions import Fraction
 
@@ -281,6 +286,72 @@ class Streams(Folder):
             stream.write(pictures(10))
         self.assertIn("loading weights", stream.log_path.read_text())
         self.assertIn("done: 10 frames", stream.log_path.read_text())
+
+    def test_everything_is_served_while_it_is_made(self):
+        stream = headcast.Stream((tone(4.0), 48000), size=SIZE, out=self.place / "out")
+        self.addCleanup(stream.abort)
+        url = stream.url
+        self.assertEqual(stream.url, url)
+
+        def get(path, **headers):
+            with urllib.request.urlopen(urllib.request.Request(urllib.parse.urljoin(url, path), headers=headers), timeout=30) as answer:
+                return answer.headers["Content-Type"], answer.read()
+
+        kind, page = get("")
+        self.assertIn("text/html", kind)
+        for name in re.findall(r'(?:src|href)="\.\./\.\./w/([^"]+)"', page.decode()):
+            self.assertGreater(len(get(f"../../w/{name}")[1]), 50)
+        for module in ["player.html", "player.js", "log.html", "log.js", "hls.mjs", "loader.js"]:
+            self.assertGreater(len(get(f"../../w/{module}")[1]), 50)
+        self.assertEqual(get("index.m3u8"), ("application/vnd.apple.mpegurl", stream.playlist.encode()))
+
+        # Asked for before it is made: its head comes at once, the rest when it is there.
+        address = urllib.parse.urlparse(url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=30)
+        connection.request("GET", address.path + "segment_00001.ts")
+        held = connection.getresponse()
+        head = held.read(188)
+        self.assertEqual(head[0], 0x47)
+        self.assertEqual(stream.segments, 0)
+        stream.write(pictures(100))
+        rest = held.read()
+        self.assertEqual(head + rest, (stream.folder / "segment_00001.ts").read_bytes())
+        connection.close()
+
+        # Never made: breaks off instead of ending.
+        other = headcast.Stream((tone(2.0), 48000), size=SIZE, out=self.place / "other")
+        address = urllib.parse.urlparse(other.url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=30)
+        connection.request("GET", address.path + "segment_00001.ts")
+        held = connection.getresponse()
+        held.read(188)
+        other.abort("no more")
+        with self.assertRaises(http.client.IncompleteRead):
+            held.read()
+        connection.close()
+
+        stream.close()
+        self.assertEqual(get("segment_00000.ts")[1], (stream.folder / "segment_00000.ts").read_bytes())
+        self.assertEqual(get("video.mp4"), ("video/mp4", stream.video_path.read_bytes()))
+        events = get("events")[1].decode()
+        self.assertIn('"end": "finished"', events)
+        self.assertIn("opened: 64x48", events)
+        self.assertTrue(events.endswith("event: over\ndata: {}\n\n"))
+        after = re.findall(r"^id: (\d+)$", events, re.MULTILINE)[-1]
+        self.assertNotIn("event: log", get("events", **{"Last-Event-ID": after})[1].decode())
+
+        for path, headers, status in [
+            ("segment_00099.ts", {}, 410),
+            ("segment_1.ts", {}, 404),
+            ("log.txt", {}, 404),
+            ("../../w/secret", {}, 404),
+            ("../../s/AAAAAAAAAAAAAAAAAAAAAA/index.m3u8", {}, 404),
+            ("index.m3u8", {"Host": "evil.example"}, 421),
+        ]:
+            with self.subTest(path=path, **headers), self.assertRaises(urllib.error.HTTPError) as caught:
+                get(path, **headers)
+            self.assertEqual(caught.exception.code, status)
+            caught.exception.close()
 
     @needs_ffmpeg
     def test_the_speech_of_the_fixtures(self):

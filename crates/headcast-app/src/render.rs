@@ -107,7 +107,7 @@ pub enum RenderError {
         /// Segments of the clip.
         planned: usize,
         /// Why there are no more.
-        source: Box<RenderError>,
+        source: Box<Self>,
     },
 }
 
