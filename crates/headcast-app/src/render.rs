@@ -149,7 +149,8 @@ pub fn render(
     request: Request,
     watcher: &mut dyn Watcher,
 ) -> Result<Rendered, RenderError> {
-    let open = |path: PathBuf| Recording::open(&path).map_err(|source| RenderError::Unreadable { path, source });
+    let open =
+        |path: PathBuf| Recording::open(&path).map_err(|source| RenderError::Unreadable { path, source });
     let features = request.features.map(open).transpose()?;
     let prepared = prepare(studio, &request.avatar, request.profile)?;
     let opened = studio.session(&prepared, request.recording, &request.name, features, &*watcher);

@@ -56,7 +56,7 @@ pub(crate) fn render(error: &RenderError) -> PyErr {
         RenderError::Avatar(problem) => avatar(problem),
         RenderError::UnknownAvatar { .. } => AvatarError::new_err(text),
         RenderError::Open { source, .. } => open(source, text),
-        RenderError::Unreadable { .. } | RenderError::FeaturesTooLarge { .. } => FeaturesError::new_err(text),
+        RenderError::Unreadable { .. } => FeaturesError::new_err(text),
         RenderError::Folder(_) | RenderError::Frames { .. } => OutputError::new_err(text),
         RenderError::Partial { source, .. } => {
             let reason = render(source);

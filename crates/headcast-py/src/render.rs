@@ -37,9 +37,10 @@ pub(crate) fn render(
     })?;
     let engine = EngineSettings::from_env(threads).map_err(Error::new_err)?;
     let recording = audio.recording(py)?;
+    let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
     let request = Request { avatar, recording, name: audio.name(), features, profile, output: out, frames };
     let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
-    let rendered = py.detach(|| render_clip(&LocalStudio::new(&data_dir, engine), request, &mut watch));
+    let rendered = py.detach(|| render_clip(&studio, request, &mut watch));
     if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(raised);
     }

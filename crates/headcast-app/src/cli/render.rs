@@ -79,9 +79,9 @@ impl From<RenderError> for Failure {
             RenderError::Open { source, .. } if source.kind == OpenErrorKind::Internal => {
                 Self::machine(source)
             }
-            RenderError::UnknownAvatar { .. }
-            | RenderError::Open { .. }
-            | RenderError::Unreadable { .. } => Self::Input(text),
+            RenderError::UnknownAvatar { .. } | RenderError::Open { .. } | RenderError::Unreadable { .. } => {
+                Self::Input(text)
+            }
             // Whose fault it is does not depend on how far it came.
             RenderError::Partial { made, planned, source } => match *source {
                 RenderError::Interrupted => Self::Interrupted("interrupted".to_owned()),
