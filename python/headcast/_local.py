@@ -8,7 +8,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Optional, Union
 
 from . import _site
 from ._errors import ServerError
@@ -57,10 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         found = _site.answer(path, self.headers.get("Last-Event-ID", ""))
         if isinstance(found, _site.Answer):
             self._whole(found)
-        elif isinstance(found, _site.Held):
-            self._pieces(found.headers, _held(found))
         else:
-            self._pieces(found.headers, _followed(found.news))
+            self._pieces(found)
 
     do_HEAD = do_GET
 
@@ -80,35 +78,25 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(body)
 
-    def _pieces(self, headers: dict[str, str], pieces: Iterator[Optional[bytes]]) -> None:
+    def _pieces(self, found: Union[_site.Held, _site.News]) -> None:
         self.send_response(200)
-        for name, value in headers.items():
+        for name, value in found.headers.items():
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         if self.command == "HEAD":
             return
-        for piece in pieces:
-            if piece is None:
-                # Without its last chunk, nobody takes the beginning for the whole.
-                self.close_connection = True
-                return
+        while not found.over:
+            piece = found.look()
             if piece:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        self.wfile.write(b"0\r\n\r\n")
+            if not found.over:
+                time.sleep(_site.LOOK_SECS)
+        if found.broken:
+            # Without its last chunk, nobody takes the beginning for the whole.
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
         """The terminal is the model's."""
-
-
-def _held(held: _site.Held) -> Iterator[Optional[bytes]]:
-    yield held.native.segment_head()
-    while not held.is_settled():
-        time.sleep(_site.LOOK_SECS)
-    yield held.rest()
-
-
-def _followed(news: _site.News) -> Iterator[bytes]:
-    while not news.over:
-        yield news.look().encode()
-        time.sleep(_site.LOOK_SECS)

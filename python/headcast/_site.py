@@ -22,6 +22,12 @@ LOOK_SECS = 0.03
 # Silence that no proxy takes for a dead connection.
 BEAT_SECS = 10.0
 
+# Silence that every player bears; Shaka gives up after five seconds.
+_PATIENCE_SECS = 2.0
+
+# A packet of a transport stream: what players wait for first.
+_PACKET = 188
+
 # Streams that can be played; of more, the oldest that have ended make way.
 _KEPT = 64
 
@@ -49,41 +55,57 @@ class Answer(NamedTuple):
     """Bytes, or the file that has them."""
 
 
-class Held(NamedTuple):
-    """An answer that begins with the head of a segment and goes on when that is made."""
+class Held:
+    """An answer that begins with the first packet of a segment and goes on when that is made.
 
-    native: _native.Stream
-    segment: int
-    headers: dict[str, str]
+    Meanwhile a byte of the segment's head now and then, because some players give up on silence.
+    """
 
-    def is_settled(self) -> bool:
-        """Whether :meth:`rest` knows."""
-        return self.native.segments > self.segment or self.native.end is not None
+    def __init__(self, native: _native.Stream, segment: int) -> None:
+        self.headers = {"Content-Type": "video/mp2t", "Cache-Control": "no-store"}
+        self.over = False
+        """Whether nothing comes any more."""
+        self.broken = False
+        """Whether the answer must break off, because the segment will never come."""
+        self._native = native
+        self._segment = segment
+        self._head = native.segment_head()
+        self._sent = 0
+        self._silent = 0.0
 
-    def rest(self) -> Optional[bytes]:
-        """What follows the head; ``None`` when it will never come, and the answer must break off."""
-        segment = self.native.wait_segment(self.segment, 0.0)
-        return None if segment is None else segment[len(self.native.segment_head()) :]
+    def look(self) -> bytes:
+        """What is to be sent now; call it every :data:`LOOK_SECS` until :attr:`over`."""
+        if self._sent == 0:
+            return self._more(_PACKET)
+        if self._native.segments > self._segment or self._native.end is not None:
+            self.over = True
+            segment = self._native.wait_segment(self._segment, 0.0)
+            self.broken = segment is None
+            return b"" if segment is None else segment[self._sent :]
+        self._silent += LOOK_SECS
+        return self._more(1) if self._silent >= _PATIENCE_SECS else b""
 
-
-class Following(NamedTuple):
-    """An answer that goes on until the stream has ended: server-sent events."""
-
-    news: News
-    headers: dict[str, str]
+    def _more(self, count: int) -> bytes:
+        self._silent = 0.0
+        piece = self._head[self._sent : self._sent + count]
+        self._sent += len(piece)
+        return piece
 
 
 class News:
     """How many segments there are, lines of the log, and the end, for one who watches."""
 
     def __init__(self, stream: Stream, after: int) -> None:
+        self.headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         self._stream = stream
         self._after = after
         self._told: Optional[dict[str, Any]] = None
         self._silent = 0.0
         self.over = False
+        """Whether nothing comes any more."""
+        self.broken = False
 
-    def look(self) -> str:
+    def look(self) -> bytes:
         """What is new, as server-sent events; call it every :data:`LOOK_SECS` until :attr:`over`."""
         # Asked first: nothing comes after the end.
         self.over = self._stream.closed
@@ -103,7 +125,7 @@ class News:
         if self._silent >= BEAT_SECS:
             self._silent = 0.0
             text = ": still here\n\n"
-        return text
+        return text.encode()
 
 
 def name_of(stream: Stream) -> str:
@@ -121,7 +143,7 @@ def name_of(stream: Stream) -> str:
         return name
 
 
-def answer(path: str, last_event: str = "") -> Union[Answer, Held, Following]:
+def answer(path: str, last_event: str = "") -> Union[Answer, Held, News]:
     """Answers a GET of ``path``, below where this is mounted: ``w/FILE``, ``s/NAME/`` and what is below that."""
     if path.startswith("w/"):
         return _file(path[2:])
@@ -142,8 +164,7 @@ def answer(path: str, last_event: str = "") -> Union[Answer, Held, Following]:
             return _plain(404, "the video is made when the stream ends")
         return Answer(200, {"Content-Type": "video/mp4"}, stream.video_path)
     if what == "events":
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return Following(News(stream, int(last_event) if last_event.isascii() and last_event.isdigit() else 0), headers)
+        return News(stream, int(last_event) if last_event.isascii() and last_event.isdigit() else 0)
     segment = re.fullmatch(r"segment_([0-9]{5,9})\.ts", what)
     return _segment(stream, int(segment.group(1))) if segment else _plain(404, "there is nothing of that name")
 
@@ -158,7 +179,7 @@ def _segment(stream: Stream, index: int) -> Union[Answer, Held]:
             return Answer(200, {"Content-Type": "video/mp2t", "Cache-Control": "private, max-age=3600"}, body)
     if ended:
         return _plain(410, "the stream ended before this segment")
-    return Held(native, index, {"Content-Type": "video/mp2t", "Cache-Control": "no-store"})
+    return Held(native, index)
 
 
 def _playlist(text: str) -> Answer:

@@ -131,32 +131,23 @@ def app_kwargs(**others: Any) -> dict[str, Any]:
 
 async def _answer(request: Request) -> Response:
     found = _site.answer(request.path_params["path"], request.headers.get("last-event-id", ""))
-    if isinstance(found, _site.Held):
-        return StreamingResponse(_held(found), headers=found.headers)
-    if isinstance(found, _site.Following):
-        return StreamingResponse(_followed(found.news), headers=found.headers)
+    if not isinstance(found, _site.Answer):
+        return StreamingResponse(_pieces(found), headers=found.headers)
     if isinstance(found.body, bytes):
         return Response(found.body, found.status, found.headers)
     return FileResponse(found.body, found.status, found.headers)
 
 
-async def _held(held: _site.Held) -> AsyncIterator[bytes]:
-    yield held.native.segment_head()
-    while not held.is_settled():
-        await asyncio.sleep(_site.LOOK_SECS)
-    rest = held.rest()
-    if rest is None:
-        # Breaks the answer off: the head is not to be taken for the whole.
+async def _pieces(found: Union[_site.Held, _site.News]) -> AsyncIterator[bytes]:
+    while not found.over:
+        piece = found.look()
+        if piece:
+            yield piece
+        if not found.over:
+            await asyncio.sleep(_site.LOOK_SECS)
+    if found.broken:
+        # Breaks the answer off: the beginning is not to be taken for the whole.
         raise Error("the stream ended before this segment")
-    yield rest
-
-
-async def _followed(news: _site.News) -> AsyncIterator[str]:
-    while not news.over:
-        text = news.look()
-        if text:
-            yield text
-        await asyncio.sleep(_site.LOOK_SECS)
 
 
 def _name_of(value: Union[Stream, str, None]) -> Optional[str]:
