@@ -5,7 +5,6 @@ import unittest
 import urllib.request
 
 import headcast
-import numpy as np
 from support import FIXTURES, Folder, assert_perfect, needs_ffmpeg, tone
 
 
@@ -77,6 +76,23 @@ class Package(Folder):
         with self.assertRaises(headcast.AvatarError):
             headcast.Avatar.import_(text, self.place, "eva", data_dir=self.place / "data")
         self.assertEqual(len(headcast.avatars(self.place / "data")), 1)
+
+    def test_an_avatar_is_imported(self):
+        data = FIXTURES / "nerf/er-torso"
+        report = headcast.inspect(data / "ngp.pth")
+        self.assertEqual((report.family, report.torso, report.problems), ("ER-NeRF", True, []))
+        self.assertIn("ER-NeRF", str(report))
+
+        def make(**options):
+            return headcast.Avatar.import_(data / "ngp.pth", data, "ann", title="Ann", data_dir=self.place, **options)
+
+        avatar = make()
+        self.assertEqual((avatar.name, avatar.title), ("ann", "Ann"))
+        self.assertEqual([each.name for each in headcast.avatars(self.place)], ["milo", "ann"])
+        self.assertEqual(headcast.inspect(self.place / "avatars/ann").size, avatar.size)
+        with self.assertRaisesRegex(headcast.AvatarError, "overwrite=True"):
+            make()
+        make(overwrite=True)
 
     def test_serve(self):
         with headcast.serve(port=0, data_dir=self.place) as server:
