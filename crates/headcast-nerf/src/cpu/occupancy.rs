@@ -64,6 +64,30 @@ impl Occupancy {
         self.occupied
     }
 
+    /// About `count` points, never more, spread evenly over the occupied cells.
+    #[expect(clippy::cast_precision_loss, reason = "few points")]
+    pub(super) fn points(&self, count: usize) -> Vec<[f32; 3]> {
+        let bits = || {
+            let words = self.words.iter().enumerate();
+            words.flat_map(|(at, word)| {
+                (0..32).filter(move |bit| word >> bit & 1 == 1).map(move |bit| (at, bit))
+            })
+        };
+        let stride = bits().count().div_ceil(count.max(1)).max(1);
+        let mut points = Vec::with_capacity(count);
+        for (number, (at, bit)) in bits().step_by(stride).enumerate() {
+            let row = at % CASCADE_WORDS / 4;
+            let cell = [row / SIDE, at % 4 * 32 + bit, row % SIDE];
+            let half =
+                (0u32..).nth(at / CASCADE_WORDS).map_or(0.0, |cascade| half_extent(cascade, self.bound));
+            // Not always a cell's middle: steps of the plastic number fill the cube evenly.
+            let turns =
+                [0.819_172_5_f32, 0.671_043_6, 0.549_700_5].map(|turn| (number as f32 * turn).fract());
+            points.push([0, 1, 2].map(|axis| edge(cell[axis], half) + turns[axis] * cell_size(half)));
+        }
+        points
+    }
+
     /// Whether the cells at `p` are occupied.
     ///
     /// * `p`: in `[-bound, bound]`; NaN reads some cell.
@@ -182,6 +206,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn points_lie_in_occupied_cells() {
+        struct Occupied<'a>(&'a Occupancy, &'a [[f32; 3]]);
+        impl Kernel for Occupied<'_> {
+            type Output = Vec<bool>;
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> Vec<bool> {
+                let test =
+                    |p: &[f32; 3]| s.bits(self.0.test(s, p.map(|v| s.splat(v)), s.splat(0.002))) & 1 == 1;
+                self.1.iter().map(test).collect()
+            }
+        }
+        let mut bits: Vec<u8> =
+            (0..262_144u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        bits[..100_000].fill(0);
+        let occupancy = Occupancy::new(&bits, 1, 1.0).unwrap();
+        let points = occupancy.points(500);
+        assert!((400..=500).contains(&points.len()), "{}", points.len());
+        let scalar = Dispatch::new(SimdLevel::Scalar).expect("always there");
+        assert!(scalar.run(Occupied(&occupancy, &points)).into_iter().all(|occupied| occupied));
+        let elsewhere: Vec<_> = points.iter().map(|p| p.map(|v| v + 1.0 / 64.0)).collect();
+        assert!(
+            !scalar.run(Occupied(&occupancy, &elsewhere)).into_iter().all(|occupied| occupied),
+            "control"
+        );
+        assert_eq!(Occupancy::new(&[0; 262_144], 1, 1.0).unwrap().points(500), [[0.0; 3]; 0]);
     }
 
     #[test]

@@ -57,6 +57,21 @@ impl Layer {
         }
     }
 
+    /// Number of inputs.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// The weight of `output` for `input`.
+    pub(super) fn weight(&self, output: usize, input: usize) -> f32 {
+        self.weights[output / BLOCK * self.inputs + input][output % BLOCK]
+    }
+
+    /// `[outputs]`.
+    pub(super) fn bias(&self) -> &[f32] {
+        self.bias.as_flattened()
+    }
+
     /// `out = relu(W x + b)`.
     ///
     /// * `x`: one row per input, `out`: one row per output.
@@ -130,6 +145,11 @@ impl<const R: usize> Narrow<R> {
         assert_eq!(weight.rows, R, "a layer of {R} outputs");
         let column = |input| std::array::from_fn(|r| weight.data[r * weight.cols + input]);
         Self { weights: (0..weight.cols).map(column).collect() }
+    }
+
+    /// `[inputs, R]`.
+    pub(super) fn weights(&self) -> &[[f32; R]] {
+        &self.weights
     }
 
     /// `W x` for the samples from `at`, one vector per output.

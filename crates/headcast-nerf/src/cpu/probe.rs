@@ -6,12 +6,13 @@
 use headcast_core::{Intrinsics, Pose};
 
 use super::Engine;
+use super::evaluate::FieldRows;
 use super::fold::{Field, FrameField};
 use super::grid_encode::FEATURES;
 use super::march::{Lattice, March, Rays, TILE, Tile, march};
 use super::occupancy::Occupancy;
 use super::packet::PACKET;
-use super::shade::{FieldRows, Lanes, OVERRUN, Shade, Shaded};
+use super::shade::{Lanes, OVERRUN, Shade, Shaded};
 use super::simd::{Kernel, Simd};
 use super::torso::{ShadeTorso, TorsoRows};
 use crate::conditioning::AudioCode;
@@ -65,7 +66,7 @@ pub fn field(
     directions: &[[f32; 3]],
 ) -> Vec<FieldPoint> {
     assert_eq!(points.len(), directions.len(), "one direction a point");
-    let frame = engine.field.of_frame(code, eye);
+    let frame = engine.field.of_frame(engine.dispatch, code, eye);
     let mut work = FieldRows::new();
     let mut out = Vec::with_capacity(points.len());
     for (points, directions) in points.chunks(PACKET).zip(directions.chunks(PACKET)) {
@@ -157,7 +158,7 @@ pub fn light(
     eye: f32,
 ) -> Vec<[f32; 4]> {
     let (width, height) = (engine.width() as usize, engine.height() as usize);
-    let frame = engine.field.of_frame(code, eye);
+    let frame = engine.field.of_frame(engine.dispatch, code, eye);
     let mut rays = Rays::new(engine.sample_capacity());
     let (mut lanes, mut shaded) = (Lanes::new(), Shaded::new(None));
     let mut out = vec![[0.0; 4]; width * height];
@@ -174,6 +175,7 @@ pub fn light(
                 origin: pose.origin(),
                 rays: &rays,
                 scheduled: None,
+                faithful: engine.faithful(),
                 work: &mut lanes,
                 out: &mut shaded,
             });
@@ -214,7 +216,7 @@ impl<'a> Stages<'a> {
         load(&mut work.position, points);
         load(&mut work.direction, directions);
         let rays = Rays::new(engine.sample_capacity());
-        Self { engine, frame: engine.field.of_frame(code, eye), work, rays }
+        Self { engine, frame: engine.field.of_frame(engine.dispatch, code, eye), work, rays }
     }
 
     /// Encodes `points`, [`Self::SAMPLES`] of them.

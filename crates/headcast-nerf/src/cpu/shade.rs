@@ -4,140 +4,23 @@
 //! lane; a lane whose ray has ended takes the next ray that waits. Rays with many samples start first, so
 //! that the lanes run dry together.
 
-use super::fold::{DIRECTION, EYE_HIDDEN, Field, FrameField, HIDDEN};
-use super::grid_encode::FEATURES;
+use super::evaluate::{FieldRows, load3};
+use super::fold::{Field, FrameField};
 use super::march::{Lattice, Rays, TILE, TILE_RAYS, Tile};
-use super::packet::{PACKET, Row, rows};
-use super::simd::math::{color_activation, exp, sigmoid};
+use super::packet::{PACKET, Row};
+use super::simd::math::exp;
 use super::simd::{Kernel, Simd};
 
-/// Transmittance below which a ray ends, that of the sample before.
+/// Transmittance in front of a sample below which upstream's rays end behind it.
 const OPAQUE: f32 = 1e-4;
+/// Transmittance behind a sample below which a ray ends unless upstream's schedule is to be reproduced: what the next
+/// samples could add is a quarter of an 8-bit step at most, and a fifth of all samples are spent on it.
+const NEARLY_OPAQUE: f32 = 1.0 / 1024.0;
 /// Calls of upstream's schedule end at a budget from `max_steps` to this much above.
 pub(super) const OVERRUN: usize = 7;
 
 /// Sum of weights, then colour times weights.
 pub(super) type Light = [f32; 4];
-
-/// Rows that one evaluation of the field works in.
-#[derive(Debug)]
-pub(super) struct FieldRows {
-    /// x, y, z.
-    pub(super) position: [Row; 3],
-    /// Unit vectors.
-    pub(super) direction: [Row; 3],
-    /// Features, hidden rows of both attentions.
-    first: Box<[Row]>,
-    /// Hidden rows of sigma, the first ones; then hidden rows of colour.
-    second: Box<[Row]>,
-    /// Hidden rows of sigma, the second ones; then the encoded direction.
-    third: Box<[Row]>,
-    /// ln sigma.
-    pub(super) log_sigma: Row,
-    /// Colour.
-    pub(super) rgb: [Row; 3],
-}
-
-impl FieldRows {
-    pub(super) fn new() -> Self {
-        Self {
-            position: [Row::ZERO; 3],
-            direction: [Row::ZERO; 3],
-            first: rows(FEATURES + HIDDEN + EYE_HIDDEN),
-            second: rows(HIDDEN),
-            third: rows(HIDDEN + DIRECTION),
-            log_sigma: Row::ZERO,
-            rgb: [Row::ZERO; 3],
-        }
-    }
-
-    /// Features of the packet, in integer steps: `[36]` rows.
-    pub(super) fn features(&self) -> &[Row] {
-        &self.first[..FEATURES]
-    }
-
-    /// Encodes the packet's positions.
-    #[inline(always)]
-    pub(super) fn encode<S: Simd>(&mut self, s: S, field: &Field) {
-        let mut at = 0;
-        while at < PACKET {
-            let p = load3(s, &self.position, at);
-            field.planes.encode(s, p, at, &mut self.first);
-            at += S::LANES;
-        }
-    }
-
-    /// Density and colour of the packet, from its features and directions.
-    #[inline(always)]
-    pub(super) fn evaluate<S: Simd>(&mut self, s: S, field: &Field, frame: &FrameField) {
-        const EYE: usize = FEATURES + HIDDEN;
-        let (features, attention) = self.first.split_at_mut(FEATURES);
-        field.attention.forward_relu(s, features, attention);
-        let mut at = 0;
-        while at < PACKET {
-            if let Some(eye) = &field.eye {
-                let [logit] = eye.forward(s, &self.first[EYE..], at);
-                // Lanes do not meet, so the row that held these lanes' first hidden value is free.
-                s.store(sigmoid(s, logit), &mut self.first[EYE].0[at..at + S::LANES]);
-            }
-            let direction = load3(s, &self.direction, at);
-            direction_encode(s, direction, at, &mut self.third[HIDDEN..]);
-            at += S::LANES;
-        }
-        frame.sigma_in.forward_relu(s, &self.first, &mut self.second);
-        field.hidden.forward_relu(s, &self.second, &mut self.third[..HIDDEN]);
-        field.color.forward_relu(s, &self.third, &mut self.second);
-        let mut at = 0;
-        while at < PACKET {
-            let [log_sigma] = field.log_sigma.forward(s, &self.third, at);
-            s.store(log_sigma, &mut self.log_sigma.0[at..at + S::LANES]);
-            let rgb = field.rgb.forward(s, &self.second, at);
-            for (logit, row) in rgb.into_iter().zip(&mut self.rgb) {
-                s.store(color_activation(s, logit), &mut row.0[at..at + S::LANES]);
-            }
-            at += S::LANES;
-        }
-    }
-}
-
-#[inline(always)]
-fn load3<S: Simd>(s: S, rows: &[Row; 3], at: usize) -> [S::F; 3] {
-    let mut out = [s.splat(0.0); 3];
-    for axis in 0..3 {
-        out[axis] = s.load(&rows[axis].0[at..at + S::LANES]);
-    }
-    out
-}
-
-/// Real spherical harmonics of degrees 0 to 3 of unit vectors, into column `at` of 16 rows.
-#[inline(always)]
-fn direction_encode<S: Simd>(s: S, [x, y, z]: [S::F; 3], at: usize, out: &mut [Row]) {
-    let (xx, yy, zz) = (s.mul(x, x), s.mul(y, y), s.mul(z, z));
-    let (xy, yz, xz) = (s.mul(x, y), s.mul(y, z), s.mul(x, z));
-    let one = s.splat(1.0);
-    let five_zz = s.mul(s.splat(5.0), zz);
-    let values = [
-        s.splat(0.282_094_8),
-        s.mul(s.splat(-0.488_602_52), y),
-        s.mul(s.splat(0.488_602_52), z),
-        s.mul(s.splat(-0.488_602_52), x),
-        s.mul(s.splat(1.092_548_5), xy),
-        s.mul(s.splat(-1.092_548_5), yz),
-        s.sub(s.mul(s.splat(0.946_174_7), zz), s.splat(0.315_391_57)),
-        s.mul(s.splat(-1.092_548_5), xz),
-        s.mul(s.splat(0.546_274_24), s.sub(xx, yy)),
-        s.mul(s.mul(s.splat(0.590_043_6), y), s.sub(yy, s.mul(s.splat(3.0), xx))),
-        s.mul(s.mul(s.splat(2.890_611_4), xy), z),
-        s.mul(s.mul(s.splat(0.457_045_8), y), s.sub(one, five_zz)),
-        s.mul(s.mul(s.splat(0.373_176_34), z), s.sub(five_zz, s.splat(3.0))),
-        s.mul(s.mul(s.splat(0.457_045_8), x), s.sub(one, five_zz)),
-        s.mul(s.mul(s.splat(1.445_305_7), z), s.sub(xx, yy)),
-        s.mul(s.mul(s.splat(0.590_043_6), x), s.sub(s.mul(s.splat(3.0), yy), xx)),
-    ];
-    for (value, row) in values.into_iter().zip(&mut out[..DIRECTION]) {
-        s.store(value, &mut row.0[at..at + S::LANES]);
-    }
-}
 
 /// How a tile's rays ended.
 #[derive(Debug)]
@@ -197,6 +80,8 @@ pub(super) struct Shade<'a> {
     pub(super) rays: &'a Rays,
     /// `max_steps`, when the schedule of the whole picture is to be reproduced.
     pub(super) scheduled: Option<usize>,
+    /// Ends rays where upstream does.
+    pub(super) faithful: bool,
     pub(super) work: &'a mut Lanes,
     pub(super) out: &'a mut Shaded,
 }
@@ -277,7 +162,7 @@ impl Lanes {
     }
 
     /// Moves every lane to its next sample, or ends its ray.
-    fn advance(&mut self, rays: &Rays, scheduled: Option<usize>, out: &mut Shaded) {
+    fn advance(&mut self, rays: &Rays, scheduled: Option<usize>, faithful: bool, out: &mut Shaded) {
         for lane in 0..PACKET {
             let ray = self.ray[lane];
             if ray == IDLE {
@@ -288,7 +173,10 @@ impl Lanes {
             let done = self.done[lane];
             let light = [0, 1, 2, 3].map(|i| self.light[i].0[lane]);
             let samples = rays.samples(ray);
-            let opaque = self.transmittance.0[lane] < OPAQUE;
+            let opaque = match faithful {
+                true => self.transmittance.0[lane] < OPAQUE,
+                false => 1.0 - light[0] < NEARLY_OPAQUE,
+            };
             let ended = opaque || done == samples.len();
             if let Some(max_steps) = scheduled {
                 if let Some(over) = done.checked_sub(max_steps) {
@@ -317,7 +205,7 @@ impl Kernel for Shade<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { field, frame, lattice, origin, rays, scheduled, work, out } = self;
+        let Self { field, frame, lattice, origin, rays, scheduled, faithful, work, out } = self;
         while work.refill(rays) {
             let mut at = 0;
             while at < PACKET {
@@ -333,7 +221,7 @@ impl Kernel for Shade<'_> {
             work.rows.evaluate(s, field, frame);
             composite(s, lattice, work);
             out.lanes += PACKET as u64;
-            work.advance(rays, scheduled, out);
+            work.advance(rays, scheduled, faithful, out);
         }
     }
 }

@@ -59,6 +59,11 @@ macro_rules! at_every_level {
             fn avx512() {
                 run(SimdLevel::Avx512);
             }
+
+            #[test]
+            fn avx512vnni() {
+                run(SimdLevel::Avx512Vnni);
+            }
         }
     };
 }

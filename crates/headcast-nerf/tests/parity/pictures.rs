@@ -111,15 +111,16 @@ at_every_level!(order_and_threads_do_not_matter, super::same_bytes);
 fn vector_instruction_sets_agree_bit_by_bit() {
     // The same operations in the same order, all of them rounded once: wider vectors change nothing. Scalar
     // code without fused multiply-adds rounds twice.
-    let levels = [SimdLevel::Avx2, SimdLevel::Avx512];
+    let levels = [SimdLevel::Avx2, SimdLevel::Avx512, SimdLevel::Avx512Vnni];
     if let Some(missing) = levels.into_iter().find(|level| !level.is_available()) {
         println!("SKIPPED: vector_instruction_sets_agree_bit_by_bit (this CPU has no {missing})");
         return;
     }
     let scene = odd_size();
     for profile in Profile::ALL {
-        let [a, b] = levels.map(|level| scene.render(&scene.engine(level, profile, 2), 1));
+        let [a, b, c] = levels.map(|level| scene.render(&scene.engine(level, profile, 2), 1));
         assert_eq!(a, b, "{profile}");
+        assert_eq!(b, c, "{profile}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use headcast_core::npy::Array;
 use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
-use headcast_nerf::cpu::{RenderError, SimdLevel};
+use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
 use headcast_nerf::{Clip, Profile, Renderer, Settings};
 
 use crate::at_every_level;
@@ -188,3 +188,33 @@ fn built_in(level: SimdLevel) {
     }
 }
 at_every_level!(built_in_avatar, super::built_in);
+
+/// What every ray of two engines collects: largest difference in 8-bit steps, and decibels over all.
+fn light_difference(ours: &Engine, exact: &Engine, scene: &Scene, frame: usize) -> (f32, f64) {
+    let [a, b] = [ours, exact].map(|engine| {
+        let (code, eye) = (&scene.codes[frame], scene.eyes[frame]);
+        probe::light(engine, &scene.poses[frame], &scene.intrinsics, code, eye)
+    });
+    let off = || a.as_flattened().iter().zip(b.as_flattened()).map(|(a, b)| 255.0 * (a - b).abs());
+    let squares: f64 = off().map(|off| f64::from(off).powi(2)).sum();
+    let decibels = 10.0 * (255.0 * 255.0 * off().count() as f64 / squares).log10();
+    (off().fold(0.0, f32::max), decibels)
+}
+
+#[test]
+fn quality_is_less_than_a_step_from_f32_on_every_ray() {
+    // The same rays and samples in both, so nothing is excused.
+    let mut scene = milo().resized(160, 144);
+    let exact = scene.engine(SimdLevel::best(), Profile::Parity, 2);
+    let ours = scene.engine(SimdLevel::best(), Profile::Quality, 2);
+    for (frame, code) in [(0, 0.1), (700, -0.3), (1400, 0.4)] {
+        scene.codes[frame] = [code; 32];
+        let (largest, decibels) = light_difference(&ours, &exact, &scene, frame);
+        println!("pose {frame}: {largest:.2} steps at most, {decibels:.1} dB");
+        assert!(largest < 1.0 && decibels > 75.0, "{largest} {decibels}");
+    }
+    scene.model.sigma.layers[1].data[100] += 0.5;
+    let changed = scene.engine(SimdLevel::best(), Profile::Quality, 2);
+    let (largest, decibels) = light_difference(&changed, &exact, &scene, 0);
+    assert!(largest > 1.0 && decibels < 75.0, "control: one weight, {largest} {decibels}");
+}

@@ -169,6 +169,53 @@ impl Simd for Avx2 {
         unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(BITS as i32)) }
     }
     #[inline(always)]
+    fn load_i(self, from: &[i32]) -> __m256i {
+        let from = &from[..8];
+        // SAFETY: see the impl; 8 values are readable, no alignment is asked for.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn store_i(self, value: __m256i, to: &mut [i32]) {
+        let to = &mut to[..8];
+        // SAFETY: see the impl; 8 values are writable, no alignment is asked for.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m256) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_cvtps_epi32(a) }
+    }
+    #[inline(always)]
+    fn sar_by(self, a: __m256i, count: i32) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(count)) }
+    }
+    #[inline(always)]
+    fn any(self, a: __m256i) -> bool {
+        // SAFETY: see the impl.
+        unsafe { _mm256_testz_si256(a, a) == 0 }
+    }
+    #[inline(always)]
+    fn dot(self, sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m256i, high: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe {
+            // Within 128 bits: four low halves, four high ones; then one of each in turn.
+            let packed = _mm256_packs_epi32(low, high);
+            let order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+            _mm256_shuffle_epi8(packed, _mm256_broadcastsi128_si256(order))
+        }
+    }
+    #[inline(always)]
+    fn max_pairs(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the impl.
+        unsafe { _mm256_max_epi16(a, b) }
+    }
+    #[inline(always)]
     fn test_bit(self, word: __m256i, bit: __m256i) -> __m256 {
         // SAFETY: see the impl.
         unsafe {

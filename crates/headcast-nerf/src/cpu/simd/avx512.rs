@@ -10,14 +10,20 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
 
-/// Proof that the code runs inside [`enter`]: private field, made there only.
+/// Proof that the code runs inside [`enter`], or with `VNNI` inside [`enter_vnni`]: private field, made there only.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const VNNI: bool>(());
 
 /// Runs `kernel` with AVX-512 enabled.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    kernel.run(Avx512::<false>(()))
+}
+
+/// Runs `kernel` with AVX-512 and VNNI enabled.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+pub(super) fn enter_vnni<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<true>(()))
 }
 
 /// Largest index of a table from which `tail + 1` neighbouring entries can be read.
@@ -27,9 +33,9 @@ fn last_index(len: usize, tail: usize) -> i32 {
     (len - 1 - tail) as i32
 }
 
-// SAFETY (every block of this impl): an `Avx512` value exists only inside `enter`, whose caller saw the
-// instructions on this CPU. Blocks that touch memory add their own bounds.
-impl Simd for Avx512 {
+// SAFETY (every block of this impl): an `Avx512` value exists only inside `enter` or, with `VNNI`, `enter_vnni`,
+// whose callers saw the instructions on this CPU. Blocks that touch memory add their own bounds.
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     const LANES: usize = 16;
     type F = __m512;
     type I = __m512i;
@@ -164,6 +170,55 @@ impl Simd for Avx512 {
     fn sar<const BITS: u32>(self, a: __m512i) -> __m512i {
         // SAFETY: see the impl.
         unsafe { _mm512_srai_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    fn load_i(self, from: &[i32]) -> __m512i {
+        let from = &from[..16];
+        // SAFETY: see the impl; 16 values are readable, no alignment is asked for.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn store_i(self, value: __m512i, to: &mut [i32]) {
+        let to = &mut to[..16];
+        // SAFETY: see the impl; 16 values are writable, no alignment is asked for.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_cvtps_epi32(a) }
+    }
+    #[inline(always)]
+    fn sar_by(self, a: __m512i, count: i32) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_sra_epi32(a, _mm_cvtsi32_si128(count)) }
+    }
+    #[inline(always)]
+    fn any(self, a: __m512i) -> bool {
+        // SAFETY: see the impl.
+        unsafe { _mm512_test_epi32_mask(a, a) != 0 }
+    }
+    #[inline(always)]
+    fn dot(self, sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe {
+            if VNNI { _mm512_dpwssd_epi32(sum, a, b) } else { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) }
+        }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m512i, high: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe {
+            // Within 128 bits: four low halves, four high ones; then one of each in turn.
+            let packed = _mm512_packs_epi32(low, high);
+            let order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+            _mm512_shuffle_epi8(packed, _mm512_broadcast_i32x4(order))
+        }
+    }
+    #[inline(always)]
+    fn max_pairs(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see the impl.
+        unsafe { _mm512_max_epi16(a, b) }
     }
     #[inline(always)]
     fn test_bit(self, word: __m512i, bit: __m512i) -> __mmask16 {

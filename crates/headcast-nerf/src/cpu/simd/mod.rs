@@ -29,11 +29,13 @@ pub enum SimdLevel {
     Avx2,
     /// x86-64 AVX-512 F, BW, DQ and VL, 16 lanes.
     Avx512,
+    /// AVX-512 with VNNI: a product of 16-bit pairs and its sum in one instruction.
+    Avx512Vnni,
 }
 
 impl SimdLevel {
     /// Every level, slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// The fastest level of this CPU.
     pub fn best() -> Self {
@@ -54,12 +56,14 @@ impl SimdLevel {
                     && is_x86_feature_detected!("avx512vl")
                     && Self::Avx2.is_available()
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => is_x86_feature_detected!("avx512vnni") && Self::Avx512.is_available(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => false,
+            Self::Avx2 | Self::Avx512 | Self::Avx512Vnni => false,
         }
     }
 
-    /// The level called `name`: `scalar`, `avx2` or `avx512`.
+    /// The level called `name`: `scalar`, `avx2`, `avx512` or `avx512vnni`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }
@@ -70,6 +74,7 @@ impl SimdLevel {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512vnni",
         }
     }
 }
@@ -113,6 +118,8 @@ impl Dispatch {
             SimdLevel::Avx2 => unsafe { avx2::enter(kernel) },
             // SAFETY: as above, for AVX-512 F, BW, DQ, VL and for AVX2 and FMA.
             SimdLevel::Avx512 => unsafe { avx512::enter(kernel) },
+            // SAFETY: as above, for VNNI too.
+            SimdLevel::Avx512Vnni => unsafe { avx512::enter_vnni(kernel) },
         }
     }
 
@@ -163,6 +170,12 @@ pub(super) trait Simd: Copy {
     fn bits(self, mask: Self::M) -> u32;
 
     fn splat_i(self, value: i32) -> Self::I;
+    /// The first [`Self::LANES`] values. Panics if there are fewer.
+    fn load_i(self, from: &[i32]) -> Self::I;
+    /// Panics if `to` has no room for [`Self::LANES`] values.
+    fn store_i(self, value: Self::I, to: &mut [i32]);
+    /// Nearest whole number, ties to even; lanes outside `i32` become `i32::MIN` or saturate.
+    fn round(self, a: Self::F) -> Self::I;
     /// Truncates; lanes outside `i32` hold any value.
     fn to_int(self, a: Self::F) -> Self::I;
     fn to_float(self, a: Self::I) -> Self::F;
@@ -176,6 +189,18 @@ pub(super) trait Simd: Copy {
     fn shl<const BITS: u32>(self, a: Self::I) -> Self::I;
     /// Shift right, copying the sign.
     fn sar<const BITS: u32>(self, a: Self::I) -> Self::I;
+    /// Shift right by `count` below 32, copying the sign.
+    fn sar_by(self, a: Self::I, count: i32) -> Self::I;
+    /// Whether any lane is not 0.
+    fn any(self, a: Self::I) -> bool;
+
+    /// `sum + a.low × b.low + a.high × b.high`, the halves of a lane being signed 16-bit numbers; the sum wraps.
+    fn dot(self, sum: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    /// `low` and `high` as the halves of a lane, saturated to signed 16 bits.
+    fn pair(self, low: Self::I, high: Self::I) -> Self::I;
+    /// The larger of each half.
+    fn max_pairs(self, a: Self::I, b: Self::I) -> Self::I;
+
     /// Lanes where bit `bit & 31` of `word` is set.
     fn test_bit(self, word: Self::I, bit: Self::I) -> Self::M;
 
@@ -203,7 +228,7 @@ mod tests {
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<[f32; 16]> {
-            let mut out = vec![[0.0; 16]; 13];
+            let mut out = vec![[0.0; 16]; 17];
             let mut at = 0;
             while at < 16 {
                 let (a, index) = (s.load(&self.values[at..]), s.load(&self.index[at..]));
@@ -213,6 +238,9 @@ mod tests {
                 let pair = s.gather_pairs(self.pairs, whole);
                 let mask = s.lt(a, one);
                 let bit = s.test_bit(word, s.min_i(s.max_i(whole, s.splat_i(0)), s.splat_i(40)));
+                let twice = s.add_i(whole, whole);
+                let product = s.dot(twice, word, pair);
+                let sums = s.pair(product, s.sar_by(word, 13));
                 let mut masked = [0.0; 16];
                 for (lane, masked) in masked.iter_mut().enumerate().take(S::LANES) {
                     *masked = f32::from(u8::from(s.bits(mask) >> lane & 1 == 1));
@@ -231,6 +259,10 @@ mod tests {
                     s.select(bit, one, zero),
                     s.float_of_bits(s.add_i(s.bits_of_float(a), s.splat_i(1))),
                     s.add(s.load(&masked), s.to_float(s.to_int(s.max(s.min(a, two), zero)))),
+                    s.to_float(s.round(s.max(s.min(a, two), zero))),
+                    s.to_float(product),
+                    s.to_float(s.max_pairs(sums, pair)),
+                    s.to_float(sums),
                 ];
                 for (row, out) in rows.into_iter().zip(&mut out) {
                     s.store(row, &mut out[at..]);
@@ -257,6 +289,7 @@ mod tests {
         assert_eq!(scalar[8][6], 6000.0, "far outside: the last pair");
         assert_eq!(scalar[9][1], 5000.0);
         assert_eq!(scalar[1][3], 1.0, "NaN gives way");
+        assert_eq!(scalar[13][8..11], [0.0, 0.0, 1.0], "0.21875, -0.25 and 1.09375 rounded and clamped");
         for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
             for (operation, (ours, expected)) in run(dispatch).iter().zip(&scalar).enumerate() {
                 for (lane, (a, b)) in ours.iter().zip(expected).enumerate() {

@@ -127,6 +127,41 @@ impl Simd for Scalar {
         a >> BITS
     }
     #[inline(always)]
+    fn load_i(self, from: &[i32]) -> i32 {
+        from[0]
+    }
+    #[inline(always)]
+    fn store_i(self, value: i32, to: &mut [i32]) {
+        to[0] = value;
+    }
+    #[inline(always)]
+    fn round(self, a: f32) -> i32 {
+        a.round_ties_even() as i32
+    }
+    #[inline(always)]
+    fn sar_by(self, a: i32, count: i32) -> i32 {
+        a >> count
+    }
+    #[inline(always)]
+    fn any(self, a: i32) -> bool {
+        a != 0
+    }
+    #[inline(always)]
+    fn dot(self, sum: i32, a: i32, b: i32) -> i32 {
+        let (low, high) = (i32::from(a as i16) * i32::from(b as i16), (a >> 16) * (b >> 16));
+        sum.wrapping_add(low.wrapping_add(high))
+    }
+    #[inline(always)]
+    fn pair(self, low: i32, high: i32) -> i32 {
+        let narrow = |value: i32| value.clamp(i32::from(i16::MIN), i32::from(i16::MAX));
+        narrow(low) & 0xffff | narrow(high) << 16
+    }
+    #[inline(always)]
+    fn max_pairs(self, a: i32, b: i32) -> i32 {
+        let low = (a as i16).max(b as i16);
+        i32::from(low) & 0xffff | (a >> 16).max(b >> 16) << 16
+    }
+    #[inline(always)]
     fn test_bit(self, word: i32, bit: i32) -> bool {
         (word >> (bit & 31)) & 1 != 0
     }

@@ -1,0 +1,240 @@
+//! The folded network in 16-bit integers.
+//!
+//! Features are whole numbers already, and the encoded direction is below 1. How far hidden units reach is measured at some
+//! points of the head: once for the attentions, which depend on the position alone, and in every frame for
+//! the layers that see the audio code. An activation has 15 bits for that and half as much again, and saturates beyond.
+//! Density and colour leave the last sums as `f32`, without another rounding.
+
+use super::dense16::{Activations, Active, FULL, Layer16, PairRow, chunk};
+use super::evaluate::{FieldRows, direction_encode, load3};
+use super::fold::{DIRECTION, EYE_HIDDEN, Field, FrameField, HIDDEN};
+use super::grid_encode::FEATURES;
+use super::packet::{PACKET, Row};
+use super::simd::math::{color_activation, sigmoid};
+use super::simd::{Dispatch, Kernel, Simd};
+
+/// Pairs of the first layer of sigma: features, attention, and the eye with nothing beside it.
+const FEATURE_PAIRS: usize = FEATURES / 2;
+const EYE_PAIR: usize = FEATURE_PAIRS + HIDDEN / 2;
+/// Pairs of the colour layer: hidden units, direction.
+const DIRECTION_PAIRS: std::ops::Range<usize> = HIDDEN / 2..(HIDDEN + DIRECTION) / 2;
+/// Every feature is read.
+const FEATURES_ACTIVE: Active = Active::all(FEATURE_PAIRS);
+
+/// What does not change while an avatar speaks.
+#[derive(Debug)]
+pub(super) struct IntegerField {
+    attention: Layer16,
+    /// Hidden layer of the eye attention, and what its sums contribute to the logit.
+    eye: Option<(Layer16, Vec<[f32; 1]>)>,
+    /// Value of one of each input of sigma.
+    sigma_units: Vec<f32>,
+    /// Packets of points on the head, features and attention done.
+    probes: Vec<FieldRows>,
+}
+
+/// What does not change within a frame.
+#[derive(Debug)]
+pub(super) struct IntegerFrame {
+    sigma_in: Layer16,
+    hidden: Layer16,
+    /// What sums of `hidden` contribute to ln sigma.
+    log_sigma: Vec<[f32; 1]>,
+    color: Layer16,
+    /// What sums of `color` contribute to red, green and blue.
+    rgb: Vec<[f32; 3]>,
+}
+
+impl IntegerField {
+    /// * `points`: where the reach of activations is measured.
+    pub(super) fn new(dispatch: Dispatch, field: &Field, points: &[[f32; 3]]) -> Self {
+        let mut largest = [0.0; HIDDEN];
+        let mut probes = Vec::with_capacity(points.len().div_ceil(PACKET));
+        for points in points.chunks(PACKET) {
+            let mut rows = FieldRows::new();
+            for lane in 0..PACKET {
+                // A last packet that is not full repeats its points.
+                let point = points[lane % points.len()];
+                for (row, value) in rows.position.iter_mut().zip(point) {
+                    row.0[lane] = value;
+                }
+            }
+            dispatch.run(Attend { field, rows: &mut rows });
+            raise(&mut largest, &rows.first[FEATURES..]);
+            probes.push(rows);
+        }
+        let features = [1.0; FEATURES];
+        let attention = Layer16::new(HIDDEN, &features, |r, k| field.attention.weight(r, k), None, &largest);
+        let eye = field.eye.as_ref().map(|eye| {
+            let weight = |r, k| field.attention.weight(HIDDEN + r, k);
+            let layer = Layer16::new(EYE_HIDDEN, &features, weight, None, &[]);
+            let head = in_sums(eye.weights(), &layer);
+            (layer, head)
+        });
+        let mut sigma_units = features.to_vec();
+        sigma_units.extend(attention.units());
+        if eye.is_some() {
+            sigma_units.extend([1.0 / FULL, 0.0]);
+        }
+        Self { attention, eye, sigma_units, probes }
+    }
+
+    /// * `frame`: the frame in `f32`.
+    pub(super) fn of_frame(&self, dispatch: Dispatch, field: &Field, frame: &FrameField) -> IntegerFrame {
+        let mut largest = [[0.0; HIDDEN]; 2];
+        let mut work = FieldRows::new();
+        for probe in &self.probes {
+            work.first.copy_from_slice(&probe.first);
+            dispatch.run(Hide { field, frame, rows: &mut work, largest: &mut largest });
+        }
+        let weight = |r, k| if k < frame.sigma_in.inputs() { frame.sigma_in.weight(r, k) } else { 0.0 };
+        let sigma_in = Layer16::new(HIDDEN, &self.sigma_units, weight, None, &largest[0]);
+        let weight = |r, k| field.hidden.weight(r, k);
+        let hidden = Layer16::new(HIDDEN, &sigma_in.units(), weight, None, &largest[1]);
+        let mut units = hidden.units();
+        units.extend([1.0 / FULL; DIRECTION]);
+        let weight = |r, k| field.color.weight(r, k);
+        let color = Layer16::new(HIDDEN, &units, weight, Some(field.color.bias()), &[]);
+        IntegerFrame {
+            log_sigma: in_sums(field.log_sigma.weights(), &hidden),
+            rgb: in_sums(field.rgb.weights(), &color),
+            sigma_in,
+            hidden,
+            color,
+        }
+    }
+}
+
+/// Weights of outputs that read a layer's sums instead of its values.
+fn in_sums<const N: usize>(weights: &[[f32; N]], layer: &Layer16) -> Vec<[f32; N]> {
+    weights.iter().enumerate().map(|(r, weights)| weights.map(|w| w * layer.unit_of_sum(r))).collect()
+}
+
+/// Raises `largest` to what the rows reach.
+fn raise(largest: &mut [f32; HIDDEN], rows: &[Row]) {
+    for (largest, row) in largest.iter_mut().zip(rows) {
+        *largest = row.0.iter().fold(*largest, |largest, value| largest.max(*value));
+    }
+}
+
+struct Attend<'a> {
+    field: &'a Field,
+    rows: &'a mut FieldRows,
+}
+
+impl Kernel for Attend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.rows.encode(s, self.field);
+        self.rows.attend(s, self.field);
+    }
+}
+
+struct Hide<'a> {
+    field: &'a Field,
+    frame: &'a FrameField,
+    rows: &'a mut FieldRows,
+    largest: &'a mut [[f32; HIDDEN]; 2],
+}
+
+impl Kernel for Hide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let hidden = self.rows.hide(s, self.field, self.frame);
+        for (largest, rows) in self.largest.iter_mut().zip(hidden) {
+            raise(largest, rows);
+        }
+    }
+}
+
+/// Rows that the integer layers work in: two values of every sample each.
+#[derive(Debug)]
+pub(super) struct IntegerRows {
+    /// Features, hidden units of the attention, the eye attention.
+    first: [PairRow; EYE_PAIR + 1],
+    /// First hidden units of sigma.
+    second: [PairRow; HIDDEN / 2],
+    /// Second hidden units of sigma, the direction.
+    third: [PairRow; (HIDDEN + DIRECTION) / 2],
+}
+
+impl IntegerRows {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self {
+            first: [PairRow::ZERO; EYE_PAIR + 1],
+            second: [PairRow::ZERO; HIDDEN / 2],
+            third: [PairRow::ZERO; (HIDDEN + DIRECTION) / 2],
+        })
+    }
+}
+
+impl FieldRows {
+    /// Density and colour of the packet, from its features and directions, in integers.
+    #[inline(always)]
+    pub(super) fn evaluate_integer<S: Simd>(&mut self, s: S, field: &IntegerField, frame: &IntegerFrame) {
+        let mut at = 0;
+        while at < PACKET {
+            self.evaluate_chunk(s, field, frame, at);
+            at += chunk::<S>();
+        }
+    }
+
+    #[inline(always)]
+    fn evaluate_chunk<S: Simd>(&mut self, s: S, field: &IntegerField, frame: &IntegerFrame, at: usize) {
+        let vectors = chunk::<S>() / S::LANES;
+        let IntegerRows { first, second, third } = &mut *self.integer;
+        for v in 0..vectors {
+            let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
+            for (pair, rows) in first.iter_mut().zip(self.first[..FEATURES].as_chunks::<2>().0) {
+                let [low, high] = [s.load(&rows[0].0[lanes.clone()]), s.load(&rows[1].0[lanes.clone()])];
+                s.store_i(s.pair(s.round(low), s.round(high)), &mut pair.0[lanes.clone()]);
+            }
+            let direction = direction_encode(s, load3(s, &self.direction, lanes.start));
+            let (full, negative) = (s.splat(FULL), s.splat(-FULL));
+            for (pair, values) in third[DIRECTION_PAIRS].iter_mut().zip(direction.as_chunks::<2>().0) {
+                let mut whole = [s.splat_i(0); 2];
+                for i in 0..2 {
+                    whole[i] = s.round(s.min(s.max(s.mul(values[i], full), negative), full));
+                }
+                s.store_i(s.pair(whole[0], whole[1]), &mut pair.0[lanes.clone()]);
+            }
+        }
+
+        let mut active = FEATURES_ACTIVE;
+        let (features, attention) = first.split_at_mut(FEATURE_PAIRS);
+        let to = Activations { rows: attention, first_pair: FEATURE_PAIRS, active: &mut active };
+        field.attention.forward(s, features, &FEATURES_ACTIVE, at, Some(to), &[[]; HIDDEN]);
+        if let Some((layer, head)) = &field.eye {
+            let [logit] = layer.forward(s, features, &FEATURES_ACTIVE, at, None, head);
+            for (v, logit) in logit.into_iter().enumerate().take(vectors) {
+                let eye = s.round(s.mul(sigmoid(s, logit), s.splat(FULL)));
+                let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
+                s.store_i(s.pair(eye, s.splat_i(0)), &mut first[EYE_PAIR].0[lanes]);
+            }
+            active.push(EYE_PAIR, true);
+        }
+
+        let mut active_second = Active::NONE;
+        let to = Activations { rows: second, first_pair: 0, active: &mut active_second };
+        frame.sigma_in.forward(s, first, &active, at, Some(to), &[[]; HIDDEN]);
+
+        let mut active = Active::NONE;
+        let to = Activations { rows: third, first_pair: 0, active: &mut active };
+        let [log_sigma] = frame.hidden.forward(s, second, &active_second, at, Some(to), &frame.log_sigma);
+        for pair in DIRECTION_PAIRS {
+            active.push(pair, true);
+        }
+        let rgb = frame.color.forward(s, third, &active, at, None, &frame.rgb);
+        for v in 0..vectors {
+            let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
+            s.store(log_sigma[v], &mut self.log_sigma.0[lanes.clone()]);
+            for (logit, row) in rgb.into_iter().zip(&mut self.rgb) {
+                s.store(color_activation(s, logit[v]), &mut row.0[lanes.clone()]);
+            }
+        }
+    }
+}
