@@ -92,7 +92,8 @@ impl Layer16 {
     /// Rounds a layer to integers.
     ///
     /// * `outputs`, `weight`: of row and column; NaN counts as 0.
-    /// * `inputs`: what one of each input activation is worth, an even number of them.
+    /// * `inputs`: what one of each input is worth, an even number of them, and
+    /// * `signed`: those that may be below 0.
     /// * `bias`: one per output or none.
     /// * `largest`: what each output may be expected to reach at most; from four times that on it may saturate.
     ///   Empty when the sums are never to become activations.
@@ -102,6 +103,7 @@ impl Layer16 {
     pub(super) fn new(
         outputs: usize,
         inputs: &[f32],
+        signed: impl Fn(usize) -> bool,
         weight: impl Fn(usize, usize) -> f32,
         bias: Option<&[f32]>,
         largest: &[f32],
@@ -128,7 +130,7 @@ impl Layer16 {
                 *value = if exact.is_finite() { exact } else { 0.0 };
             }
             let offset = bias.map_or(0.0, |bias| bias[r]);
-            let unit = unit_of_sum(&row, offset);
+            let unit = unit_of_sum(&row, &signed, offset);
             for (pair, value) in row.as_chunks::<2>().0.iter().enumerate() {
                 let [low, high] = value.map(|value| whole(value / unit));
                 layer.weights[block * pairs + pair][lane] = low & 0xffff | high << 16;
@@ -294,14 +296,19 @@ fn weigh<S: Simd, const N: usize, const R: usize, const V: usize>(
     clippy::cast_precision_loss,
     reason = "rounded up below; few inputs"
 )]
-fn unit_of_sum(row: &[f32], offset: f32) -> f32 {
-    let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    // Inputs reach 32768 below zero; every weight may be rounded up by a half.
-    let halves = 0.5 * row.len() as f64;
-    let total: f64 = row.iter().map(|value| f64::from(value.abs())).sum();
-    let offset = if offset.is_finite() { f64::from(offset.abs()) } else { 0.0 };
-    let unit =
-        ((total * 32_768.0 + offset) / (SUM - halves * 32_768.0)).max(f64::from(largest) / f64::from(FULL));
+fn unit_of_sum(row: &[f32], signed: impl Fn(usize) -> bool, offset: f32) -> f32 {
+    let offset = if offset.is_finite() { f64::from(offset) } else { 0.0 };
+    // How far the sum can go either way, in steps of 2^-15 of an input's range.
+    let (mut up, mut down) = (offset.max(0.0) / 32_768.0, (-offset).max(0.0) / 32_768.0);
+    let mut largest = 0.0_f64;
+    for (k, value) in row.iter().map(|value| f64::from(*value)).enumerate() {
+        largest = largest.max(value.abs());
+        up += if signed(k) { value.abs() } else { value.max(0.0) };
+        down += if signed(k) { value.abs() } else { (-value).max(0.0) };
+    }
+    // Every weight may be rounded up by a half.
+    let room = SUM / 32_768.0 - 0.5 * row.len() as f64;
+    let unit = (up.max(down) / room).max(largest / f64::from(FULL));
     // A hair larger covers the rounding to f32.
     let unit = (unit * (1.0 + 1e-6)) as f32;
     if unit > 0.0 && unit.is_finite() { unit } else { 1.0 }
@@ -371,7 +378,7 @@ mod tests {
     fn layer(weight: impl Fn(usize, usize) -> f32) -> Layer16 {
         let bias: Vec<f32> = (0..OUTPUTS).map(|r| r as f32 * 100.0 - 1500.0).collect();
         let largest: Vec<f32> = (0..OUTPUTS).map(|r| 3000.0 * (r + 1) as f32).collect();
-        Layer16::new(OUTPUTS, &[1.0; INPUTS], weight, Some(&bias), &largest)
+        Layer16::new(OUTPUTS, &[1.0; INPUTS], |_| true, weight, Some(&bias), &largest)
     }
 
     fn inputs() -> Vec<PairRow> {
@@ -465,14 +472,21 @@ mod tests {
     fn sums_never_wrap() {
         // Every input at the end of its range, against weights and biases of all sizes, and no sense at all.
         for scale in [1e-30, 1e-3, 1.0, 1e6, 1e30, f32::NAN, f32::INFINITY] {
-            for low in [-32_768, 32_767] {
-                let bias = [scale * 3.0; BLOCK];
-                let weight = |r, k| (weight(r, k) + if low < 0 { -1.3 } else { 1.3 }) * scale;
-                let layer = Layer16::new(BLOCK, &[1.0; INPUTS], weight, Some(&bias), &[scale; BLOCK]);
+            for shift in [-1.3, 0.0, 1.3] {
+                let bias = [scale * (shift + 1.0) * 3.0; BLOCK];
+                let weight = |r, k| (weight(r, k) + shift) * scale;
+                let signed = |k| k % 3 == 0;
+                let layer = Layer16::new(BLOCK, &[1.0; INPUTS], signed, weight, Some(&bias), &[scale; BLOCK]);
                 for r in 0..BLOCK {
-                    let weights = layer.weights.iter().map(|w| half(w[r], false) + half(w[r], true));
-                    let sum = weights.sum::<i64>() * low + i64::from(layer.bias[0][r]);
-                    assert_eq!(sum, i64::from(sum as i32), "{scale}, output {r}");
+                    for up in [false, true] {
+                        let mut sum = i64::from(layer.bias[0][r]);
+                        for k in 0..INPUTS {
+                            let w = half(layer.weights[k / 2][r], k % 2 == 1);
+                            let low = if signed(k) { -32_768 } else { 0 };
+                            sum += w * if (w > 0) == up { 32_767 } else { low };
+                        }
+                        assert_eq!(sum, i64::from(sum as i32), "{scale}, output {r}");
+                    }
                 }
             }
         }

@@ -63,11 +63,13 @@ impl IntegerField {
             raise(&mut largest, &rows.first[FEATURES..]);
             probes.push(rows);
         }
+        level_up(&mut largest);
         let features = [1.0; FEATURES];
-        let attention = Layer16::new(HIDDEN, &features, |r, k| field.attention.weight(r, k), None, &largest);
+        let weight = |r, k| field.attention.weight(r, k);
+        let attention = Layer16::new(HIDDEN, &features, |_| true, weight, None, &largest);
         let eye = field.eye.as_ref().map(|eye| {
             let weight = |r, k| field.attention.weight(HIDDEN + r, k);
-            let layer = Layer16::new(EYE_HIDDEN, &features, weight, None, &[]);
+            let layer = Layer16::new(EYE_HIDDEN, &features, |_| true, weight, None, &[]);
             let head = in_sums(eye.weights(), &layer);
             (layer, head)
         });
@@ -87,14 +89,15 @@ impl IntegerField {
             work.first.copy_from_slice(&probe.first);
             dispatch.run(Hide { field, frame, rows: &mut work, largest: &mut largest });
         }
+        largest.iter_mut().for_each(level_up);
         let weight = |r, k| if k < frame.sigma_in.inputs() { frame.sigma_in.weight(r, k) } else { 0.0 };
-        let sigma_in = Layer16::new(HIDDEN, &self.sigma_units, weight, None, &largest[0]);
+        let sigma_in = Layer16::new(HIDDEN, &self.sigma_units, |k| k < FEATURES, weight, None, &largest[0]);
         let weight = |r, k| field.hidden.weight(r, k);
-        let hidden = Layer16::new(HIDDEN, &sigma_in.units(), weight, None, &largest[1]);
+        let hidden = Layer16::new(HIDDEN, &sigma_in.units(), |_| false, weight, None, &largest[1]);
         let mut units = hidden.units();
         units.extend([1.0 / FULL; DIRECTION]);
         let weight = |r, k| field.color.weight(r, k);
-        let color = Layer16::new(HIDDEN, &units, weight, Some(field.color.bias()), &[]);
+        let color = Layer16::new(HIDDEN, &units, |k| k >= HIDDEN, weight, Some(field.color.bias()), &[]);
         IntegerFrame {
             log_sigma: in_sums(field.log_sigma.weights(), &hidden),
             rgb: in_sums(field.rgb.weights(), &color),
@@ -114,6 +117,16 @@ fn in_sums<const N: usize>(weights: &[[f32; N]], layer: &Layer16) -> Vec<[f32; N
 fn raise(largest: &mut [f32; HIDDEN], rows: &[Row]) {
     for (largest, row) in largest.iter_mut().zip(rows) {
         *largest = row.0.iter().fold(*largest, |largest, value| largest.max(*value));
+    }
+}
+
+/// Widens the reach of units that hardly any probe woke to half of what is usual in the layer.
+fn level_up(largest: &mut [f32; HIDDEN]) {
+    let mut sorted = *largest;
+    sorted.sort_by(f32::total_cmp);
+    let floor = 0.5 * sorted[HIDDEN / 2];
+    for largest in largest {
+        *largest = largest.max(floor);
     }
 }
 

@@ -16,8 +16,8 @@ const FEATURE: f32 = 6e-5;
 const LOG_SIGMA: (f32, f32) = (5e-4, 1e-4);
 /// Colour, absolute: a fortieth of an 8-bit step.
 const RGB: f32 = 1e-4;
-/// How much further off ln sigma and colour may be in 16-bit layers: an 8-bit step for the colour of a single sample.
-const INTEGER_SLACK: (f32, f32) = (10.0, 39.0);
+/// How much further off ln sigma and colour may be in 16-bit layers: a quarter of an 8-bit step of colour.
+const INTEGER_SLACK: (f32, f32) = (10.0, 10.0);
 /// Opacity, colour and offset of the torso.
 const TORSO: f32 = 2e-5;
 /// Rays that may take other samples, because one lies on a cell's face.
