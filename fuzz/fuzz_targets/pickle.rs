@@ -1,10 +1,10 @@
-//! Checkpoint reader: any bytes end in a model or an error. Start the corpus from `fixtures/nerf/*/ngp.pth`.
+//! Checkpoint reader: any bytes end in a model or an error. Start the corpus from `fixtures/nerf/*/*.{pth,tar}`.
 #![no_main]
 
 use std::io::Cursor;
 
 use headcast_nerf::checkpoint::Checkpoint;
-use headcast_nerf::model::ErNerf;
+use headcast_nerf::model::Network;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
                     assert_eq!(tensor.to_f32().len(), tensor.shape().iter().product::<usize>());
                 }
             }
-            let _ = ErNerf::from_checkpoint(&mut checkpoint);
+            let _ = Network::from_checkpoint(&mut checkpoint);
         }
     }
 });

@@ -273,12 +273,27 @@ fn checkpoints_that_cannot_be_imported() {
     let output = place.headcast(&["avatar", "inspect", ngp.to_str().unwrap()]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("ER-NeRF"));
+    let body = repository().join("fixtures/nerf/ad-torso/600000_body.tar");
+    let output = place.headcast(&["avatar", "inspect", "--json", body.to_str().unwrap()]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["family"], &report["part"]), (&"ad-nerf".into(), &"body".into()), "{report}");
+    assert_eq!((&report["features"]["values"], &report["usable"]), (&29.into(), &true.into()), "{report}");
+    place.refused(&import(&body), INPUT, &["TorsoNeRFTest_config.txt", "near"]);
 }
 
 #[test]
 fn an_imported_avatar_speaks() {
+    speaks("er-torso");
+}
+
+#[test]
+fn an_imported_rad_nerf_speaks() {
+    speaks("rad-torso");
+}
+
+fn speaks(fixture: &str) {
     let place = Place::new();
-    let subject = repository().join("fixtures/nerf/er-torso");
+    let subject = repository().join("fixtures/nerf").join(fixture);
     let checkpoint = subject.join("ngp.pth");
     let output = place.headcast(&[
         "avatar",

@@ -24,7 +24,7 @@ use headcast_nerf::checkpoint::Checkpoint;
 use headcast_nerf::conditioning::{AudioCode, ngp_pose};
 use headcast_nerf::cpu::probe::{self, Stages};
 use headcast_nerf::cpu::{Config, Engine, FrameRequest, FrameStats, SimdLevel};
-use headcast_nerf::model::ErNerf;
+use headcast_nerf::model::{ErNerf, Network};
 
 /// Frames timed for each figure.
 const FRAMES: usize = 6;
@@ -226,7 +226,8 @@ impl Subject {
             let avatar = Avatar::load(&folder).expect("an avatar");
             let Avatar { width, height, intrinsics, .. } = avatar;
             let Avatar { model, poses, background, .. } = avatar;
-            return Self { name, model, width, height, intrinsics, poses, background };
+            let Network::Er(model) = model else { panic!("{name} is no ER-NeRF avatar") };
+            return Self { name, model: *model, width, height, intrinsics, poses, background };
         }
         let file = File::open(folder.join("ngp.pth")).expect("a folder with avatar.toml or ngp.pth");
         let mut checkpoint = Checkpoint::open(file).expect("a checkpoint");

@@ -7,8 +7,9 @@ pub mod cpu;
 pub mod field;
 pub mod model;
 pub mod profile;
+mod reference_engine;
 pub mod renderer;
 
 pub use cpu::{RenderError, SimdLevel};
 pub use profile::Profile;
-pub use renderer::{Clip, Renderer, Settings};
+pub use renderer::{Clip, Probe, Renderer, Settings};

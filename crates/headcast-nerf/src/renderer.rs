@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
-use crate::conditioning::{AUDIO_CODE_LEN, AudioCode, AudioCodes, mirror, smooth_eye, smooth_path};
+use crate::conditioning::{AUDIO_CODE_LEN, AudioCodes, Ears, WIDE_CODE_LEN, mirror, smooth_eye, smooth_path};
 use crate::cpu::{Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel};
+use crate::model::Network;
 use crate::profile::Profile;
+use crate::reference_engine::{ReferenceEngine, ReferenceRequest};
 
 /// Backdrops kept: 3 MB each at 512×512. Enough for a still pose, for the frames that several threads work on
 /// at once, and for the turning points of a looped path.
@@ -35,11 +37,13 @@ pub struct Settings {
     pub fix_eye: Option<f32>,
 }
 
-/// What an avatar hears in every frame of a clip: 128 bytes a frame, put aside.
+/// What an avatar hears in every frame of a clip, put aside: 128 bytes a frame for ER-NeRF, 256 for the others.
 #[derive(Debug)]
 pub struct Clip {
     codes: Spool,
     frames: u64,
+    /// Values in a code.
+    width: usize,
 }
 
 impl Clip {
@@ -52,14 +56,23 @@ impl Clip {
     ///
     /// # Errors
     /// [`RenderError::NoSuchFrame`] past the end, [`RenderError::Spool`].
-    pub fn code(&self, frame: FrameIndex) -> Result<AudioCode, RenderError> {
+    pub fn code(&self, frame: FrameIndex) -> Result<Vec<f32>, RenderError> {
         if frame.0 >= self.frames {
             return Err(RenderError::NoSuchFrame { frame, frames: self.frames });
         }
-        let mut code = [0.0; AUDIO_CODE_LEN];
-        self.codes.read_f32s(frame.0 * AUDIO_CODE_LEN as u64, &mut code).map_err(RenderError::Spool)?;
+        let mut code = vec![0.0; self.width];
+        self.codes.read_f32s(frame.0 * self.width as u64, &mut code).map_err(RenderError::Spool)?;
         Ok(code)
     }
+}
+
+/// What [`Renderer::probe`] did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probe {
+    /// What it took.
+    pub stats: FrameStats,
+    /// How much of a frame's work that was, above 0 and up to 1.
+    pub share: f64,
 }
 
 /// Renders one avatar.
@@ -69,7 +82,7 @@ impl Clip {
 #[derive(Debug)]
 pub struct Renderer {
     avatar: Arc<Avatar>,
-    engine: Engine,
+    engine: AnyEngine,
     /// One a pose, smoothed if asked for.
     poses: Vec<Pose>,
     /// One a pose, smoothed or fixed if asked for.
@@ -77,6 +90,14 @@ pub struct Renderer {
     smooth_lips: bool,
     /// Last used last, at most [`BACKDROPS`].
     backdrops: Mutex<VecDeque<(usize, Arc<Vec<f32>>)>>,
+}
+
+/// What draws the pictures.
+#[derive(Debug)]
+enum AnyEngine {
+    Cpu(Box<Engine>),
+    /// Of the networks that the CPU engine does not know.
+    Reference(ReferenceEngine),
 }
 
 impl Renderer {
@@ -96,7 +117,19 @@ impl Renderer {
             threads: settings.threads.unwrap_or_else(default_threads),
             simd: settings.simd.unwrap_or_else(SimdLevel::best),
         };
-        let engine = Engine::new(&avatar.model, avatar.width, avatar.height, &config)?;
+        let engine = match &avatar.model {
+            Network::Er(model) => {
+                AnyEngine::Cpu(Box::new(Engine::new(model, avatar.width, avatar.height, &config)?))
+            }
+            Network::Rad(_) | Network::Ad(_) => {
+                let sides = 1..=RgbImage::MAX_SIDE;
+                let (width, height) = (avatar.width, avatar.height);
+                if !sides.contains(&width) || !sides.contains(&height) {
+                    return Err(RenderError::Size { width, height });
+                }
+                AnyEngine::Reference(ReferenceEngine { profile: config.profile, threads: config.threads })
+            }
+        };
         let smoothing = avatar.smoothing;
         let poses = match settings.smooth_path.unwrap_or(smoothing.path) {
             true => smooth_path(&avatar.poses),
@@ -128,11 +161,25 @@ impl Renderer {
     /// [`RenderError::Conditioning`] when the features are of an extractor other than the one the avatar was
     /// trained with, the message names both; or when they cannot be read. [`RenderError::Spool`].
     pub fn clip(&self, features: &FeatureTrack, frames: u64, spools: &Spools) -> Result<Clip, RenderError> {
+        match &self.avatar.model {
+            Network::Er(model) => self.hear(Ears::from(&**model), features, frames, spools),
+            Network::Rad(model) => self.hear(Ears::from(&**model), features, frames, spools),
+            Network::Ad(model) => self.hear(Ears::from(&**model), features, frames, spools),
+        }
+    }
+
+    fn hear<const N: usize>(
+        &self,
+        ears: Ears<'_, N>,
+        features: &FeatureTrack,
+        frames: u64,
+        spools: &Spools,
+    ) -> Result<Clip, RenderError> {
         let codes = spools.spool();
-        for code in AudioCodes::new(&self.avatar.model, features, frames, self.smooth_lips)? {
+        for code in AudioCodes::new(ears, features, frames, self.smooth_lips)? {
             codes.append_f32s(&code?).map_err(RenderError::Spool)?;
         }
-        Ok(Clip { codes, frames })
+        Ok(Clip { codes, frames, width: N })
     }
 
     /// Renders frame `frame` of `clip` into `out`.
@@ -152,35 +199,67 @@ impl Renderer {
         self.render_pose(mirror(frame.0, self.poses.len()), &code, out)
     }
 
-    /// Renders a frame that is as much work as those of a clip, for a caller who wants to know how long one
-    /// takes: call it a few times with rising `round` and look at the clock. The first call also warms caches.
+    /// Renders a frame, or a much smaller picture where a frame takes minutes or hours, for a caller who wants to know how long a
+    /// frame of a clip takes: call it a few times with rising `round` and look at the clock. The first call also
+    /// warms caches.
     ///
     /// * `round`: picks a pose; consecutive rounds are far apart in the recorded path.
+    /// * `out`: drawn into by the CPU engine.
     ///
     /// # Errors
     /// As [`Self::render`].
-    pub fn probe(&self, round: u64, out: &mut RgbImage) -> Result<FrameStats, RenderError> {
+    pub fn probe(&self, round: u64, out: &mut RgbImage) -> Result<Probe, RenderError> {
         // A stride near the golden ratio visits the path evenly however many rounds there are.
         let poses = self.poses.len() as u64;
         let pose = (round % poses * (poses * 382 / 1000).max(1)) % poses;
-        self.render_pose(mirror(pose, self.poses.len()), &[0.0; AUDIO_CODE_LEN], out)
+        let pose = mirror(pose, self.poses.len());
+        match &self.engine {
+            AnyEngine::Cpu(_) => {
+                let stats = self.render_pose(pose, &[0.0; AUDIO_CODE_LEN], out)?;
+                Ok(Probe { stats, share: 1.0 })
+            }
+            AnyEngine::Reference(engine) => {
+                let backdrop = self.backdrop(pose)?;
+                let code = [0.0; WIDE_CODE_LEN];
+                let request = self.reference_request(pose, &code, &backdrop);
+                let (stats, share) = engine.probe(&self.avatar, &request);
+                Ok(Probe { stats, share })
+            }
+        }
     }
 
-    fn render_pose(
+    fn reference_request<'a>(
         &self,
         pose: usize,
-        code: &AudioCode,
-        out: &mut RgbImage,
-    ) -> Result<FrameStats, RenderError> {
-        let backdrop = self.backdrop(pose)?;
-        let request = FrameRequest {
-            pose: &self.poses[pose],
-            intrinsics: &self.avatar.intrinsics,
+        code: &'a [f32],
+        background: &'a [f32],
+    ) -> ReferenceRequest<'a> {
+        ReferenceRequest {
+            pose: self.poses[pose],
+            intrinsics: self.avatar.intrinsics,
             code,
             eye: self.eyes[pose],
-            backdrop: &backdrop,
-        };
-        self.engine.render(&request, out)
+            background,
+        }
+    }
+
+    fn render_pose(&self, pose: usize, code: &[f32], out: &mut RgbImage) -> Result<FrameStats, RenderError> {
+        let backdrop = self.backdrop(pose)?;
+        match &self.engine {
+            AnyEngine::Cpu(engine) => engine.render(
+                &FrameRequest {
+                    pose: &self.poses[pose],
+                    intrinsics: &self.avatar.intrinsics,
+                    code: code.as_array().expect("a clip's codes are as wide as its model makes them"),
+                    eye: self.eyes[pose],
+                    backdrop: &backdrop,
+                },
+                out,
+            ),
+            AnyEngine::Reference(engine) => {
+                engine.render(&self.avatar, &self.reference_request(pose, code, &backdrop), out)
+            }
+        }
     }
 
     /// What is behind the head in pose `pose`.
@@ -189,7 +268,12 @@ impl Renderer {
         if let Some((_, backdrop)) = kept().iter().find(|(of, _)| *of == pose) {
             return Ok(Arc::clone(backdrop));
         }
-        let backdrop = Arc::new(self.engine.backdrop(&self.poses[pose], &*self.avatar.backdrop(pose)?)?);
+        let background = self.avatar.backdrop(pose)?;
+        let backdrop = Arc::new(match &self.engine {
+            AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
+            // It draws the torso itself.
+            AnyEngine::Reference(_) => background.data().iter().map(|v| f32::from(*v) / 255.0).collect(),
+        });
         let mut kept = kept();
         while kept.len() >= BACKDROPS {
             kept.pop_front();
@@ -200,12 +284,12 @@ impl Renderer {
 
     /// Pixels per row.
     pub fn width(&self) -> u32 {
-        self.engine.width()
+        self.avatar.width
     }
 
     /// Rows.
     pub fn height(&self) -> u32 {
-        self.engine.height()
+        self.avatar.height
     }
 
     /// The avatar.
@@ -215,9 +299,12 @@ impl Renderer {
 
     /// For a log line: `CPU, avx512, 2 threads, quality profile`.
     pub fn describe(&self) -> String {
-        let threads = self.engine.threads();
+        let (threads, what, profile) = match &self.engine {
+            AnyEngine::Cpu(engine) => (engine.threads(), engine.simd().name(), engine.profile()),
+            AnyEngine::Reference(engine) => (engine.threads, "reference", engine.profile),
+        };
         let plural = if threads.get() == 1 { "" } else { "s" };
-        format!("CPU, {}, {threads} thread{plural}, {} profile", self.engine.simd(), self.engine.profile())
+        format!("CPU, {what}, {threads} thread{plural}, {profile} profile")
     }
 }
 

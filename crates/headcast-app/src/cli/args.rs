@@ -207,19 +207,28 @@ pub(super) enum AvatarCommand {
         #[command(flatten)]
         data: DataOptions,
     },
-    /// Say what a checkpoint or an avatar folder holds
+    /// Say what a checkpoint or a folder holds, what it lacks, and what it cannot tell
     Inspect {
-        /// A checkpoint file (.pth, .tar, .safetensors) or an avatar folder
+        /// A checkpoint file (.pth, .tar, .safetensors), an avatar, a training folder or a subject's data folder
         #[arg(value_name = "FILE|DIR")]
         path: PathBuf,
+        /// Print one JSON object instead of lines
+        #[arg(long)]
+        json: bool,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ImportOptions {
-    /// Checkpoint (ngp.pth)
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint (ngp.pth; AD-NeRF: NNNNNN_head.tar), or a training folder, of which the latest is taken
+    #[arg(long, value_name = "FILE|DIR")]
     pub(super) checkpoint: PathBuf,
+    /// AD-NeRF's torso (NNNNNN_body.tar) [default: the last one beside the checkpoint]
+    #[arg(long, value_name = "FILE")]
+    pub(super) body: Option<PathBuf>,
+    /// AD-NeRF's config file [default: TorsoNeRFTest_config.txt of the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     /// Upstream's data folder: transforms_train.json, au.csv, bc.jpg, torso_imgs/
     #[arg(long, value_name = "DIR")]
     pub(super) data: PathBuf,
@@ -247,7 +256,7 @@ pub(super) struct ImportOptions {
     /// A small JPEG or PNG to show in lists
     #[arg(long, value_name = "FILE")]
     pub(super) thumbnail: Option<PathBuf>,
-    /// Eye closure of every frame, 0 (open) to 1, for data without au.csv
+    /// Eye closure of every frame, 0 (open) to 1, instead of what the data say
     #[arg(long, value_name = "VALUE")]
     pub(super) fix_eye: Option<f32>,
     /// Upstream's --att, which a checkpoint cannot tell [default: 2]
@@ -256,15 +265,18 @@ pub(super) struct ImportOptions {
     /// Upstream's --max_steps [default: 16]
     #[arg(long, value_name = "N")]
     pub(super) max_steps: Option<u32>,
-    /// Average camera poses over seven frames, as LiveTalking does
+    /// Average camera poses over seven frames, as RAD-NeRF (its default) and LiveTalking do
     #[arg(long)]
     pub(super) smooth_path: bool,
-    /// Average eye values over three frames, as LiveTalking does
+    /// Average eye values over three frames, likewise
     #[arg(long)]
     pub(super) smooth_eyes: bool,
-    /// Blend each audio code with the one before, as LiveTalking does
+    /// Blend each audio code with the one before, likewise
     #[arg(long)]
     pub(super) smooth_lips: bool,
+    /// Smooth nothing, not even for RAD-NeRF
+    #[arg(long, conflicts_with_all = ["smooth_path", "smooth_eyes", "smooth_lips"])]
+    pub(super) no_smoothing: bool,
     /// Store weights as 16-bit floats: half the size
     #[arg(long)]
     pub(super) half: bool,

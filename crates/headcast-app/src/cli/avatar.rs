@@ -8,6 +8,7 @@ use headcast::nerf::avatar::{self, AvatarError, Background, ImportRequest, Smoot
 
 use super::args::{AvatarCommand, ImportOptions};
 use super::failure::Failure;
+use super::report_json;
 use crate::data_dir;
 use crate::studio::Avatars;
 
@@ -15,7 +16,7 @@ pub(super) fn run(command: &AvatarCommand) -> Result<(), Failure> {
     match command {
         AvatarCommand::Import(options) => import(options),
         AvatarCommand::List { data } => list(&avatars(data.data_dir.as_deref())?),
-        AvatarCommand::Inspect { path } => inspect(path),
+        AvatarCommand::Inspect { path, json } => inspect(path, *json),
     }
 }
 
@@ -27,16 +28,14 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         licence: options.licence.clone(),
         licence_file: options.licence_file.clone(),
         thumbnail: options.thumbnail.clone(),
+        body: options.body.clone(),
+        config: options.config.clone(),
         transforms: options.transforms.clone(),
         background: options.background.as_deref().map(Background::from_name),
         fix_eye: options.fix_eye,
         attention: options.attention,
         max_steps: options.max_steps,
-        smoothing: Smoothing {
-            path: options.smooth_path,
-            eyes: options.smooth_eyes,
-            lips: options.smooth_lips,
-        },
+        smoothing: smoothing(options),
         half: options.half,
         overwrite: options.overwrite,
         ..ImportRequest::new(&options.checkpoint, &options.data, &options.name)
@@ -50,6 +49,12 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         report.path.display()
     );
     Ok(())
+}
+
+/// What the flags ask for; `None` without any.
+fn smoothing(options: &ImportOptions) -> Option<Smoothing> {
+    let (path, eyes, lips) = (options.smooth_path, options.smooth_eyes, options.smooth_lips);
+    (path || eyes || lips || options.no_smoothing).then_some(Smoothing { path, eyes, lips })
 }
 
 fn list(avatars: &Avatars) -> Result<(), Failure> {
@@ -67,9 +72,13 @@ fn list(avatars: &Avatars) -> Result<(), Failure> {
     Ok(())
 }
 
-fn inspect(path: &Path) -> Result<(), Failure> {
+fn inspect(path: &Path, json: bool) -> Result<(), Failure> {
     let report = avatar::inspect(path).map_err(failure)?;
-    print!("{report}");
+    if json {
+        println!("{:#}", report_json::report_json(&report));
+    } else {
+        print!("{report}");
+    }
     if report.problems.is_empty() {
         Ok(())
     } else {

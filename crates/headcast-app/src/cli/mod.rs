@@ -8,6 +8,7 @@ mod progress;
 mod raw;
 mod remote;
 mod render;
+mod report_json;
 mod serve;
 mod shutdown;
 

@@ -143,7 +143,7 @@ pub struct AvatarDetails {
     pub info: AvatarInfo,
     /// Whether it is part of the program.
     pub built_in: bool,
-    /// Family of the network: `er-nerf`.
+    /// Family of the network: `er-nerf`, `rad-nerf` or `ad-nerf`.
     pub kind: String,
     /// What drives it: `deepspeech`, `wav2vec2-esperanto`, `wav2vec2` or `hubert`.
     pub features: String,

@@ -53,7 +53,7 @@ pub(super) struct AvatarDetails {
     avatar: Avatar,
     /// Whether it is part of the program.
     built_in: bool,
-    /// Family of the network: `er-nerf`.
+    /// Family of the network: `er-nerf`, `rad-nerf` or `ad-nerf`.
     kind: String,
     /// What drives it: `deepspeech`, `wav2vec2-esperanto`, `wav2vec2` or `hubert`.
     features: String,

@@ -180,11 +180,11 @@ impl LocalStudio {
         })?;
         renderer.probe(0, &mut picture).map_err(internal)?;
         let started = Instant::now();
+        let mut rendered = 0.0;
         for round in 1..=PROBES {
-            renderer.probe(round, &mut picture).map_err(internal)?;
+            rendered += renderer.probe(round, &mut picture).map_err(internal)?.share;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a handful of frames")]
-        let measured = PROBES as f64 / started.elapsed().as_secs_f64().max(1e-6);
+        let measured = rendered / started.elapsed().as_secs_f64().max(1e-6);
         let measured = self.engine.max_fps.map_or(measured, |limit| measured.min(limit));
         Ok(Prepared { renderer, fps: self.engine.assume_fps.unwrap_or(measured) })
     }
@@ -406,7 +406,7 @@ fn features_of(request: &JobRequest) -> Result<Option<Recording>, OpenError> {
 
 /// The features that drive `avatar`: those given, or `None` for the built-in model.
 fn features_for(avatar: &Avatar, given: Option<Recording>) -> Result<Option<FeatureTrack>, OpenError> {
-    let wanted = avatar.model.options.features;
+    let wanted = avatar.model.features();
     let Some(file) = given else {
         if wanted == FeatureKind::DeepSpeech {
             return Ok(None);

@@ -17,6 +17,8 @@ pub(super) struct Transforms {
     pub(super) intrinsics: Intrinsics,
     pub(super) poses: Vec<Pose>,
     pub(super) img_ids: Vec<u32>,
+    /// `eye_ratio` of every frame; `None` unless all have one.
+    pub(super) eye_ratios: Option<Vec<f32>>,
 }
 
 #[derive(Deserialize)]
@@ -36,11 +38,14 @@ struct File {
 #[derive(Deserialize)]
 struct Frame {
     img_id: u32,
+    eye_ratio: Option<f64>,
     transform_matrix: Vec<Vec<f64>>,
 }
 
 /// Pose files of a data folder, the preferred one first.
-pub(super) const POSES: [&str; 2] = ["transforms_train.json", "transforms_val.json"];
+pub(super) const POSES: [&str; 3] = ["transforms_train.json", "transforms_val.json", LIVE_TALKING_POSES];
+/// `LiveTalking`'s.
+pub(super) const LIVE_TALKING_POSES: &str = "data_kf.json";
 /// Largest JSON that is read: about a hundred times a clip of three minutes.
 const MAX_JSON: u64 = 128 << 20;
 
@@ -78,7 +83,11 @@ impl Transforms {
         });
         let poses = poses.collect::<Result<_, _>>()?;
         let img_ids = file.frames.iter().map(|frame| frame.img_id).collect();
-        Ok(Self { width, height, intrinsics, poses, img_ids })
+        #[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32")]
+        let ratio = |value: f64| value.clamp(0.0, 1.0) as f32;
+        let ratios = file.frames.iter().map(|frame| frame.eye_ratio.filter(|v| v.is_finite()).map(ratio));
+        let eye_ratios = ratios.collect();
+        Ok(Self { width, height, intrinsics, poses, img_ids, eye_ratios })
     }
 }
 
@@ -192,6 +201,11 @@ mod tests {
         assert_eq!((t.width, t.height), (450, 400));
         assert_eq!(t.intrinsics, Intrinsics { fx: 1100.0, fy: 1100.0, cx: 225.5, cy: 200.0 });
         assert_eq!(t.img_ids, [3]);
+        assert_eq!(t.eye_ratios, None);
+        let demo = FRAME.replace("\"aud_id\"", "\"eye_ratio\": 0.3, \"aud_id\"");
+        let size = "\"focal_len\": 1100.0, \"cx\": 8, \"cy\": 8,";
+        assert_eq!(parse(size, &demo).unwrap().eye_ratios, Some(vec![0.3]));
+        assert_eq!(parse(size, &format!("{demo},{FRAME}")).unwrap().eye_ratios, None);
         assert_eq!(t.poses[0].origin(), [0.8, 3.0, 0.4]);
         let t = parse("\"fl_y\": 50, \"w\": 64, \"h\": 48,", FRAME).unwrap();
         assert_eq!(t.intrinsics, Intrinsics { fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });

@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 
 use headcast_core::RgbImage;
 
-use super::dataset::{POSES, Transforms, eye_values};
+use super::dataset::{LIVE_TALKING_POSES, POSES, Transforms, eye_values};
 use super::error::AvatarError;
-use super::inspect::{Report, inspect};
+use super::inspect::{checkpoint_in, inspect};
 use super::manifest::{
     self, Frames as FramesEntry, Manifest, Model, Picture, SmoothingEntry, Source, check_name,
 };
 use super::poses::Frames;
-use super::{Avatar, Smoothing, model_file, picture, poses, read_bounded};
-use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::model::ErNerf;
+use super::report::Report;
+use super::{Avatar, Smoothing, ad_import, landmarks, model_file, picture, poses, read_bounded};
+use crate::checkpoint::{Checkpoint, CheckpointError, Family};
+use crate::model::Network;
 
 /// What to import. Only the first three fields have no default: start from [`ImportRequest::new`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportRequest {
-    /// `ngp.pth`, or any other ER-NeRF checkpoint.
+    /// `ngp.pth`, or any other ER-NeRF or RAD-NeRF checkpoint; AD-NeRF's `NNNNNN_head.tar`. Of a folder, the one that
+    /// upstream's test would take: the latest epoch, else `ngp.pth`, else the last head file.
     pub checkpoint: PathBuf,
     /// Folder of the trained subject: poses, `au.csv`, background, torso pictures.
     pub data: PathBuf,
@@ -35,20 +37,26 @@ pub struct ImportRequest {
     pub licence: Option<String>,
     /// A text file to keep with it as `LICENSE.txt`.
     pub licence_file: Option<PathBuf>,
-    /// Pose file; default: `transforms_train.json`, else `transforms_val.json` of the data folder.
+    /// AD-NeRF: `NNNNNN_body.tar`; default: the last one beside the head file.
+    pub body: Option<PathBuf>,
+    /// AD-NeRF: the config file; default: `TorsoNeRFTest_config.txt` of the data folder.
+    pub config: Option<PathBuf>,
+    /// Pose file; default: `transforms_train.json`, `transforms_val.json` or `data_kf.json` of the data folder. AD-NeRF: the
+    /// `test_pose_file` of the config first.
     pub transforms: Option<PathBuf>,
-    /// Default: `bc.jpg` (or `.png`) of the data folder.
+    /// Default: `bc.jpg` (or `.png`) of the data folder; white for `LiveTalking`'s data without one.
     pub background: Option<Background>,
     /// A small JPEG or PNG to show in lists.
     pub thumbnail: Option<PathBuf>,
-    /// One eye value in `[0, 1]` for all frames instead of `au.csv` (upstream `--fix_eye`).
+    /// One eye value in `[0, 1]` for all frames instead of what the data say (upstream `--fix_eye`).
     pub fix_eye: Option<f32>,
     /// Upstream `--att`: 1 or 2, which files cannot tell apart; default 2.
     pub attention: Option<u8>,
     /// Upstream `--max_steps`; default 16.
     pub max_steps: Option<u32>,
-    /// Defaults of the avatar.
-    pub smoothing: Smoothing,
+    /// Defaults of the avatar; `None` as upstream's renderer has them: all on for RAD-NeRF and for `LiveTalking`'s data, all
+    /// off for the others.
+    pub smoothing: Option<Smoothing>,
     /// Keep feature tables in half precision: half the size, differences below one step in 8 bits almost everywhere.
     pub half: bool,
     /// Replace an avatar of this name.
@@ -86,13 +94,15 @@ impl ImportRequest {
             credits: None,
             licence: None,
             licence_file: None,
+            body: None,
+            config: None,
             transforms: None,
             background: None,
             thumbnail: None,
             fix_eye: None,
             attention: None,
             max_steps: None,
-            smoothing: Smoothing::default(),
+            smoothing: None,
             half: false,
             overwrite: false,
         }
@@ -132,6 +142,9 @@ impl fmt::Display for ImportReport {
 /// [`AvatarError`]; nothing is left behind.
 pub fn import(request: &ImportRequest, library_dir: &Path) -> Result<ImportReport, AvatarError> {
     check_name(&request.name)?;
+    if request.checkpoint.is_dir() {
+        return import_folder(request, library_dir);
+    }
     let target = library_dir.join(&request.name);
     let exists = || target.symlink_metadata().is_ok();
     if exists() && !request.overwrite {
@@ -153,6 +166,21 @@ pub fn import(request: &ImportRequest, library_dir: &Path) -> Result<ImportRepor
     publish(staging.path(), &folder, &target, request)?;
     let avatar = inspect(&target)?;
     Ok(ImportReport { path: target, bytes, avatar, notes })
+}
+
+/// As [`import`], with the checkpoint that upstream's test would take from the folder of a training run.
+fn import_folder(request: &ImportRequest, library_dir: &Path) -> Result<ImportReport, AvatarError> {
+    let checkpoint = checkpoint_in(&request.checkpoint).ok_or_else(|| AvatarError::Missing {
+        file: "ngp.pth".to_owned(),
+        folder: request.checkpoint.display().to_string(),
+        hint: "no checkpoint is there or in its folder `checkpoints` (ngp_epNNNN.pth, ngp.pth, or AD-NeRF's \
+               NNNNNN_head.tar); name the file itself"
+            .to_owned(),
+    })?;
+    let note = format!("the checkpoint is {}", checkpoint.display());
+    let mut report = import(&ImportRequest { checkpoint, ..request.clone() }, library_dir)?;
+    report.notes.insert(0, note);
+    Ok(report)
 }
 
 /// Moves `folder` to `target`; an avatar that is replaced goes into `staging`, which is removed afterwards.
@@ -212,24 +240,37 @@ impl Files {
 
 /// Reads and checks everything.
 fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, AvatarError> {
-    let (mut model, source) = read_model(request)?;
-    if let Some(attention) = request.attention {
-        manifest::check_attention(attention, model.options.attention)?;
-        model.options.attention = attention;
+    let (mut model, test_poses, source) = read_model(request, notes)?;
+    if let Some(options) = model.options_mut() {
+        if let Some(attention) = request.attention {
+            manifest::check_attention(attention, options.attention)?;
+            options.attention = attention;
+        }
+        if let Some(max_steps) = request.max_steps {
+            manifest::check_max_steps(max_steps)?;
+            options.max_steps = max_steps;
+        }
     }
-    if let Some(max_steps) = request.max_steps {
-        manifest::check_max_steps(max_steps)?;
-        model.options.max_steps = max_steps;
+    let (mut transforms, poses_file) = read_transforms(request, test_poses)?;
+    if matches!(model, Network::Ad(_))
+        && let Some(size) = ad_import::picture_size(request)?
+    {
+        (transforms.width, transforms.height) = size;
     }
-    let (transforms, poses_file) = read_transforms(request)?;
-    let eyes = read_eyes(request, &model, &transforms.img_ids)?;
-    let (background_name, background) = read_background(request, transforms.width, transforms.height, notes)?;
-    let torso = match &model.torso {
-        Some(_) => Vec::new(),
-        None => torso_images(request, &transforms, notes)?,
+    let live_talking = poses_file == LIVE_TALKING_POSES;
+    let eyes = read_eyes(request, &model, &transforms, notes)?;
+    let size = (transforms.width, transforms.height);
+    let (background_name, background) = read_background(request, size, live_talking, notes)?;
+    let torso = match (&model, model.has_torso()) {
+        (Network::Ad(_), _) | (_, true) => Vec::new(),
+        (_, false) => torso_images(request, &transforms, notes)?,
     };
+    let smoothing = request.smoothing.unwrap_or_else(|| {
+        // Upstream's programs: RAD-NeRF's `test.py` and LiveTalking smooth everything, the others nothing unless asked.
+        let on = live_talking || matches!(model, Network::Rad(_));
+        Smoothing { path: on, eyes: on, lips: on }
+    });
 
-    let o = &model.options;
     let mut small = vec![
         (model_file::FILE.to_owned(), model_file::to_bytes(&model, request.half)?),
         (background_name.clone(), background),
@@ -247,7 +288,7 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
     }
     let manifest = Manifest {
         format: manifest::FORMAT,
-        kind: manifest::KIND.to_owned(),
+        kind: manifest::kind_word(&model).to_owned(),
         title: request.title.clone().unwrap_or_else(|| request.name.clone()),
         credits: request.credits.clone().unwrap_or_default(),
         licence: request.licence.clone().unwrap_or_default(),
@@ -259,21 +300,8 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
             cx: transforms.intrinsics.cx,
             cy: transforms.intrinsics.cy,
         },
-        model: Model {
-            features: manifest::features_word(o.features).to_owned(),
-            eye: model.has_eye(),
-            torso: model.torso.is_some(),
-            attention: o.attention,
-            max_steps: o.max_steps,
-            dt_gamma: o.dt_gamma,
-            min_near: o.min_near,
-            torso_shrink: o.torso_shrink,
-        },
-        smoothing: SmoothingEntry {
-            path: request.smoothing.path,
-            eyes: request.smoothing.eyes,
-            lips: request.smoothing.lips,
-        },
+        model: Model::of(&model),
+        smoothing: SmoothingEntry { path: smoothing.path, eyes: smoothing.eyes, lips: smoothing.lips },
         frames: FramesEntry {
             poses: transforms.poses.len(),
             torso_images: torso.len(),
@@ -288,12 +316,30 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
     Ok(Files { small, torso })
 }
 
-fn read_model(request: &ImportRequest) -> Result<(ErNerf, Source), AvatarError> {
+/// The network, the poses that it prefers, and where it came from.
+fn read_model(
+    request: &ImportRequest,
+    notes: &mut Vec<String>,
+) -> Result<(Network, Option<PathBuf>, Source), AvatarError> {
     let path = &request.checkpoint;
     let file = File::open(path).map_err(AvatarError::io(path))?;
     let wrap = |source: CheckpointError| AvatarError::Checkpoint { file: path.display().to_string(), source };
     let mut checkpoint = Checkpoint::open(BufReader::new(file)).map_err(wrap)?;
-    let model = ErNerf::from_checkpoint(&mut checkpoint).map_err(wrap)?;
+    let (model, test_poses) = if checkpoint.family() == Family::AdNerf {
+        let ad = ad_import::read(request, &mut checkpoint, notes)?;
+        (Network::Ad(Box::new(ad.model)), ad.test_poses)
+    } else {
+        let model = Network::from_checkpoint(&mut checkpoint).map_err(wrap)?;
+        if request.body.is_some() || request.config.is_some() {
+            let option = if request.body.is_some() { "--body" } else { "--config" };
+            let expected =
+                "it belongs to AD-NeRF, and the checkpoint is of another family, which has all in one file";
+            let value =
+                request.body.as_ref().or(request.config.as_ref()).map(|path| path.display().to_string());
+            return Err(AvatarError::Option { option, value: value.unwrap_or_default(), expected });
+        }
+        (model, None)
+    };
     let count = |name: &str| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
         checkpoint.scalar(name).filter(|v| (0.0..1e15).contains(v)).map(|v| v as u64)
@@ -304,11 +350,14 @@ fn read_model(request: &ImportRequest) -> Result<(ErNerf, Source), AvatarError> 
         epoch: count("epoch"),
         step: count("global_step"),
     };
-    Ok((model, source))
+    Ok((model, test_poses, source))
 }
 
-fn read_transforms(request: &ImportRequest) -> Result<(Transforms, String), AvatarError> {
-    let path = match &request.transforms {
+fn read_transforms(
+    request: &ImportRequest,
+    preferred: Option<PathBuf>,
+) -> Result<(Transforms, String), AvatarError> {
+    let path = match request.transforms.as_ref().or(preferred.as_ref()) {
         Some(path) => path.clone(),
         None => {
             let found = POSES.iter().map(|name| request.data.join(name)).find(|path| path.exists());
@@ -316,8 +365,8 @@ fn read_transforms(request: &ImportRequest) -> Result<(Transforms, String), Avat
                 file: POSES[0].to_owned(),
                 folder: request.data.display().to_string(),
                 hint: "it holds the camera poses; upstream's data_utils/process.py writes it (and \
-                       transforms_val.json) into the subject's folder, LiveTalking calls it data_kf.json: pass that \
-                       with --transforms"
+                       transforms_val.json) into the subject's folder, LiveTalking calls it data_kf.json; another \
+                       file: --transforms"
                     .to_owned(),
             })?
         }
@@ -325,7 +374,13 @@ fn read_transforms(request: &ImportRequest) -> Result<(Transforms, String), Avat
     Ok((Transforms::read(&path)?, file_name(&path)))
 }
 
-fn read_eyes(request: &ImportRequest, model: &ErNerf, img_ids: &[u32]) -> Result<Vec<f32>, AvatarError> {
+fn read_eyes(
+    request: &ImportRequest,
+    model: &Network,
+    transforms: &Transforms,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f32>, AvatarError> {
+    let img_ids = &transforms.img_ids;
     if let Some(eye) = request.fix_eye {
         if !(0.0..=1.0).contains(&eye) {
             let expected = "use 0 (open) to 1 (shut); upstream's usual value is 0.25";
@@ -336,39 +391,74 @@ fn read_eyes(request: &ImportRequest, model: &ErNerf, img_ids: &[u32]) -> Result
     if !model.has_eye() {
         return Ok(vec![0.0; img_ids.len()]);
     }
+    if matches!(model, Network::Rad(_)) {
+        return rad_eyes(request, transforms, notes);
+    }
     let path = request.data.join("au.csv");
     eye_values(&path, img_ids)?.ok_or_else(|| AvatarError::EyeValues { file: path.display().to_string() })
 }
 
+/// RAD-NeRF takes `eye_ratio` of the pose file, else measures the landmarks, else keeps the eyes still.
+fn rad_eyes(
+    request: &ImportRequest,
+    transforms: &Transforms,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f32>, AvatarError> {
+    if let Some(ratios) = &transforms.eye_ratios {
+        return Ok(ratios.clone());
+    }
+    let folder = request.data.join("ori_imgs");
+    let path = |id: &u32| folder.join(format!("{id}.lms"));
+    if transforms.img_ids.iter().all(|id| path(id).is_file()) {
+        let area = |id| landmarks::eye_area(&path(id), transforms.width, transforms.height);
+        return transforms.img_ids.iter().map(area).collect();
+    }
+    notes.push(format!(
+        "the eyes stay still at {}: the pose file has no `eye_ratio`, and not every frame has its landmarks \
+         ({}/<img_id>.lms, which upstream's data_utils/process.py writes)",
+        landmarks::USUAL_EYE,
+        folder.display()
+    ));
+    Ok(vec![landmarks::USUAL_EYE; transforms.img_ids.len()])
+}
+
 /// Name inside the avatar, and bytes: the original if its size fits, so that nothing is lost.
+///
+/// * `live_talking`: without a picture it is white, as there.
 fn read_background(
     request: &ImportRequest,
-    width: u32,
-    height: u32,
+    (width, height): (u32, u32),
+    live_talking: bool,
     notes: &mut Vec<String>,
 ) -> Result<(String, Vec<u8>), AvatarError> {
     let as_png =
         |image: &RgbImage| Ok(("background.png".to_owned(), picture::encode_png("background.png", image)?));
+    let colour = |rgb| {
+        let image = RgbImage::filled(width, height, rgb);
+        as_png(&image.map_err(|source| AvatarError::PictureSize { file: "background".to_owned(), source })?)
+    };
     let path = match &request.background {
-        Some(Background::Colour(rgb)) => {
-            let image = RgbImage::filled(width, height, *rgb);
-            return as_png(
-                &image
-                    .map_err(|source| AvatarError::PictureSize { file: "background".to_owned(), source })?,
-            );
-        }
+        Some(Background::Colour(rgb)) => return colour(*rgb),
         Some(Background::File(path)) => path.clone(),
-        None => {
-            let names = ["bc.jpg", "bc.jpeg", "bc.png"];
-            let found = names.iter().map(|name| request.data.join(name)).find(|path| path.exists());
-            found.ok_or_else(|| AvatarError::Missing {
-                file: names[0].to_owned(),
-                folder: request.data.display().to_string(),
-                hint: "it is the background picture; upstream's data_utils/process.py writes it into the subject's \
-                       folder: put it there, or pass --background FILE, white or black"
-                    .to_owned(),
-            })?
-        }
+        None => match default_background(&request.data) {
+            Some(path) => path,
+            None if live_talking => {
+                notes.push(
+                    "the background is white, as LiveTalking's; another one: --background FILE".to_owned(),
+                );
+                return colour([255; 3]);
+            }
+            None => {
+                return Err(AvatarError::Missing {
+                    file: BACKGROUNDS[0].to_owned(),
+                    folder: request.data.display().to_string(),
+                    hint:
+                        "it is the background picture; upstream's data_utils/process.py writes it into the \
+                           subject's folder: put it there, or pass --background FILE, white or black"
+                            .to_owned(),
+                });
+            }
+        },
     };
     let file = path.display().to_string();
     let bytes = read_bounded(&path, MAX_PICTURE)?;
@@ -384,6 +474,13 @@ fn read_background(
     let resized = picture::resize(&image, width, height);
     as_png(&resized.map_err(|source| AvatarError::PictureSize { file, source })?)
 }
+
+/// The background of a data folder, if there is one.
+pub(super) fn default_background(data: &Path) -> Option<PathBuf> {
+    BACKGROUNDS.iter().map(|name| data.join(name)).find(|path| path.exists())
+}
+
+pub(super) const BACKGROUNDS: [&str; 3] = ["bc.jpg", "bc.jpeg", "bc.png"];
 
 /// The captured torso of every pose. A head without any is allowed, with a note.
 fn torso_images(
@@ -435,7 +532,7 @@ fn torso_images(
     Ok(images)
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
@@ -443,5 +540,5 @@ fn extension(bytes: &[u8]) -> &'static str {
     if bytes.starts_with(&[0xff, 0xd8]) { "jpg" } else { "png" }
 }
 
-const MAX_PICTURE: u64 = 256 << 20;
+pub(super) const MAX_PICTURE: u64 = 256 << 20;
 const MAX_THUMBNAIL: u64 = 1 << 20;

@@ -25,7 +25,7 @@ pub struct Summary {
 pub struct Details {
     /// For people.
     pub title: String,
-    /// `er-nerf`.
+    /// `er-nerf`, `rad-nerf` or `ad-nerf`.
     pub kind: String,
     /// `deepspeech`, `wav2vec2-esperanto`, `wav2vec2` or `hubert`.
     pub features: String,

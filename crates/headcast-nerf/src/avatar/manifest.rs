@@ -4,7 +4,7 @@ use headcast_core::{FeatureKind, Intrinsics};
 use serde::{Deserialize, Serialize};
 
 use super::error::AvatarError;
-use crate::model::ErOptions;
+use crate::model::{AdOptions, Network, SceneOptions};
 
 /// Version of the container that this code writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -46,41 +46,128 @@ impl Picture {
     }
 }
 
-/// What the tensors cannot say. `features`, `eye` and `torso` repeat what they do say, for readers.
+/// What the tensors cannot say. `features`, `eye` and `torso` repeat what they do say, for readers. The settings of
+/// other families are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Model {
     pub(super) features: String,
     pub(super) eye: bool,
     pub(super) torso: bool,
-    pub(super) attention: u8,
-    pub(super) max_steps: u32,
-    pub(super) dt_gamma: f32,
-    pub(super) min_near: f32,
-    pub(super) torso_shrink: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attention: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_steps: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dt_gamma: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) min_near: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) torso_shrink: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) near: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) far: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) samples: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) importance: Option<u32>,
 }
 
 impl Model {
-    /// Puts the settings into `options`, checked.
-    pub(super) fn apply(&self, options: &mut ErOptions) -> Result<(), AvatarError> {
-        let range = |what: &str, value: f32, low: f32, high: f32| {
-            if (low..=high).contains(&value) {
-                Ok(value)
-            } else {
-                Err(AvatarError::data(
-                    "avatar.toml",
-                    format!("{what} {value} is not between {low} and {high}"),
-                ))
+    /// The settings of `network`.
+    pub(super) fn of(network: &Network) -> Self {
+        let mut model = Self {
+            features: features_word(network.features()).to_owned(),
+            eye: network.has_eye(),
+            torso: network.has_torso(),
+            attention: None,
+            max_steps: None,
+            dt_gamma: None,
+            min_near: None,
+            torso_shrink: None,
+            near: None,
+            far: None,
+            samples: None,
+            importance: None,
+        };
+        let scene = match network {
+            Network::Er(network) => &network.options,
+            Network::Rad(network) => &network.options,
+            Network::Ad(network) => {
+                let AdOptions { near, far, samples, importance, .. } = network.options;
+                (model.near, model.far) = (Some(near), Some(far));
+                (model.samples, model.importance) = (Some(samples), Some(importance));
+                return model;
             }
         };
-        check_attention(self.attention, options.attention)?;
-        check_max_steps(self.max_steps)?;
-        options.attention = self.attention;
-        options.max_steps = self.max_steps;
-        options.dt_gamma = range("dt_gamma", self.dt_gamma, 0.0, 1.0)?;
-        options.min_near = range("min_near", self.min_near, 0.0, 100.0)?;
-        options.torso_shrink = range("torso_shrink", self.torso_shrink, 0.01, 100.0)?;
-        Ok(())
+        model.attention = Some(scene.attention);
+        model.max_steps = Some(scene.max_steps);
+        model.dt_gamma = Some(scene.dt_gamma);
+        model.min_near = Some(scene.min_near);
+        model.torso_shrink = Some(scene.torso_shrink);
+        model
     }
+
+    /// Puts the settings into `network`, checked. What is left out keeps upstream's default.
+    pub(super) fn apply(&self, network: &mut Network) -> Result<(), AvatarError> {
+        match network {
+            Network::Er(network) => self.apply_scene(&mut network.options),
+            Network::Rad(network) => self.apply_scene(&mut network.options),
+            Network::Ad(network) => {
+                let (Some(near), Some(far)) = (self.near, self.far) else {
+                    return Err(AvatarError::data("avatar.toml", "[model] of an AD-NeRF needs near and far"));
+                };
+                let options = &mut network.options;
+                (options.near, options.far) = (near, far);
+                options.samples = self.samples.unwrap_or(options.samples);
+                options.importance = self.importance.unwrap_or(options.importance);
+                check_depths(options)
+            }
+        }
+    }
+
+    fn apply_scene(&self, options: &mut SceneOptions) -> Result<(), AvatarError> {
+        let set = |what: &str, value: Option<f32>, low: f32, high: f32, out: &mut f32| match value {
+            Some(value) if !(low..=high).contains(&value) => Err(AvatarError::data(
+                "avatar.toml",
+                format!("{what} {value} is not between {low} and {high}"),
+            )),
+            Some(value) => {
+                *out = value;
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        if let Some(attention) = self.attention {
+            check_attention(attention, options.attention)?;
+            options.attention = attention;
+        }
+        if let Some(max_steps) = self.max_steps {
+            check_max_steps(max_steps)?;
+            options.max_steps = max_steps;
+        }
+        set("dt_gamma", self.dt_gamma, 0.0, 1.0, &mut options.dt_gamma)?;
+        set("min_near", self.min_near, 0.0, 100.0, &mut options.min_near)?;
+        set("torso_shrink", self.torso_shrink, 0.01, 100.0, &mut options.torso_shrink)
+    }
+}
+
+/// An AD-NeRF's range of depths and numbers of samples.
+pub(super) fn check_depths(options: &AdOptions) -> Result<(), AvatarError> {
+    let AdOptions { near, far, samples, importance, .. } = *options;
+    if !(near.is_finite() && far.is_finite() && 0.0 < near && near < far && far <= 1e4) {
+        let expected = "depths must be positive and rise; AD-NeRF's config file has them as `near` and `far`";
+        return Err(AvatarError::Option { option: "near, far", value: format!("{near}, {far}"), expected });
+    }
+    if (4..=1024).contains(&samples) && importance <= 4096 {
+        return Ok(());
+    }
+    let expected = "use 4 to 1024 coarse and at most 4096 fine samples; upstream's defaults are 64 and 128";
+    Err(AvatarError::Option {
+        option: "samples, importance",
+        value: format!("{samples}, {importance}"),
+        expected,
+    })
 }
 
 /// `detected` is 0 for a model without attention, else 2.
@@ -106,7 +193,7 @@ pub(super) fn check_max_steps(max_steps: u32) -> Result<(), AvatarError> {
     Err(AvatarError::Option { option: "max_steps", value: max_steps.to_string(), expected })
 }
 
-/// Defaults for rendering; all off, as upstream's.
+/// Defaults for rendering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SmoothingEntry {
     #[serde(default)]
@@ -154,10 +241,11 @@ impl Manifest {
         if version.format != FORMAT {
             return Err(AvatarError::Version { found: version.format, known: FORMAT });
         }
-        if version.kind != KIND {
+        if !KINDS.contains(&version.kind.as_str()) {
             return Err(error(format!(
-                "kind \"{}\" is not known to this version of headcast, which knows \"{KIND}\"",
-                version.kind
+                "kind \"{}\" is not known to this version of headcast, which knows {}",
+                version.kind,
+                KINDS.join(", ")
             )));
         }
         let manifest: Self = toml::from_str(text).map_err(|e| error(e.to_string()))?;
@@ -178,8 +266,17 @@ impl Manifest {
     }
 }
 
-/// The only kind so far.
-pub(super) const KIND: &str = "er-nerf";
+/// Words for the families in `avatar.toml`.
+const KINDS: [&str; 3] = ["er-nerf", "rad-nerf", "ad-nerf"];
+
+/// The word for the family of `network`.
+pub(super) fn kind_word(network: &Network) -> &'static str {
+    match network {
+        Network::Er(_) => KINDS[0],
+        Network::Rad(_) => KINDS[1],
+        Network::Ad(_) => KINDS[2],
+    }
+}
 
 /// Word for a feature kind in `avatar.toml`.
 pub(super) fn features_word(kind: FeatureKind) -> &'static str {

@@ -12,15 +12,18 @@
 //!
 //! [`import`] makes one from an upstream checkpoint and its data folder; [`Avatar::load`] opens one.
 
+mod ad_import;
 mod dataset;
 mod error;
 mod import;
 mod inspect;
+mod landmarks;
 mod library;
 mod manifest;
 mod model_file;
 mod picture;
 mod poses;
+mod report;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -30,14 +33,15 @@ use std::path::{Path, PathBuf};
 use headcast_core::{Intrinsics, Pose, RgbImage};
 
 use crate::checkpoint::Checkpoint;
-use crate::model::ErNerf;
+use crate::model::Network;
 use manifest::Manifest;
 
 pub use error::AvatarError;
 pub use import::{Background, ImportReport, ImportRequest, import};
-pub use inspect::{AvatarFacts, Report, inspect};
+pub use inspect::inspect;
 pub use library::{Details, Summary, list};
 pub use manifest::check_name;
+pub use report::{AvatarFacts, DataFacts, Inferred, Report, extractor_command};
 
 /// A face that can speak.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ pub struct Avatar {
     /// Terms of use.
     pub licence: String,
     /// The network.
-    pub model: ErNerf,
+    pub model: Network,
     /// Video width in pixels.
     pub width: u32,
     /// Video height in pixels.
@@ -72,7 +76,7 @@ pub struct Avatar {
     torso_images: TorsoImages,
 }
 
-/// Smoothing over time, all off in upstream's ER-NeRF and all on in `LiveTalking`.
+/// Smoothing over time: all off in upstream's ER-NeRF and in AD-NeRF, all on in RAD-NeRF and in `LiveTalking`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Smoothing {
     /// Camera poses, over seven frames.
@@ -144,10 +148,15 @@ impl Avatar {
         let manifest = Manifest::parse(&manifest)?;
         let model = need(model_file::FILE, "it holds the network; import the avatar again")?;
         let model =
-            Checkpoint::open(Cursor::new(model)).and_then(|mut file| ErNerf::from_checkpoint(&mut file));
+            Checkpoint::open(Cursor::new(model)).and_then(|mut file| Network::from_checkpoint(&mut file));
         let mut model =
             model.map_err(|source| AvatarError::Checkpoint { file: model_file::FILE.to_owned(), source })?;
-        manifest.model.apply(&mut model.options)?;
+        let kind = manifest::kind_word(&model);
+        if manifest.kind != kind {
+            let what = format!("its kind is \"{}\", {} holds \"{kind}\"", manifest.kind, model_file::FILE);
+            return Err(AvatarError::data("avatar.toml", what));
+        }
+        manifest.model.apply(&mut model)?;
         let frames = need(poses::FILE, "it holds the camera poses; import the avatar again")?;
         let frames = poses::Frames::from_bytes(frames)?;
         if frames.poses.len() != manifest.frames.poses {

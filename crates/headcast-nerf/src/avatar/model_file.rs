@@ -7,7 +7,9 @@ use safetensors::tensor::TensorView;
 
 use super::error::AvatarError;
 use crate::checkpoint::{f16_bits, f16_to_f32};
-use crate::model::{Conv1d, ErNerf, GridTable, Linear, Mlp};
+use crate::model::{
+    AdField, AudioAttention, AudioNet, Conv1d, GridTable, Linear, Matrix, Mlp, Network, TorsoPose,
+};
 
 /// Name inside the avatar.
 pub(super) const FILE: &str = "model.safetensors";
@@ -18,41 +20,49 @@ pub(super) const FILE: &str = "model.safetensors";
 ///
 /// # Errors
 /// [`AvatarError::Data`] if the container cannot hold it.
-pub(super) fn to_bytes(model: &ErNerf, half: bool) -> Result<Vec<u8>, AvatarError> {
+pub(super) fn to_bytes(network: &Network, half: bool) -> Result<Vec<u8>, AvatarError> {
     let mut writer = Writer { half, tensors: Vec::new() };
-    writer.floats("aabb_infer", &[6], &model.aabb);
-    writer.tensors.push((
-        "density_bitfield".to_owned(),
-        Dtype::U8,
-        vec![model.density_bitfield.len()],
-        model.density_bitfield.clone(),
-    ));
-    for (i, layer) in model.audio.convolutions.iter().enumerate() {
-        writer.convolution(&format!("audio_net.encoder_conv.{}", 2 * i), layer);
-    }
-    for (i, layer) in model.audio.linear.iter().enumerate() {
-        writer.linear(&format!("audio_net.encoder_fc1.{}", 2 * i), layer);
-    }
-    if let Some(attention) = &model.audio_attention {
-        for (i, layer) in attention.convolutions.iter().enumerate() {
-            writer.convolution(&format!("audio_att_net.attentionConvNet.{}", 2 * i), layer);
-        }
-        writer.linear("audio_att_net.attentionNet.0", &attention.linear);
-    }
-    if let Some(embedding) = &model.embedding {
-        writer.floats("embedding.weight", &[embedding.rows, embedding.cols], &embedding.data);
-    }
-    writer.code("individual_codes", &model.individual_code);
-    for (name, table) in ["encoder_xy", "encoder_yz", "encoder_xz"].iter().zip(&model.planes) {
-        writer.table(name, table);
-    }
-    writer.mlp("aud_ch_att_net", &model.audio_channel_attention);
-    writer.mlp("eye_att_net", &model.eye_attention);
-    writer.mlp("sigma_net", &model.sigma);
-    writer.mlp("color_net", &model.color);
     let mut metadata = HashMap::new();
-    if let Some(torso) = &model.torso {
-        writer.floats("anchor_points", &[3, 4], torso.anchor_points.as_flattened());
+    let torso = match network {
+        Network::Er(model) => {
+            writer.scene(model.aabb, &model.density_bitfield);
+            writer.ears(&model.audio, model.audio_attention.as_ref(), model.embedding.as_ref());
+            writer.code("individual_codes", &model.individual_code);
+            for (name, table) in ["encoder_xy", "encoder_yz", "encoder_xz"].iter().zip(&model.planes) {
+                writer.table(name, table);
+            }
+            writer.mlp("aud_ch_att_net", &model.audio_channel_attention);
+            writer.mlp("eye_att_net", &model.eye_attention);
+            writer.mlp("sigma_net", &model.sigma);
+            writer.mlp("color_net", &model.color);
+            model.torso.as_ref()
+        }
+        Network::Rad(model) => {
+            writer.scene(model.aabb, &model.density_bitfield);
+            writer.ears(&model.audio, model.audio_attention.as_ref(), model.embedding.as_ref());
+            writer.code("individual_codes", &model.individual_code);
+            writer.table("encoder", &model.grid);
+            writer.table("encoder_ambient", &model.ambient_grid);
+            writer.mlp("ambient_net", &model.ambient);
+            writer.mlp("sigma_net", &model.sigma);
+            writer.mlp("color_net", &model.color);
+            model.torso.as_ref()
+        }
+        Network::Ad(model) => {
+            writer.audio_net("head.network_audnet_state_dict", &model.audio);
+            writer.audio_attention("head.network_audattnet_state_dict", &model.audio_attention);
+            writer.field("head", &model.head);
+            if let Some(torso) = &model.torso {
+                writer.field("body", &torso.field);
+                writer.floats("body.pose", &[3, 4], torso.pose.as_flattened());
+            }
+            None
+        }
+    };
+    if let Some(torso) = torso {
+        if let TorsoPose::Anchors(anchors) = &torso.pose {
+            writer.floats("anchor_points", &[3, 4], anchors.as_flattened());
+        }
         writer.code("individual_codes_torso", &torso.individual_code);
         writer.floats("density_grid_torso", &[torso.density_grid.len()], &torso.density_grid);
         writer.mlp("torso_deform_net", &torso.deform);
@@ -73,6 +83,54 @@ impl Writer {
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.tensors.push((name.to_owned(), Dtype::F32, shape.to_vec(), bytes));
+    }
+
+    /// Where the field is.
+    fn scene(&mut self, aabb: [f32; 6], bits: &[u8]) {
+        self.floats("aabb_infer", &[6], &aabb);
+        self.tensors.push(("density_bitfield".to_owned(), Dtype::U8, vec![bits.len()], bits.to_vec()));
+    }
+
+    fn ears(&mut self, net: &AudioNet, attention: Option<&AudioAttention>, embedding: Option<&Matrix>) {
+        self.audio_net("audio_net", net);
+        if let Some(attention) = attention {
+            self.audio_attention("audio_att_net", attention);
+        }
+        if let Some(embedding) = embedding {
+            self.floats("embedding.weight", &[embedding.rows, embedding.cols], &embedding.data);
+        }
+    }
+
+    fn audio_net(&mut self, name: &str, net: &AudioNet) {
+        for (i, layer) in net.convolutions.iter().enumerate() {
+            self.convolution(&format!("{name}.encoder_conv.{}", 2 * i), layer);
+        }
+        for (i, layer) in net.linear.iter().enumerate() {
+            self.linear(&format!("{name}.encoder_fc1.{}", 2 * i), layer);
+        }
+    }
+
+    fn audio_attention(&mut self, name: &str, net: &AudioAttention) {
+        for (i, layer) in net.convolutions.iter().enumerate() {
+            self.convolution(&format!("{name}.attentionConvNet.{}", 2 * i), layer);
+        }
+        self.linear(&format!("{name}.attentionNet.0"), &net.linear);
+    }
+
+    fn field(&mut self, part: &str, field: &AdField) {
+        for (name, net) in
+            [("network_fn_state_dict", &field.coarse), ("network_fine_state_dict", &field.fine)]
+        {
+            let name = format!("{part}.{name}");
+            for (i, layer) in net.points.iter().enumerate() {
+                self.linear(&format!("{name}.pts_linears.{i}"), layer);
+            }
+            self.linear(&format!("{name}.alpha_linear"), &net.alpha);
+            for (i, layer) in net.views.iter().enumerate() {
+                self.linear(&format!("{name}.views_linears.{i}"), layer);
+            }
+            self.linear(&format!("{name}.rgb_linear"), &net.rgb);
+        }
     }
 
     fn code(&mut self, name: &str, code: &[f32]) {

@@ -3,6 +3,7 @@
 use headcast_core::FeatureKind;
 
 use super::dtype::DType;
+use super::family::Family;
 
 /// Why a file cannot be used as a model.
 #[derive(Debug, thiserror::Error)]
@@ -113,20 +114,27 @@ pub enum CheckpointError {
         what: String,
     },
     /// Features of such rows are made by no supported extractor.
-    #[error(
-        "the model hears features of {dims} values (`audio_net.encoder_conv.0.weight`); supported are {}",
-        extractors()
-    )]
+    #[error("the model hears features of {dims} values (`{tensor}`); supported are {}", extractors())]
     AudioDims {
+        /// The first convolution's weight.
+        tensor: String,
         /// Channels of the first convolution.
         dims: usize,
     },
-    /// Support for the family comes later.
+    /// Hand it over as what it is, or choose the file that the message names.
+    #[error("{}", family_text(*.found, *.expected))]
+    Family {
+        /// What the file is.
+        found: Family,
+        /// What was asked for; [`Family::Unknown`] if any talking head would do.
+        expected: Family,
+    },
+    /// Hand both files over under their own names.
     #[error("{0}")]
-    Family(&'static str),
+    AdPart(String),
     /// Choose a checkpoint of a talking head.
     #[error(
-        "the file holds no talking-head model: expected a dictionary `model` of tensors as ER-NeRF writes it, \
+        "the file holds no talking-head model: expected a dictionary `model` of tensors as ER-NeRF and RAD-NeRF write it, or `network_fn_state_dict` as AD-NeRF does, \
          found {found}"
     )]
     NoModel {
@@ -139,15 +147,27 @@ impl CheckpointError {
     pub(super) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }
-
-    pub(super) fn shape(tensor: &str, expected: &[usize], found: &[usize]) -> Self {
-        Self::Shape { tensor: tensor.to_owned(), expected: shape_text(expected), found: found.to_vec() }
-    }
 }
 
 /// `[3, 4]`.
 pub(super) fn shape_text(shape: &[usize]) -> String {
     format!("{shape:?}")
+}
+
+fn family_text(found: Family, expected: Family) -> String {
+    let wanted = match expected {
+        Family::Unknown => "an ER-NeRF, RAD-NeRF or AD-NeRF head".to_owned(),
+        expected => format!("an {expected} head").replace("an RAD", "a RAD"),
+    };
+    if found == Family::Unknown {
+        return format!(
+            "the file holds tensors, but not those of {wanted} (`encoder_xy.offsets` is the sign of ER-NeRF, \
+             `encoder_ambient.offsets` of RAD-NeRF, `network_fn_state_dict` of AD-NeRF); choose the `ngp.pth` or \
+             `NNNNNN_head.tar` that their training wrote"
+        );
+    }
+    let article = if found == Family::RadNerf { "a" } else { "an" };
+    format!("this is {article} {found} checkpoint where {wanted} is needed")
 }
 
 fn missing_hint(family: &str) -> String {

@@ -1,7 +1,5 @@
 //! Which network a file belongs to.
 
-use super::error::CheckpointError;
-
 /// Family of a checkpoint, told by the names in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -37,30 +35,13 @@ impl Family {
         } else if any(&["encoder_ambient.offsets", "encoder_ambient.embeddings", "ambient_net.net.0.weight"])
         {
             Self::RadNerf
-        } else if has_top("network_fn_state_dict") || any(&["pts_linears.0.weight"]) {
+        } else if has_top("network_fn_state_dict")
+            || any(&["head.network_fn_state_dict.pts_linears.0.weight", "pts_linears.0.weight"])
+        {
             Self::AdNerf
         } else {
             Self::Unknown
         }
-    }
-
-    /// Why a file of this family cannot be rendered yet; `None` for ER-NeRF.
-    pub(super) fn refusal(self) -> Option<CheckpointError> {
-        Some(CheckpointError::Family(match self {
-            Self::ErNerf => return None,
-            Self::RadNerf => {
-                "this is a RAD-NeRF checkpoint; this version of headcast renders ER-NeRF only, RAD-NeRF support \
-                 comes later"
-            }
-            Self::AdNerf => {
-                "this is an AD-NeRF checkpoint; this version of headcast renders ER-NeRF only, AD-NeRF support \
-                 comes later"
-            }
-            Self::Unknown => {
-                "the file holds tensors, but not those of an ER-NeRF head (`encoder_xy.offsets` is the sign of \
-                 one); choose the `ngp.pth` that ER-NeRF's training wrote"
-            }
-        }))
     }
 }
 

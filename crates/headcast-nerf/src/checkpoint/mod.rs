@@ -7,22 +7,27 @@
 //! holds before memory is asked for, and only the tensors that are asked for are read.
 //!
 //! ```text
-//! bytes ─ zip | legacy | safetensors ─► names, shapes ─► family ─► ErNerf::from_checkpoint
+//! bytes ─ zip | legacy | safetensors ─► names, shapes ─► family ─► Network::from_checkpoint
 //!                     (pickle.rs)                       (shapes checked, then values read)
 //! ```
 
+mod ad_nerf;
 mod container;
 mod dtype;
 mod er_nerf;
 mod error;
 mod family;
 mod legacy;
+mod loader;
+mod network;
 mod objects;
 mod pickle;
+mod rad_nerf;
 mod reader;
 mod tensor;
 mod zip;
 
+pub use ad_nerf::AdPart;
 pub use dtype::{DType, f16_bits, f16_to_f32};
 pub use error::CheckpointError;
 pub use family::Family;

@@ -73,7 +73,14 @@ impl<R: Read + Seek> Checkpoint<R> {
             let start = if start.is_empty() {
                 "nothing, it is empty".to_owned()
             } else {
-                format!("\"{}\"", start.escape_ascii())
+                let what = match &start[..] {
+                    start if start.starts_with(b"version https:/") => {
+                        ", a git-lfs pointer instead of the file: `git lfs pull` fetches it"
+                    }
+                    start if start.trim_ascii_start().starts_with(b"<") => ", a web page instead of the file",
+                    _ => "",
+                };
+                format!("\"{}\"{what}", start.escape_ascii())
             };
             Err(CheckpointError::Format { start })
         }
@@ -163,32 +170,44 @@ impl<R: Read + Seek> Checkpoint<R> {
                 _ => None,
             };
         }
-        // Upstream accepts a bare state dict as well.
-        let model = arena.lookup(root, "model").unwrap_or(root);
-        let Some(state) = named(arena, model)? else {
-            return Err(CheckpointError::NoModel {
-                found: format!("`model` which is {}", arena.describe(model)),
-            });
-        };
-        let mut entries = Vec::new();
-        for (name, id) in state {
-            let slot = match arena.get(id) {
-                Node::Tensor(tensor) => {
-                    let missing =
-                        || CheckpointError::damaged(format!("the values of tensor `{name}` are missing"));
-                    let (key, storage, view) = arena.resolve(*tensor).ok_or_else(missing)?;
-                    let place = place_of(&mut source, key)?.ok_or_else(missing)?;
-                    check_declared(name, &view, place.bytes)?;
-                    check_count(name, storage, place.bytes)?;
-                    Slot::Tensor { view, place }
+        let mut states = Vec::new();
+        if names.iter().any(|name| name == AD_SIGN) {
+            // AD-NeRF spreads its networks over several dictionaries.
+            for name in AD_STATES {
+                if let Some(id) = arena.lookup(root, name) {
+                    states.push((format!("{name}."), id));
                 }
-                _ => Slot::Other(arena.describe(id)),
-            };
-            entries.push(Entry { name: name.to_owned(), slot });
+            }
+        } else {
+            // Upstream accepts a bare state dict as well.
+            states.push((String::new(), arena.lookup(root, "model").unwrap_or(root)));
         }
-        if !entries.iter().any(|e| matches!(e.slot, Slot::Tensor { .. }))
-            && !names.iter().any(|n| n == AD_SIGN)
-        {
+        let mut entries = Vec::new();
+        for (prefix, state) in states {
+            let Some(state_entries) = named(arena, state)? else {
+                let name = if prefix.is_empty() { "model" } else { prefix.trim_end_matches('.') };
+                return Err(CheckpointError::NoModel {
+                    found: format!("`{name}` which is {}", arena.describe(state)),
+                });
+            };
+            for (name, id) in state_entries {
+                let name = format!("{prefix}{name}");
+                let slot = match arena.get(id) {
+                    Node::Tensor(tensor) => {
+                        let missing =
+                            || CheckpointError::damaged(format!("the values of tensor `{name}` are missing"));
+                        let (key, storage, view) = arena.resolve(*tensor).ok_or_else(missing)?;
+                        let place = place_of(&mut source, key)?.ok_or_else(missing)?;
+                        check_declared(&name, &view, place.bytes)?;
+                        check_count(&name, storage, place.bytes)?;
+                        Slot::Tensor { view, place }
+                    }
+                    _ => Slot::Other(arena.describe(id)),
+                };
+                entries.push(Entry { name, slot });
+            }
+        }
+        if !entries.iter().any(|e| matches!(e.slot, Slot::Tensor { .. })) {
             return Err(CheckpointError::NoModel { found: show(&entries) });
         }
         Ok(Self { source, entries, scalars, top: names, skipped: arena.skipped() })
@@ -196,7 +215,13 @@ impl<R: Read + Seek> Checkpoint<R> {
 
     /// Which network the names belong to.
     pub fn family(&self) -> Family {
-        Family::detect(|name| self.has(name), |name| self.top.iter().any(|n| n == name))
+        Family::detect(|name| self.has(name), |name| self.has_beside(name))
+    }
+
+    /// Refuses a file of another family.
+    pub(super) fn expect_family(&self, expected: Family) -> Result<(), CheckpointError> {
+        let found = self.family();
+        if found == expected { Ok(()) } else { Err(CheckpointError::Family { found, expected }) }
     }
 
     /// Every tensor, in file order.
@@ -212,6 +237,12 @@ impl<R: Read + Seek> Checkpoint<R> {
     /// Whether something is stored under `name`.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    /// Whether the dictionary around the state dict has an entry `name`, whatever it is. A bare state dict has none
+    /// around it.
+    pub fn has_beside(&self, name: &str) -> bool {
+        self.top.iter().any(|entry| entry == name)
     }
 
     /// Shape of tensor `name`, if there is one.
@@ -283,6 +314,9 @@ impl<R: Read + Seek> Checkpoint<R> {
     }
 }
 
+/// Dictionaries of an AD-NeRF file that inference reads; the names of their tensors follow after a point.
+pub(super) const AD_STATES: [&str; 4] =
+    [AD_SIGN, "network_fine_state_dict", "network_audnet_state_dict", "network_audattnet_state_dict"];
 const AD_SIGN: &str = "network_fn_state_dict";
 /// Most entries of a dictionary that is read; state dicts have some hundreds.
 const MAX_ENTRIES: usize = 1 << 16;

@@ -5,15 +5,85 @@ use std::ops::Range;
 
 use headcast_core::{FeatureKind, FeatureTrack};
 
-use crate::model::{AudioAttention, AudioNet, Conv1d, ErNerf, Linear, Matrix};
+use crate::model::{AdNerf, AudioAttention, AudioNet, Conv1d, ErNerf, Linear, Matrix, RadNerf};
 
 use super::dot::dot;
 
-/// Values in an audio code.
+/// Values in an audio code of ER-NeRF.
 pub const AUDIO_CODE_LEN: usize = 32;
+/// Values in an audio code of RAD-NeRF and AD-NeRF.
+pub const WIDE_CODE_LEN: usize = 64;
 
 /// What the field knows about the speech of one frame.
-pub type AudioCode = [f32; AUDIO_CODE_LEN];
+pub type AudioCode<const N: usize = AUDIO_CODE_LEN> = [f32; N];
+
+/// The part of a model that hears: it makes codes of `N` values.
+#[derive(Debug, Clone, Copy)]
+pub struct Ears<'a, const N: usize> {
+    features: FeatureKind,
+    /// Upstream's `--att`; 0 without attention.
+    attention: u8,
+    net: &'a AudioNet,
+    pool: Option<&'a AudioAttention>,
+    embedding: Option<&'a Matrix>,
+}
+
+impl<'a> From<&'a ErNerf> for Ears<'a, AUDIO_CODE_LEN> {
+    fn from(model: &'a ErNerf) -> Self {
+        let pool = model.audio_attention.as_ref();
+        Self::new(
+            &model.audio,
+            pool,
+            model.embedding.as_ref(),
+            model.options.features,
+            model.options.attention,
+        )
+    }
+}
+
+impl<'a> From<&'a RadNerf> for Ears<'a, WIDE_CODE_LEN> {
+    fn from(model: &'a RadNerf) -> Self {
+        let pool = model.audio_attention.as_ref();
+        Self::new(
+            &model.audio,
+            pool,
+            model.embedding.as_ref(),
+            model.options.features,
+            model.options.attention,
+        )
+    }
+}
+
+impl<'a> From<&'a AdNerf> for Ears<'a, WIDE_CODE_LEN> {
+    fn from(model: &'a AdNerf) -> Self {
+        // Its `smo_size` of 8 is the neighbourhood that the others call 2.
+        Self::new(&model.audio, Some(&model.audio_attention), None, model.options.features, 2)
+    }
+}
+
+impl<'a, const N: usize> Ears<'a, N> {
+    fn new(
+        net: &'a AudioNet,
+        pool: Option<&'a AudioAttention>,
+        embedding: Option<&'a Matrix>,
+        features: FeatureKind,
+        attention: u8,
+    ) -> Self {
+        let pool = pool.filter(|_| attention != 0);
+        Self { features, attention: pool.map_or(0, |_| attention), net, pool, embedding }
+    }
+
+    /// The code of one window `[steps, dims]` by itself, without attention; overwrites it in a model trained with
+    /// `--emb`.
+    fn window_code(&self, window: &mut [f32]) -> AudioCode<N> {
+        if let Some(table) = self.embedding {
+            embed(table, window);
+        }
+        audio_net(self.net, window)
+            .try_into()
+            .expect("the width of the code is checked when a model is loaded")
+    }
+}
 
 /// Why an avatar and a feature track do not go together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -60,13 +130,31 @@ pub fn neighbourhood(attention: u8, frame: u64) -> Range<i64> {
 ///
 /// # Errors
 /// [`ConditioningError`]: the avatar was trained with other features, or these cannot be read.
-pub fn audio_codes(
-    model: &ErNerf,
-    track: &FeatureTrack,
+pub fn audio_codes<'a, const N: usize>(
+    model: impl Into<Ears<'a, N>>,
+    track: &'a FeatureTrack,
     frames: u64,
     smooth_lips: bool,
-) -> Result<Vec<AudioCode>, ConditioningError> {
-    AudioCodes::new(model, track, frames, smooth_lips)?.collect()
+) -> Result<Vec<AudioCode<N>>, ConditioningError> {
+    let ears: Ears<'_, N> = model.into();
+    AudioCodes::new(ears, track, frames, smooth_lips)?.collect()
+}
+
+/// The code of every row of `track` by itself, without attention over its neighbours.
+///
+/// # Errors
+/// [`ConditioningError::Unreadable`].
+pub fn window_codes<'a, const N: usize>(
+    model: impl Into<Ears<'a, N>>,
+    track: &FeatureTrack,
+) -> Result<Vec<AudioCode<N>>, ConditioningError> {
+    let ears = model.into();
+    let mut window = vec![0.0; track.window_len()];
+    let code = |row| {
+        track.window_into(row, &mut window).map_err(unreadable)?;
+        Ok(ears.window_code(&mut window))
+    };
+    (0..track.rows()).map(code).collect()
 }
 
 /// Audio codes of a clip, frame by frame from the first. After an error there is no more to be had.
@@ -74,22 +162,22 @@ pub fn audio_codes(
 /// Every window passes the audio net once and stays while a neighbour needs it; silence passes it once in
 /// all. Memory does not depend on the length of the clip.
 #[derive(Debug)]
-pub struct AudioCodes<'a> {
-    model: &'a ErNerf,
+pub struct AudioCodes<'a, const N: usize> {
+    ears: Ears<'a, N>,
     track: &'a FeatureTrack,
     frames: u64,
     smooth_lips: bool,
     next_frame: u64,
     /// Codes of the positions in `neighbourhood(attention, next_frame - 1)`, in order.
-    codes: VecDeque<AudioCode>,
-    silence: Option<AudioCode>,
+    codes: VecDeque<AudioCode<N>>,
+    silence: Option<AudioCode<N>>,
     /// The last row that passed the audio net: clips longer than their features repeat it.
-    last_row: Option<(usize, AudioCode)>,
-    previous: Option<AudioCode>,
+    last_row: Option<(usize, AudioCode<N>)>,
+    previous: Option<AudioCode<N>>,
     window: Vec<f32>,
 }
 
-impl<'a> AudioCodes<'a> {
+impl<'a, const N: usize> AudioCodes<'a, N> {
     /// Starts at frame 0.
     ///
     /// * `frames`: length of the clip; see [`FeatureTrack::row_at`] for how rows stand against it.
@@ -98,17 +186,18 @@ impl<'a> AudioCodes<'a> {
     /// # Errors
     /// [`ConditioningError::FeatureKind`] when the avatar was trained with other features.
     pub fn new(
-        model: &'a ErNerf,
+        model: impl Into<Ears<'a, N>>,
         track: &'a FeatureTrack,
         frames: u64,
         smooth_lips: bool,
     ) -> Result<Self, ConditioningError> {
-        let (expected, found) = (model.options.features, track.kind());
+        let ears = model.into();
+        let (expected, found) = (ears.features, track.kind());
         if expected != found {
             return Err(ConditioningError::FeatureKind { expected, found });
         }
         Ok(Self {
-            model,
+            ears,
             track,
             frames,
             smooth_lips,
@@ -122,38 +211,35 @@ impl<'a> AudioCodes<'a> {
     }
 
     /// The code of the window at position `at`, before attention.
-    fn window_code(&mut self, at: i64) -> Result<AudioCode, ConditioningError> {
+    fn window_code(&mut self, at: i64) -> Result<AudioCode<N>, ConditioningError> {
         let Some(row) = self.track.row_at(at, self.frames) else {
             if self.silence.is_none() {
                 // Silence is zero *features*: the biases of the net make its code non-zero.
                 self.window.fill(0.0);
-                self.silence = Some(encode_window(self.model, &mut self.window));
+                self.silence = Some(self.ears.window_code(&mut self.window));
             }
-            return Ok(self.silence.unwrap_or_default());
+            return Ok(self.silence.unwrap_or([0.0; N]));
         };
         if let Some((last, code)) = self.last_row
             && last == row
         {
             return Ok(code);
         }
-        self.track
-            .window_into(row, &mut self.window)
-            .map_err(|error| ConditioningError::Unreadable { reason: error.to_string() })?;
-        let code = encode_window(self.model, &mut self.window);
+        self.track.window_into(row, &mut self.window).map_err(unreadable)?;
+        let code = self.ears.window_code(&mut self.window);
         self.last_row = Some((row, code));
         Ok(code)
     }
 }
 
-impl Iterator for AudioCodes<'_> {
-    type Item = Result<AudioCode, ConditioningError>;
+impl<const N: usize> Iterator for AudioCodes<'_, N> {
+    type Item = Result<AudioCode<N>, ConditioningError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.next_frame == self.frames {
             return None;
         }
-        let attention = self.model.audio_attention.as_ref().filter(|_| self.model.options.attention != 0);
-        let seen = neighbourhood(attention.map_or(0, |_| self.model.options.attention), self.next_frame);
+        let seen = neighbourhood(self.ears.attention, self.next_frame);
         self.codes.pop_front();
         let missing = seen.end - seen.start - i64::try_from(self.codes.len()).unwrap_or(0);
         for at in seen.end - missing..seen.end {
@@ -162,7 +248,7 @@ impl Iterator for AudioCodes<'_> {
                 Err(error) => return Some(Err(error)),
             }
         }
-        let mut code = match attention {
+        let mut code = match self.ears.pool {
             Some(net) => attend(net, self.codes.make_contiguous()),
             None => self.codes[0],
         };
@@ -184,12 +270,8 @@ impl Iterator for AudioCodes<'_> {
     }
 }
 
-/// `window`: `[steps, dims]` features; overwritten by embedding rows in a model trained with `--emb`.
-fn encode_window(model: &ErNerf, window: &mut [f32]) -> AudioCode {
-    if let Some(table) = &model.embedding {
-        embed(table, window);
-    }
-    audio_net(&model.audio, window)
+fn unreadable(error: impl std::fmt::Display) -> ConditioningError {
+    ConditioningError::Unreadable { reason: error.to_string() }
 }
 
 /// Replaces each row of scores by the embedding of its best class, the first of equals (so that silence is
@@ -207,7 +289,7 @@ fn embed(table: &Matrix, window: &mut [f32]) {
 }
 
 /// `window`: `[steps, dims]`. Four convolutions of stride 2 leave one time step of either 16 or 2.
-fn audio_net(net: &AudioNet, window: &[f32]) -> AudioCode {
+fn audio_net(net: &AudioNet, window: &[f32]) -> Vec<f32> {
     let mut x = window.to_vec();
     for layer in &net.convolutions {
         x = convolve(layer, &x, 2);
@@ -215,13 +297,14 @@ fn audio_net(net: &AudioNet, window: &[f32]) -> AudioCode {
     }
     let mut hidden = linear(&net.linear[0], &x);
     leaky_relu(&mut hidden);
-    let out = linear(&net.linear[1], &hidden);
-    out.try_into().expect("the model's audio net has 32 outputs")
+    linear(&net.linear[1], &hidden)
 }
 
-/// Weighted sum of eight codes, the weights made from the codes themselves.
-fn attend(net: &AudioAttention, codes: &[AudioCode]) -> AudioCode {
-    let mut x = codes.as_flattened().to_vec();
+/// Weighted sum of eight codes, the weights made from the codes themselves: from as many of their first values as
+/// the net takes.
+fn attend<const N: usize>(net: &AudioAttention, codes: &[AudioCode<N>]) -> AudioCode<N> {
+    let looked_at = net.convolutions[0].inputs;
+    let mut x: Vec<f32> = codes.iter().flat_map(|code| &code[..looked_at]).copied().collect();
     for layer in &net.convolutions {
         x = convolve(layer, &x, 1);
         leaky_relu(&mut x);
@@ -230,7 +313,7 @@ fn attend(net: &AudioAttention, codes: &[AudioCode]) -> AudioCode {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> = logits.iter().map(|v| (v - max).exp()).collect();
     let total: f32 = weights.iter().sum();
-    let mut out = [0.0; AUDIO_CODE_LEN];
+    let mut out = [0.0; N];
     for (code, weight) in codes.iter().zip(weights) {
         for (out, value) in out.iter_mut().zip(code) {
             *out += weight / total * value;
@@ -276,7 +359,7 @@ fn leaky_relu(x: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ErOptions, GridTable, Mlp};
+    use crate::model::{GridTable, Mlp, SceneOptions};
 
     /// Values in `[-0.5, 0.5)` of a linear congruential generator.
     struct Noise(u32);
@@ -310,7 +393,7 @@ mod tests {
         let table = GridTable { channels: 1, offsets: vec![0], embeddings: vec![] };
         let mlp = Mlp { layers: vec![] };
         ErNerf {
-            options: ErOptions {
+            options: SceneOptions {
                 features: FeatureKind::DeepSpeech,
                 attention,
                 bound: 1.0,
@@ -354,7 +437,7 @@ mod tests {
                 if let Some(row) = track.row_at(at, frames) {
                     track.window_into(row, &mut window).unwrap();
                 }
-                encode_window(model, &mut window)
+                Ears::from(model).window_code(&mut window)
             })
             .collect();
         model.audio_attention.as_ref().map_or(codes[0], |net| attend(net, &codes))

@@ -13,9 +13,12 @@ mod pose;
 mod sequence;
 mod torso;
 
-pub use audio::{AUDIO_CODE_LEN, AudioCode, AudioCodes, ConditioningError, audio_codes, neighbourhood};
+pub use audio::{
+    AUDIO_CODE_LEN, AudioCode, AudioCodes, ConditioningError, Ears, WIDE_CODE_LEN, audio_codes,
+    neighbourhood, window_codes,
+};
 pub(crate) use dot::dot;
-pub use pose::{ngp_pose, smooth_path};
+pub use pose::{dataset_pose, ngp_pose, smooth_path};
 pub use sequence::{eye_from_au45, mirror, smooth_eye};
 pub(crate) use torso::camera_point;
-pub use torso::torso_anchors;
+pub use torso::{torso_pose_code, torso_signal};

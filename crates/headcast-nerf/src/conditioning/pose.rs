@@ -18,6 +18,12 @@ pub fn ngp_pose(matrix: [[f32; 4]; 4]) -> Pose {
     Pose([row(matrix[1]), row(matrix[2]), row(matrix[0]), [0.0, 0.0, 0.0, 1.0]])
 }
 
+/// The dataset's camera-to-world matrix of a renderer pose, upper three rows: undoes [`ngp_pose`] exactly.
+pub fn dataset_pose(pose: &Pose) -> [[f32; 4]; 3] {
+    let row = |m: [f32; 4]| [m[0], -m[1], -m[2], m[3] / SCALE];
+    [row(pose.0[2]), row(pose.0[0]), row(pose.0[1])]
+}
+
 /// Upstream's `--smooth_path`: every pose becomes the mean of itself and up to three on either side.
 ///
 /// Translations are averaged; rotations take their chordal mean, the dominant eigenvector of the summed outer
@@ -145,6 +151,7 @@ mod tests {
             [0.0, 0.0, 0.0, 1.0],
         ];
         assert_eq!(ngp_pose(m), Pose(expected));
+        assert_eq!(dataset_pose(&ngp_pose(m)), [m[0], m[1], m[2]]);
     }
 
     #[test]

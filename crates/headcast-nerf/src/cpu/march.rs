@@ -12,7 +12,7 @@ use headcast_core::{Intrinsics, Pose};
 
 use super::occupancy::Occupancy;
 use super::simd::{Kernel, Simd};
-use crate::model::ErOptions;
+use crate::model::SceneOptions;
 
 /// Pixels a side of a tile.
 pub(super) const TILE: usize = 32;
@@ -33,7 +33,7 @@ pub(super) struct Lattice {
 }
 
 impl Lattice {
-    pub(super) fn new(options: &ErOptions, aabb: [f32; 6]) -> Self {
+    pub(super) fn new(options: &SceneOptions, aabb: [f32; 6]) -> Self {
         const DIAGONAL: f32 = 2.0 * 1.732_050_8;
         let top_cascade = f32::from_bits((127 + (options.cascades.clamp(1, 8) - 1)) << 23);
         let dt_max = DIAGONAL * top_cascade / 128.0;

@@ -11,7 +11,7 @@ use super::grid_encode::{halves, quantise, step_of};
 use super::packet::{Layer, Narrow, PACKET, Row, rows};
 use super::simd::math::color_activation;
 use super::simd::{Kernel, Simd};
-use crate::conditioning::torso_anchors;
+use crate::conditioning::torso_pose_code;
 use crate::field::{frequency_encode, grid_levels, plane_coordinates, torso_mask};
 use crate::model::{GridTable, Matrix, Torso};
 
@@ -120,7 +120,7 @@ impl TorsoEngine {
     /// Multiplies the pose into the first layers.
     pub(super) fn posed(&self, world_from_camera: &Pose) -> PosedTorso<'_> {
         let mut fixed = Vec::with_capacity(ANCHORS + self.torso.individual_code.len());
-        frequency_encode(&torso_anchors(&self.torso, world_from_camera), BANDS[1], &mut fixed);
+        frequency_encode(&torso_pose_code(&self.torso.pose, world_from_camera), BANDS[1], &mut fixed);
         fixed.extend(&self.torso.individual_code);
         let fold = |weight: &Matrix, kept: usize| {
             let bias: Vec<f32> = (0..HIDDEN)

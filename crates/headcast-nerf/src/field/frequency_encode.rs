@@ -17,14 +17,31 @@ pub fn frequency_encode(x: &[f32], bands: u32, out: &mut Vec<f32>) {
     }
 }
 
+/// Appends the same blocks with the cosine as it is: what AD-NeRF calls positional encoding.
+pub fn octave_encode(x: &[f32], bands: u32, out: &mut Vec<f32>) {
+    out.extend_from_slice(x);
+    let mut octave = 1.0;
+    for _ in 0..bands {
+        out.extend(x.iter().map(|x| (x * octave).sin()));
+        out.extend(x.iter().map(|x| (x * octave).cos()));
+        octave *= 2.0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn blocks_follow_octaves() {
+        for encode in [frequency_encode, octave_encode] {
+            check(encode);
+        }
+    }
+
+    fn check(encode: fn(&[f32], u32, &mut Vec<f32>)) {
         let mut out = vec![9.0];
-        frequency_encode(&[0.0, 0.5], 2, &mut out);
+        encode(&[0.0, 0.5], 2, &mut out);
         let expected =
             [9.0, 0.0, 0.5, 0.0, 0.5f32.sin(), 1.0, 0.5f32.cos(), 0.0, 1f32.sin(), 1.0, 1f32.cos()];
         assert_eq!(out.len(), expected.len());

@@ -1,4 +1,4 @@
-//! The head's field: density and colour of a point.
+//! ER-NeRF's head: density and colour of a point.
 
 use crate::model::ErNerf;
 
@@ -6,25 +6,7 @@ use super::Precision;
 use super::direction_encode::direction_encode;
 use super::grid_encode::{GridKind, GridLevel, grid_encode, grid_levels};
 use super::mlp::{mlp, sigmoid, stretched_sigmoid};
-
-/// What one query of the field yields, stage by stage.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PointOutput {
-    /// Features of the planes xy, yz, xz: `[36]`.
-    pub encoding: Vec<f32>,
-    /// How much each channel of the audio code matters here: `[32]`.
-    pub audio_attention: Vec<f32>,
-    /// How much the eye value matters here; 0 in a model without it.
-    pub eye_attention: f32,
-    /// Logarithm of the density.
-    pub log_sigma: f32,
-    /// Density, per unit of length.
-    pub sigma: f32,
-    /// What the colour net learns of the shape: `[64]`.
-    pub geometry: Vec<f32>,
-    /// Colour, 0.001 beyond `[0, 1]` at most.
-    pub rgb: [f32; 3],
-}
+use super::point::{PointConditioning, PointOutput};
 
 /// Lattices of the three planes.
 pub fn plane_levels(model: &ErNerf) -> [Vec<GridLevel>; 3] {
@@ -69,5 +51,12 @@ pub fn head_point(
     input.extend(&model.individual_code);
     let logits = mlp(&model.color, precision, &input);
     let rgb = std::array::from_fn(|c| stretched_sigmoid(precision, logits[c]));
-    PointOutput { encoding, audio_attention, eye_attention, log_sigma, sigma: log_sigma.exp(), geometry, rgb }
+    PointOutput {
+        encoding,
+        conditioning: PointConditioning::Er { audio_attention, eye_attention },
+        log_sigma,
+        sigma: log_sigma.exp(),
+        geometry,
+        rgb,
+    }
 }

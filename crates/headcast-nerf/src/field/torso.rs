@@ -2,13 +2,13 @@
 
 use headcast_core::Pose;
 
-use crate::conditioning::{camera_point, torso_anchors};
-use crate::model::Torso;
+use crate::conditioning::{camera_point, torso_pose_code};
+use crate::model::{Torso, TorsoPose};
 
 use super::Precision;
 use super::frequency_encode::frequency_encode;
 use super::grid_encode::{GridKind, grid_encode, grid_levels};
-use super::mlp::{mlp, stretched_sigmoid};
+use super::mlp::{mlp, sigmoid, stretched_sigmoid};
 
 /// Cells a side of the torso's density grid.
 const MASK_SIDE: usize = 128;
@@ -16,7 +16,7 @@ const MASK_SIDE: usize = 128;
 /// One point of the torso.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TorsoOutput {
-    /// Opacity, 0.001 beyond `[0, 1]` at most.
+    /// Opacity, 0.001 beyond `[0, 1]` at most (RAD-NeRF: inside).
     pub alpha: f32,
     /// Colour, likewise.
     pub rgb: [f32; 3],
@@ -56,12 +56,17 @@ fn torso_density(grid: &[f32], q: [f32; 2]) -> f32 {
     sum
 }
 
-/// The anchor points as [`torso_anchors`] projects them, in the given arithmetic.
+/// The pose code as [`torso_pose_code`] makes it, in the given arithmetic.
 #[expect(clippy::cast_possible_truncation, reason = "f64 on the way to 16 bits")]
-pub(super) fn projected_anchors(torso: &Torso, world_from_camera: &Pose, precision: Precision) -> [f32; 6] {
-    if precision == Precision::Single {
-        return torso_anchors(torso, world_from_camera);
-    }
+pub(super) fn rounded_pose_code(
+    kind: &TorsoPose,
+    world_from_camera: &Pose,
+    precision: Precision,
+) -> [f32; 6] {
+    let anchors = match (precision, kind) {
+        (Precision::Mixed, TorsoPose::Anchors(anchors)) => anchors,
+        _ => return torso_pose_code(kind, world_from_camera),
+    };
     // Mixed precision rounds the inverse, the product and both divisions.
     let columns: [[f32; 4]; 4] = std::array::from_fn(|i| {
         let mut unit = [0.0; 4];
@@ -69,7 +74,7 @@ pub(super) fn projected_anchors(torso: &Torso, world_from_camera: &Pose, precisi
         camera_point(world_from_camera, &unit).map(|v| precision.round(v as f32))
     });
     let mut out = [0.0; 6];
-    for (out, anchor) in out.chunks_exact_mut(2).zip(&torso.anchor_points) {
+    for (out, anchor) in out.chunks_exact_mut(2).zip(anchors) {
         let [x, y, z, w] = std::array::from_fn(|axis| {
             let terms = anchor.iter().zip(&columns).map(|(a, column)| precision.round(*a) * column[axis]);
             precision.round(terms.sum())
@@ -80,21 +85,22 @@ pub(super) fn projected_anchors(torso: &Torso, world_from_camera: &Pose, precisi
     out
 }
 
-/// Opacity and colour of the torso at plane position `q` (Li et al. 2023, §3.5).
+/// Opacity and colour of the torso at plane position `q` (Tang et al. 2022, §3.3; Li et al. 2023, §3.5).
 ///
-/// * `anchors`: of [`torso_anchors`].
+/// * `pose_code`: of [`torso_pose_code`].
 /// * `shrink`: upstream's `--torso_shrink`.
 pub fn torso_point(
     torso: &Torso,
     shrink: f32,
     precision: Precision,
-    anchors: &[f32; 6],
+    pose_code: &[f32; 6],
     q: [f32; 2],
 ) -> TorsoOutput {
     let x = q.map(|q| q * shrink);
+    let [position_bands, pose_bands] = torso.pose.bands();
     let mut h = Vec::new();
-    frequency_encode(&x, 8, &mut h);
-    frequency_encode(anchors, 3, &mut h);
+    frequency_encode(&x, position_bands, &mut h);
+    frequency_encode(pose_code, pose_bands, &mut h);
     h.extend(&torso.individual_code);
 
     let dx = mlp(&torso.deform, precision, &h);
@@ -105,7 +111,11 @@ pub fn torso_point(
     grid_encode(&torso.grid, &levels, GridKind::Tiled, precision, position, 1.0, &mut input);
     input.extend(&h);
     let logits = mlp(&torso.net, precision, &input);
-    let [alpha, r, g, b] = std::array::from_fn(|c| stretched_sigmoid(precision, logits[c]));
+    let activation = match torso.pose {
+        TorsoPose::Anchors(_) => |precision, logit| stretched_sigmoid(precision, logit),
+        TorsoPose::Euler => |precision: Precision, logit| precision.round(sigmoid(logit)),
+    };
+    let [alpha, r, g, b] = std::array::from_fn(|c| activation(precision, logits[c]));
     TorsoOutput { alpha, rgb: [r, g, b], offset }
 }
 

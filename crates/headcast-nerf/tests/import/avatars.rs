@@ -5,19 +5,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use headcast_core::{FeatureKind, RgbImage};
-use headcast_nerf::avatar::{Avatar, AvatarError, Background, ImportRequest, import, inspect, list};
+use headcast_nerf::avatar::{
+    Avatar, AvatarError, Background, ImportRequest, Smoothing, import, inspect, list,
+};
 use headcast_nerf::checkpoint::Family;
+use headcast_nerf::model::Network;
 
 use crate::build::*;
 use crate::containers::fixture;
 
 /// A subject of 32×24 pixels and three frames, as upstream's tools lay it out.
-struct Subject {
-    folder: tempfile::TempDir,
+pub(crate) struct Subject {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Subject {
-    fn new(torso: bool) -> Self {
+    pub(crate) fn new(torso: bool) -> Self {
         let subject = Self { folder: tempfile::tempdir().unwrap() };
         subject.put("ngp.pth", &torch_zip(&checkpoint(er_state(torso), &[])));
         subject.put("transforms_train.json", transforms(&[0, 2, 1]).as_bytes());
@@ -26,11 +29,11 @@ impl Subject {
         subject
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
@@ -40,11 +43,11 @@ impl Subject {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    fn request(&self) -> ImportRequest {
+    pub(crate) fn request(&self) -> ImportRequest {
         ImportRequest::new(self.path("ngp.pth"), self.folder.path(), "ann")
     }
 
-    fn library(&self) -> PathBuf {
+    pub(crate) fn library(&self) -> PathBuf {
         self.path("library")
     }
 
@@ -94,7 +97,8 @@ fn an_import_holds_what_the_folder_held() {
     assert_eq!(avatar.eyes, [0.0, 1.0, 0.5], "in the order of the pose file, by img_id");
     assert_eq!(avatar.poses[1].origin(), [0.4, 3.0, 0.08]);
     assert_eq!(avatar.background.pixel(31, 23), [10, 200, 30]);
-    assert_eq!((avatar.model.options.attention, avatar.model.options.max_steps), (1, 32));
+    let options = &avatar.model.as_er().unwrap().options;
+    assert_eq!((options.attention, options.max_steps), (1, 32));
     let order: Vec<_> = (0..8).map(|i| headcast_nerf::conditioning::mirror(i, avatar.poses.len())).collect();
     assert_eq!(order, [0, 1, 2, 2, 1, 0, 0, 1]);
 
@@ -102,7 +106,7 @@ fn an_import_holds_what_the_folder_held() {
     let bytes = fs::read(subject.path("ngp.pth")).unwrap();
     let mut direct = crate::containers::load(&bytes).unwrap();
     (direct.options.attention, direct.options.max_steps) = (1, 32);
-    assert_eq!(avatar.model, direct);
+    assert_eq!(avatar.model.as_er(), Some(&direct));
 
     // The same from memory.
     let folder = subject.library().join("ann");
@@ -116,6 +120,7 @@ fn half_precision_changes_tables_only_and_little() {
     let subject = Subject::new(true);
     import(&ImportRequest { half: true, ..subject.request() }, &subject.library()).unwrap();
     let half = Avatar::load(&subject.library().join("ann")).unwrap().model;
+    let half = half.as_er().unwrap();
     let full = crate::containers::load(&fs::read(subject.path("ngp.pth")).unwrap()).unwrap();
     assert_eq!(
         (&half.sigma, &half.audio, &half.density_bitfield),
@@ -374,6 +379,67 @@ fn fixture_subjects_import() {
     }
 }
 
+#[test]
+fn rad_nerf_subjects_import() {
+    for (name, torso, eye) in
+        [("rad-head", false, true), ("rad-torso", true, true), ("rad-noeye-noind-att1", false, false)]
+    {
+        let folder = fixture(name);
+        let library = tempfile::tempdir().unwrap();
+        let mut request = ImportRequest::new(folder.join("ngp.pth"), &folder, name);
+        request.attention = Some(1);
+        let report = import(&request, library.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((report.avatar.family, report.avatar.torso), (Family::RadNerf, torso), "{name}");
+        assert_eq!(report.notes.iter().any(|note| note.contains("stay still at 0.25")), eye, "{name}");
+        let avatar = Avatar::load(&report.path).unwrap();
+        assert_eq!((avatar.model.has_torso(), avatar.model.has_eye()), (torso, eye), "{name}");
+        assert_eq!(avatar.eyes[3], if eye { 0.25 } else { 0.0 });
+        // Upstream's test.py smooths everything.
+        assert_eq!(avatar.smoothing, Smoothing { path: true, eyes: true, lips: true });
+        assert_eq!(list(library.path()).unwrap()[0].details.as_ref().unwrap().kind, "rad-nerf");
+
+        // The network is the checkpoint's, to the bit.
+        let bytes = fs::read(folder.join("ngp.pth")).unwrap();
+        let mut direct = Network::from_checkpoint(&mut crate::containers::open(&bytes).unwrap()).unwrap();
+        direct.options_mut().unwrap().attention = 1;
+        assert!(avatar.model == direct, "{name}: the network changed on its way");
+    }
+}
+
+#[test]
+fn rad_nerf_eyes_come_from_the_pose_file_or_the_landmarks() {
+    let subject = Subject::new(true);
+    let mut request = subject.request();
+    request.checkpoint = fixture("rad-torso").join("ngp.pth");
+    let eyes = |request: &ImportRequest| {
+        let report = import(request, &subject.library()).unwrap();
+        let eyes = Avatar::load(&report.path).unwrap().eyes;
+        fs::remove_dir_all(&report.path).unwrap();
+        eyes
+    };
+    // Two squares of 4 by 4 pixels in 32x24: 4.17 %; the value is cut off at 1.
+    let landmarks = |side: f32| {
+        let eye = [[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0], [0.0, 1.0]];
+        let point =
+            |i: usize| if (36..48).contains(&i) { eye[i % 6].map(|v| 9.0 + side * v) } else { [1.0; 2] };
+        (0..68).map(point).map(|[x, y]| format!("{x} {y}\n")).collect::<String>()
+    };
+    for (id, side) in [(0, 4.0), (1, 1.0), (2, 0.5)] {
+        subject.put(&format!("ori_imgs/{id}.lms"), landmarks(side).as_bytes());
+    }
+    // Frames 0, 2, 1.
+    let measured = eyes(&request);
+    let expected = [1.0, 0.5 / 768.0 * 100.0, 2.0 / 768.0 * 100.0];
+    assert!(measured.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{measured:?}");
+    subject.put("ori_imgs/1.lms", b"<html>");
+    assert!(subject.refused(&request).contains("1.lms"), "a damaged file is named");
+    let poses = transforms(&[0, 2, 1]).replace("\"aud_id\"", "\"eye_ratio\": 0.375, \"aud_id\"");
+    subject.put("transforms_train.json", poses.as_bytes());
+    assert_eq!(eyes(&request), [0.375; 3]);
+    request.fix_eye = Some(0.5);
+    assert_eq!(eyes(&request), [0.5; 3]);
+}
+
 /// The avatar that is part of the program.
 #[test]
 fn the_built_in_avatar_loads() {
@@ -383,8 +449,8 @@ fn the_built_in_avatar_loads() {
         (avatar.name.as_str(), avatar.width, avatar.height, avatar.poses.len()),
         ("milo", 512, 512, 1500)
     );
-    assert!(avatar.model.torso.is_some() && avatar.model.has_eye());
-    assert_eq!(avatar.model.options.features, FeatureKind::DeepSpeech);
+    assert!(avatar.model.has_torso() && avatar.model.has_eye());
+    assert_eq!(avatar.model.features(), FeatureKind::DeepSpeech);
     for words in ["ICT-FaceKit", "MIT", "USC Institute for Creative Technologies"] {
         assert!(avatar.credits.contains(words), "{}", avatar.credits);
     }

@@ -1,4 +1,4 @@
-//! Writes the files that the tests read: a tiny pickle writer, both PyTorch containers, a small ER-NeRF.
+//! Writes the files that the tests read: a tiny pickle writer, both PyTorch containers, a small network of each family.
 
 /// A Python value.
 #[derive(Debug, Clone)]
@@ -276,80 +276,214 @@ pub(crate) fn checkpoint(state: Vec<Tensor>, more: &[(&str, Py)]) -> Py {
     Py::Dict(pairs)
 }
 
-/// The state dict of a small ER-NeRF: real layer sizes, tiny tables.
-pub(crate) fn er_state(torso: bool) -> Vec<Tensor> {
-    let mut seed = 0u64;
-    let mut noise = |n: u64| -> Vec<f32> {
-        (0..n)
-            .map(|_| {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (seed >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-            })
-            .collect()
-    };
-    let mut state = vec![
-        Tensor::floats("aabb_infer", &[6], &[-1.0, -0.5, -1.0, 1.0, 0.5, 1.0]),
-        Tensor::new(
-            "density_bitfield",
-            "ByteStorage",
-            &[262_144],
-            (0..262_144).map(|i| u8::from(i % 7 == 0)).collect(),
-        ),
-        Tensor::new("step_counter", "IntStorage", &[16, 2], vec![0; 128]),
-    ];
-    let mut add = |name: &str, shape: &[u64]| {
-        let values = noise(shape.iter().product());
-        state.push(Tensor::floats(name, shape, &values));
-    };
-    add("individual_codes", &[10, 4]);
-    for (i, shape) in [(0, [32, 29, 3]), (2, [32, 32, 3]), (4, [64, 32, 3]), (6, [64, 64, 3])] {
-        add(&format!("audio_net.encoder_conv.{i}.weight"), &shape);
-        add(&format!("audio_net.encoder_conv.{i}.bias"), &shape[..1]);
-    }
-    for (i, shape) in [(0, [64, 64]), (2, [32, 64])] {
-        add(&format!("audio_net.encoder_fc1.{i}.weight"), &shape);
-        add(&format!("audio_net.encoder_fc1.{i}.bias"), &shape[..1]);
-    }
-    for (i, shape) in [(0, [16, 32, 3]), (2, [8, 16, 3]), (4, [4, 8, 3]), (6, [2, 4, 3]), (8, [1, 2, 3])] {
-        add(&format!("audio_att_net.attentionConvNet.{i}.weight"), &shape);
-        add(&format!("audio_att_net.attentionConvNet.{i}.bias"), &shape[..1]);
-    }
-    add("audio_att_net.attentionNet.0.weight", &[8, 8]);
-    add("audio_att_net.attentionNet.0.bias", &[8]);
-    let mut mlp = |name: &str, widths: &[u64]| {
-        for (i, w) in widths.windows(2).enumerate() {
-            add(&format!("{name}.net.{i}.weight"), &[w[1], w[0]]);
-        }
-    };
-    mlp("eye_att_net", &[36, 16, 1]);
-    mlp("sigma_net", &[69, 64, 64, 65]);
-    mlp("color_net", &[84, 64, 3]);
-    mlp("unc_net", &[36, 32, 1]);
-    mlp("aud_ch_att_net", &[36, 64, 32]);
-    if torso {
-        mlp("torso_deform_net", &[84, 32, 32, 2]);
-        mlp("torso_net", &[116, 32, 32, 4]);
-        add("anchor_points", &[3, 4]);
-        add("individual_codes_torso", &[10, 8]);
-        add("density_grid_torso", &[16_384]);
-        add("torso_encoder.embeddings", &[128, 2]);
-    }
-    let planes = ["encoder_xy", "encoder_yz", "encoder_xz"];
-    for plane in planes {
-        add(&format!("{plane}.embeddings"), &[96, 1]);
-    }
-    for plane in planes {
-        state.push(offsets(plane, 12));
-    }
-    if torso {
-        state.push(offsets("torso_encoder", 16));
-    }
-    state
+/// Makes tensors of noise.
+struct StateMaker {
+    seed: u64,
+    state: Vec<Tensor>,
 }
 
-fn offsets(table: &str, levels: u8) -> Tensor {
-    let offsets = (0..=levels).flat_map(|l| (i32::from(l) * 8).to_le_bytes()).collect();
-    Tensor::new(&format!("{table}.offsets"), "IntStorage", &[u64::from(levels) + 1], offsets)
+impl StateMaker {
+    fn new() -> Self {
+        Self { seed: 0, state: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, shape: &[u64]) {
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|_| {
+                self.seed =
+                    self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (self.seed >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+            })
+            .collect();
+        self.state.push(Tensor::floats(name, shape, &values));
+    }
+
+    fn with_bias(&mut self, name: &str, shape: &[u64]) {
+        self.add(&format!("{name}.weight"), shape);
+        self.add(&format!("{name}.bias"), &shape[..1]);
+    }
+
+    fn mlp(&mut self, name: &str, widths: &[u64]) {
+        for (i, w) in widths.windows(2).enumerate() {
+            self.add(&format!("{name}.net.{i}.weight"), &[w[1], w[0]]);
+        }
+    }
+
+    fn audio_net(&mut self, name: &str, dims: u64, code: u64) {
+        for (i, shape) in [(0, [32, dims, 3]), (2, [32, 32, 3]), (4, [64, 32, 3]), (6, [64, 64, 3])] {
+            self.with_bias(&format!("{name}.encoder_conv.{i}"), &shape);
+        }
+        for (i, shape) in [(0, [64, 64]), (2, [code, 64])] {
+            self.with_bias(&format!("{name}.encoder_fc1.{i}"), &shape);
+        }
+    }
+
+    fn audio_attention(&mut self, name: &str, code: u64) {
+        for (i, shape) in
+            [(0, [16, code, 3]), (2, [8, 16, 3]), (4, [4, 8, 3]), (6, [2, 4, 3]), (8, [1, 2, 3])]
+        {
+            self.with_bias(&format!("{name}.attentionConvNet.{i}"), &shape);
+        }
+        self.with_bias(&format!("{name}.attentionNet.0"), &[8, 8]);
+    }
+
+    /// What both families with an occupancy grid begin with.
+    fn scene(&mut self, dims: u64, code: u64) {
+        self.state = vec![
+            Tensor::floats("aabb_infer", &[6], &[-1.0, -0.5, -1.0, 1.0, 0.5, 1.0]),
+            Tensor::new(
+                "density_bitfield",
+                "ByteStorage",
+                &[262_144],
+                (0..262_144).map(|i| u8::from(i % 7 == 0)).collect(),
+            ),
+            Tensor::new("step_counter", "IntStorage", &[16, 2], vec![0; 128]),
+        ];
+        self.add("individual_codes", &[10, 4]);
+        self.audio_net("audio_net", dims, code);
+        self.audio_attention("audio_att_net", code);
+    }
+
+    fn table(&mut self, name: &str, sizes: &[u32], channels: u64) {
+        let ends = sizes.iter().scan(0, |end, size| {
+            *end += size;
+            Some(*end)
+        });
+        let offsets: Vec<u32> = std::iter::once(0).chain(ends).collect();
+        let entries = u64::from(offsets[sizes.len()]);
+        self.add(&format!("{name}.embeddings"), &[entries, channels]);
+        let bytes = offsets.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let count = offsets.len() as u64;
+        self.state.push(Tensor::new(&format!("{name}.offsets"), "IntStorage", &[count], bytes));
+    }
+}
+
+/// Entries of each level of the tables: of ER-NeRF's planes, of 2-D tiled ones, of RAD-NeRF's 3-D one.
+#[derive(Clone, Copy)]
+pub(crate) struct TableSizes {
+    planes: [u32; 12],
+    flat: [u32; 16],
+    space: [u32; 16],
+}
+
+/// As small as they can be.
+pub(crate) const TINY: TableSizes = TableSizes { planes: [8; 12], flat: [8; 16], space: [8; 16] };
+
+/// Upstream's defaults.
+pub(crate) const DEFAULT: TableSizes = TableSizes {
+    planes: [4232, 6248, 9032, 13_000, 16_384, 16_384, 16_384, 16_384, 16_384, 16_384, 16_384, 16_384],
+    flat: [
+        296, 576, 1024, 1936, 3600, 6728, 12_776, 24_032, 45_800, 65_536, 65_536, 65_536, 65_536, 65_536,
+        65_536, 65_536,
+    ],
+    space: [
+        4920, 13_824, 32_768, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536,
+        65_536, 65_536, 65_536,
+    ],
+};
+
+/// The state dict of a small ER-NeRF: real layer sizes, tiny tables.
+pub(crate) fn er_state(torso: bool) -> Vec<Tensor> {
+    er_state_of(torso, TINY)
+}
+
+pub(crate) fn er_state_of(torso: bool, sizes: TableSizes) -> Vec<Tensor> {
+    let mut maker = StateMaker::new();
+    maker.scene(29, 32);
+    maker.mlp("eye_att_net", &[36, 16, 1]);
+    maker.mlp("sigma_net", &[69, 64, 64, 65]);
+    maker.mlp("color_net", &[84, 64, 3]);
+    maker.mlp("unc_net", &[36, 32, 1]);
+    maker.mlp("aud_ch_att_net", &[36, 64, 32]);
+    if torso {
+        maker.mlp("torso_deform_net", &[84, 32, 32, 2]);
+        maker.mlp("torso_net", &[116, 32, 32, 4]);
+        maker.add("anchor_points", &[3, 4]);
+        maker.add("individual_codes_torso", &[10, 8]);
+        maker.add("density_grid_torso", &[16_384]);
+        maker.table("torso_encoder", &sizes.flat, 2);
+    }
+    for plane in ["encoder_xy", "encoder_yz", "encoder_xz"] {
+        maker.table(plane, &sizes.planes, 1);
+    }
+    maker.state
+}
+
+/// The state dict of a small RAD-NeRF, likewise.
+pub(crate) fn rad_state(torso: bool) -> Vec<Tensor> {
+    rad_state_of(torso, TINY)
+}
+
+pub(crate) fn rad_state_of(torso: bool, sizes: TableSizes) -> Vec<Tensor> {
+    let mut maker = StateMaker::new();
+    maker.scene(44, 64);
+    maker.mlp("ambient_net", &[96, 64, 64, 2]);
+    maker.mlp("sigma_net", &[65, 64, 64, 65]);
+    maker.mlp("color_net", &[84, 64, 3]);
+    if torso {
+        maker.mlp("torso_deform_net", &[104, 64, 64, 2]);
+        maker.mlp("torso_net", &[136, 32, 32, 4]);
+        maker.add("individual_codes_torso", &[10, 8]);
+        maker.add("density_grid_torso", &[16_384]);
+        maker.table("torso_encoder", &sizes.flat, 2);
+    }
+    maker.table("encoder", &sizes.space, 2);
+    maker.table("encoder_ambient", &sizes.flat, 2);
+    maker.state
+}
+
+/// The dictionaries of a small AD-NeRF head (`signal` 64) or body (106), by name.
+pub(crate) fn ad_states(signal: u64) -> Vec<(&'static str, Vec<Tensor>)> {
+    ad_states_of(signal, 16)
+}
+
+pub(crate) fn ad_states_of(signal: u64, width: u64) -> Vec<(&'static str, Vec<Tensor>)> {
+    let mut states = Vec::new();
+    for name in ["network_fn_state_dict", "network_fine_state_dict"] {
+        let mut maker = StateMaker::new();
+        for k in 0..8 {
+            let inputs = match k {
+                0 => 63 + signal,
+                5 => 63 + signal + width,
+                _ => width,
+            };
+            maker.with_bias(&format!("pts_linears.{k}"), &[width, inputs]);
+        }
+        for k in 0..3 {
+            let inputs = if k == 0 { width + 27 } else { width / 2 };
+            maker.with_bias(&format!("views_linears.{k}"), &[width / 2, inputs]);
+        }
+        maker.with_bias("feature_linear", &[width, width]);
+        maker.with_bias("alpha_linear", &[1, width]);
+        maker.with_bias("rgb_linear", &[3, width / 2]);
+        states.push((name, maker.state));
+    }
+    let mut maker = StateMaker::new();
+    maker.audio_net("", 29, 64);
+    states.push(("network_audnet_state_dict", unprefixed(maker.state)));
+    if signal == 64 {
+        let mut maker = StateMaker::new();
+        maker.audio_attention("", 32);
+        states.push(("network_audattnet_state_dict", unprefixed(maker.state)));
+    }
+    states
+}
+
+/// Storages are shared by key, so the names of each dictionary stand for others' too: keys are made different.
+pub(crate) fn ad_checkpoint(states: Vec<(&'static str, Vec<Tensor>)>) -> Py {
+    let mut pairs = vec![(text("global_step"), Py::Int(300_000))];
+    for (name, mut state) in states {
+        state.iter_mut().for_each(|tensor| tensor.key = format!("{name}.{}", tensor.name));
+        pairs.push((text(name), Py::State(state)));
+    }
+    Py::Dict(pairs)
+}
+
+fn unprefixed(mut state: Vec<Tensor>) -> Vec<Tensor> {
+    for tensor in &mut state {
+        tensor.name = tensor.name.trim_start_matches('.').to_owned();
+    }
+    state
 }
 
 /// The tensor called `name`.

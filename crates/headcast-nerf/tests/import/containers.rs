@@ -4,8 +4,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use headcast_core::FeatureKind;
-use headcast_nerf::checkpoint::{Checkpoint, CheckpointError, DType, Family};
-use headcast_nerf::model::ErNerf;
+use headcast_nerf::checkpoint::{AdPart, Checkpoint, CheckpointError, DType, Family};
+use headcast_nerf::model::{ErNerf, Network, RadNerf};
 
 use crate::build::*;
 
@@ -128,27 +128,34 @@ fn fixture_checkpoints_load() {
 }
 
 #[test]
-fn other_families_are_recognised_and_refused() {
-    let mut state = er_state(false);
-    state.retain(|t| !t.name.starts_with("encoder_"));
-    let offsets = er_state(false).into_iter().find(|t| t.name == "encoder_xy.offsets").unwrap();
-    state.push(Tensor { name: "encoder_ambient.offsets".to_owned(), ..offsets });
-    let error = load(&torch_zip(&checkpoint(state, &[]))).unwrap_err();
-    assert!(error.to_string().starts_with("this is a RAD-NeRF checkpoint"), "{error}");
+fn families_are_told_apart() {
+    let bytes = std::fs::read(fixture("rad-head").join("ngp.pth")).unwrap();
+    let error = load(&bytes).unwrap_err().to_string();
+    assert_eq!(error, "this is a RAD-NeRF checkpoint where an ER-NeRF head is needed");
+    let Network::Rad(model) = Network::from_checkpoint(&mut open(&bytes).unwrap()).unwrap() else {
+        panic!("it is a RAD-NeRF");
+    };
+    assert_eq!((model.options.features, model.options.attention), (FeatureKind::Wav2Vec2Esperanto, 2));
+    assert!(model.has_eye() && model.torso.is_none());
+    let bytes = torch_zip(&checkpoint(er_state(false), &[]));
+    let error = RadNerf::from_checkpoint(&mut open(&bytes).unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "this is an ER-NeRF checkpoint where a RAD-NeRF head is needed");
 
-    let field = Tensor::floats("pts_linears.0.weight", &[1, 1], &[0.0]);
-    let head = Py::Dict(vec![
-        (text("global_step"), Py::Int(300_000)),
-        (text("network_fn_state_dict"), Py::State(vec![field])),
-    ]);
-    for file in [torch_zip(&head), torch_legacy(&head)] {
-        assert_eq!(open(&file).unwrap().family(), Family::AdNerf);
-        let error = load(&file).unwrap_err();
-        assert!(error.to_string().starts_with("this is an AD-NeRF checkpoint"), "{error}");
+    for file in ["300000_head.tar", "600000_body.tar"] {
+        let bytes = std::fs::read(fixture("ad-torso").join(file)).unwrap();
+        let mut opened = open(&bytes).unwrap();
+        assert_eq!(opened.family(), Family::AdNerf);
+        let part = if file.contains("head") { AdPart::Head } else { AdPart::Body };
+        assert_eq!(AdPart::of(&opened), Some(part));
+        assert_eq!(opened.scalar("global_step"), Some(300_000.0));
+        let error = Network::from_checkpoint(&mut opened).unwrap_err().to_string();
+        assert!(error.contains("one half of an avatar"), "{error}");
+        let error = load(&bytes).unwrap_err().to_string();
+        assert_eq!(error, "this is an AD-NeRF checkpoint where an ER-NeRF head is needed");
     }
 
     let other = torch_zip(&Py::State(vec![Tensor::floats("conv1.weight", &[1], &[0.0])]));
     assert_eq!(open(&other).unwrap().family(), Family::Unknown);
-    let error = load(&other).unwrap_err().to_string();
-    assert!(error.contains("not those of an ER-NeRF head"), "{error}");
+    let error = Network::from_checkpoint(&mut open(&other).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("`encoder_xy.offsets` is the sign of ER-NeRF"), "{error}");
 }

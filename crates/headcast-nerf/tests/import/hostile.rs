@@ -191,7 +191,7 @@ fn other_files_are_told_apart() {
         (b"\x93NUMPY\x01\0", "neither a PyTorch checkpoint"),
         (b"\xff\xff\xff\xff\xff\xff\xff\xff{}", "safetensors header"),
         (b"\x40\0\0\0\0\0\0\0{\"a\":", "safetensors header"),
-        (b"\x02\0\0\0\0\0\0\0{}", "not those of an ER-NeRF"),
+        (b"\x02\0\0\0\0\0\0\0{}", "not those of an ER-NeRF head"),
     ] {
         let error = load(bytes).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

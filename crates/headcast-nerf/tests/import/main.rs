@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod ad_nerf;
 mod allocation;
 mod avatars;
+mod broken;
 mod build;
 mod containers;
+mod default_sizes;
+mod doctor;
 mod hostile;
 mod mutation;

@@ -3,7 +3,7 @@
 use headcast_nerf::Profile;
 use headcast_nerf::cpu::{SimdLevel, probe};
 use headcast_nerf::field::{Budget, FieldRequest, Ray, Reference, camera_ray, plane_coordinates};
-use headcast_nerf::model::ErNerf;
+use headcast_nerf::model::{ErNerf, TorsoPose};
 
 use crate::at_every_level;
 use crate::npz::Npz;
@@ -215,7 +215,7 @@ at_every_level!(march_cascade_parity, super::march_two_cascades);
 fn torso_error(level: SimdLevel, scene: &Scene, against: &ErNerf) -> f32 {
     let engine = scene.engine(level, Profile::Parity, 1);
     let reference = Reference::new(against);
-    let anchors = reference.torso_anchors(&scene.poses[0]).unwrap();
+    let pose_code = reference.torso_pose_code(&scene.poses[0]).unwrap();
     let ours = probe::torso(&engine, &scene.poses[0]);
     let q =
         |pixel: u32| plane_coordinates(scene.width, scene.height, pixel % scene.width, pixel / scene.width);
@@ -223,7 +223,7 @@ fn torso_error(level: SimdLevel, scene: &Scene, against: &ErNerf) -> f32 {
     assert!(visible.eq(ours.iter().map(|pixel| pixel.pixel)), "the mask");
     let mut worst = 0.0_f32;
     for got in &ours {
-        let want = reference.torso_point(&anchors, q(got.pixel)).unwrap();
+        let want = reference.torso_point(&pose_code, q(got.pixel)).unwrap();
         let got = [got.alpha, got.rgb[0], got.rgb[1], got.rgb[2], got.offset[0], got.offset[1]];
         let want = [want.alpha, want.rgb[0], want.rgb[1], want.rgb[2], want.offset[0], want.offset[1]];
         for (got, want) in got.iter().zip(want) {
@@ -241,7 +241,10 @@ fn torso(level: SimdLevel) {
     type Change = fn(&mut headcast_nerf::model::Torso);
     let changes: [(&str, Change); 3] = [
         ("deformation", |torso| torso.deform.layers[1].data[40] += 0.5),
-        ("anchor", |torso| torso.anchor_points[1][0] += 0.05),
+        ("anchor", |torso| match &mut torso.pose {
+            TorsoPose::Anchors(anchors) => anchors[1][0] += 0.05,
+            TorsoPose::Euler => panic!("ER-NeRF's torso follows anchors"),
+        }),
         ("individual code", |torso| torso.individual_code[2] += 0.1),
     ];
     for (what, change) in changes {
@@ -266,7 +269,7 @@ fn stray_light(level: SimdLevel, scene: &Scene, eye: f32, (profile, tolerance): 
         intrinsics: scene.intrinsics,
         width: scene.width,
         height: scene.height,
-        audio_code: scene.codes[0],
+        audio_code: &scene.codes[0],
         eye: scene.eyes[0],
         background: &black,
         budget: Budget::PerRay(scene.model.options.max_steps + 7),

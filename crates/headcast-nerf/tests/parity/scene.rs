@@ -11,7 +11,7 @@ use headcast_nerf::avatar::Avatar;
 use headcast_nerf::conditioning::{AudioCode, audio_codes};
 use headcast_nerf::cpu::{Config, Engine, FrameRequest, SimdLevel};
 use headcast_nerf::field::{Budget, FieldRequest, Reference};
-use headcast_nerf::model::ErNerf;
+use headcast_nerf::model::{ErNerf, Network};
 
 use crate::inputs::{Inputs, Options};
 use crate::load;
@@ -45,12 +45,12 @@ impl Scene {
         let folder = fixture_folder(name);
         let options = Options::read(&folder).expect("an ER-NeRF fixture has options");
         let inputs = Inputs::read(&folder, &options);
-        let mut model = load::er_nerf(&folder);
+        let Network::Er(mut model) = load::network(&folder) else { panic!("{name} is no ER-NeRF") };
         model.options.max_steps = options.number("max_steps").unwrap() as u32;
         model.options.dt_gamma = options.number("dt_gamma").unwrap() as f32;
         model.options.min_near = options.number("min_near").unwrap() as f32;
         let frames = inputs.track.rows() as u64;
-        let codes = audio_codes(&model, &inputs.track, frames, options.flag("smooth_lips")).unwrap();
+        let codes = audio_codes(&*model, &inputs.track, frames, options.flag("smooth_lips")).unwrap();
         let golden = Npz::open(&folder.join("golden.npz"));
         let mut eyes = inputs.eyes;
         if let Some(eye) = options.number("fix_eye") {
@@ -59,7 +59,7 @@ impl Scene {
         let background = golden.u8("background_u8").data;
         Self {
             background: RgbImage::from_raw(inputs.width, inputs.height, background).unwrap(),
-            model,
+            model: *model,
             width: inputs.width,
             height: inputs.height,
             intrinsics: inputs.intrinsics,
@@ -75,9 +75,10 @@ impl Scene {
     pub(crate) fn avatar(avatar: Avatar) -> Self {
         let Avatar { width, height, intrinsics, .. } = avatar;
         let Avatar { model, poses, eyes, background, .. } = avatar;
+        let Network::Er(model) = model else { panic!("an ER-NeRF avatar is needed") };
         let codes = vec![[0.25; 32]; poses.len()];
         let (frames, folder) = (Vec::new(), PathBuf::new());
-        Self { model, width, height, intrinsics, poses, eyes, codes, background, frames, folder }
+        Self { model: *model, width, height, intrinsics, poses, eyes, codes, background, frames, folder }
     }
 
     /// Arrays of the independent implementation.
@@ -131,7 +132,7 @@ impl Scene {
             intrinsics: self.intrinsics,
             width: self.width,
             height: self.height,
-            audio_code: self.codes[frame],
+            audio_code: &self.codes[frame],
             eye: self.eyes[frame],
             background: &background,
             budget: match profile {

@@ -2,34 +2,51 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headcast_core::npy::Array;
 use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
-use headcast_nerf::{Clip, Profile, Renderer, Settings};
+use headcast_nerf::{Clip, Probe, Profile, Renderer, Settings};
 
 use crate::at_every_level;
-use crate::inputs::Options;
+use crate::inputs::{Options, eye_ratios};
 use crate::npz::Npz;
 use crate::scene::{ALL, Scene, difference, fixture_folder};
 
 /// The fixture as a user would import it.
 fn imported(name: &str, library: &Path) -> Avatar {
     let folder = fixture_folder(name);
-    let options = Options::read(&folder).expect("an ER-NeRF fixture has options");
+    let options = Options::read(&folder).expect("a fixture of a network has options");
     let mut request = ImportRequest::new(folder.join("ngp.pth"), &folder, name);
     request.transforms = Some(folder.join("transforms_val.json"));
+    if options.text("model") == "RAD-NeRF" {
+        request.transforms = Some(with_eye_ratios(&folder, &options, library));
+        request.attention = options.number("att").map(|v| v as u8);
+    }
     request.background = Some(Background::File(folder.join("bc.png")));
     request.max_steps = options.number("max_steps").map(|v| v as u32);
-    request.smoothing = Smoothing {
+    request.smoothing = Some(Smoothing {
         path: options.flag("smooth_path"),
         eyes: options.flag("smooth_eye"),
         lips: options.flag("smooth_lips"),
-    };
+    });
     Avatar::load(&import(&request, library).unwrap().path).unwrap()
+}
+
+/// The pose file with an `eye_ratio` in every frame, as those of RAD-NeRF's released models have.
+fn with_eye_ratios(folder: &Path, options: &Options, library: &Path) -> PathBuf {
+    let bytes = std::fs::read(folder.join("transforms_val.json")).unwrap();
+    let mut poses: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    for (frame, eye) in poses["frames"].as_array_mut().unwrap().iter_mut().zip(eye_ratios(options)) {
+        frame["eye_ratio"] = eye.into();
+    }
+    std::fs::create_dir_all(library).unwrap();
+    let path = library.join("transforms.json");
+    std::fs::write(&path, poses.to_string()).unwrap();
+    path
 }
 
 fn features(name: &str) -> FeatureTrack {
@@ -68,6 +85,60 @@ fn imported_fixtures_meet_their_goldens() {
             assert!(difference.beyond_one <= 0.001 && difference.any <= 0.02, "{name}: {difference:?}");
         }
     }
+}
+
+#[test]
+fn imported_rad_nerf_fixtures_meet_their_goldens() {
+    let library = tempfile::tempdir().unwrap();
+    for name in ["rad-head", "rad-torso", "rad-noeye-noind-att1"] {
+        let avatar = Arc::new(imported(name, library.path()));
+        let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Parity)).unwrap();
+        let track = features(name);
+        let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
+        let golden = Npz::open(&fixture_folder(name).join("golden.npz"));
+        for frame in Options::read(&fixture_folder(name)).unwrap().frames() {
+            let ours = render(&renderer, &clip, frame as u64);
+            let golden = golden.u8(&format!("frame{frame}_u8")).data;
+            let difference = difference(ours.data(), &golden);
+            println!("{name} frame {frame}: {difference:?}");
+            assert!(difference.beyond_one <= 0.001 && difference.any <= 0.02, "{name}: {difference:?}");
+        }
+        let frame = Options::read(&fixture_folder(name)).unwrap().frames()[0];
+        let golden = golden.u8(&format!("frame{frame}_u8")).data;
+        let still = Settings { smooth_lips: Some(false), ..settings(Profile::Parity) };
+        let still = Renderer::new(avatar, &still).unwrap();
+        let clip = still.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
+        let ours = render(&still, &clip, frame.max(1) as u64);
+        let difference = difference(ours.data(), &golden);
+        assert!(difference.any > 0.02, "control: {name} with other lips, {difference:?}");
+    }
+}
+
+#[test]
+fn an_imported_ad_nerf_fixture_meets_its_golden() {
+    let library = tempfile::tempdir().unwrap();
+    let folder = fixture_folder("ad-torso");
+    let request = ImportRequest::new(folder.join("300000_head.tar"), &folder, "ad");
+    let avatar = Arc::new(Avatar::load(&import(&request, library.path()).unwrap().path).unwrap());
+    let renderer = Renderer::new(avatar, &settings(Profile::Quality)).unwrap();
+    assert_eq!(renderer.describe(), "CPU, reference, 2 threads, quality profile");
+    let array = Array::read_f32(&std::fs::read(folder.join("aud.npy")).unwrap()).unwrap();
+    let track = FeatureTrack::from_windows(array.shape.try_into().unwrap(), array.data).unwrap();
+    let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
+    let golden = Npz::open(&folder.join("golden.npz"));
+    let ours = render(&renderer, &clip, 6);
+    let same = difference(ours.data(), &golden.u8("frame6_u8").data);
+    println!("ad-torso frame 6: {same:?}");
+    assert!(same.beyond_one == 0.0 && same.any <= 0.005, "{same:?}");
+    let other = difference(ours.data(), &golden.u8("frame0_u8").data);
+    assert!(other.any > 0.02, "control: another frame, {other:?}");
+
+    // A frame takes hours at the size of real avatars: a probe is a small picture and says how small.
+    let mut out = RgbImage::filled(24, 24, [0; 3]).unwrap();
+    let Probe { stats, share } = renderer.probe(1, &mut out).unwrap();
+    assert_eq!((stats.rays, share), (16, 16.0 / 576.0));
+    let error = renderer.clip(&features("rad-head"), 3, &Spools::in_memory()).unwrap_err().to_string();
+    assert!(error.contains("DeepSpeech 0.1.0") && error.contains("esperanto"), "{error}");
 }
 
 #[test]
@@ -166,7 +237,8 @@ fn probes_are_frames_and_the_description_says_how() {
     assert_eq!(renderer.describe(), "CPU, scalar, 2 threads, parity profile");
     let mut out = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).unwrap();
     for round in [0, 1, 2, u64::MAX] {
-        let stats = renderer.probe(round, &mut out).unwrap();
+        let Probe { stats, share } = renderer.probe(round, &mut out).unwrap();
+        assert_eq!(share, 1.0);
         assert!(stats.samples > 1000 && stats.rays > 100 && stats.lanes >= stats.samples, "{stats:?}");
     }
 }
