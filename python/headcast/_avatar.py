@@ -69,6 +69,8 @@ class Avatar:
         data: PathLike,
         name: str,
         *,
+        body: Optional[PathLike] = None,
+        config: Optional[PathLike] = None,
         title: Optional[str] = None,
         credits: Optional[str] = None,
         licence: Optional[str] = None,
@@ -79,18 +81,21 @@ class Avatar:
         fix_eye: Optional[float] = None,
         attention: Optional[int] = None,
         max_steps: Optional[int] = None,
-        smooth_path: bool = False,
-        smooth_eyes: bool = False,
-        smooth_lips: bool = False,
+        smooth_path: Optional[bool] = None,
+        smooth_eyes: Optional[bool] = None,
+        smooth_lips: Optional[bool] = None,
         half: bool = False,
         overwrite: bool = False,
         data_dir: Optional[PathLike] = None,
     ) -> Avatar:
         """Makes an avatar of an upstream checkpoint and its data folder. Nothing in the checkpoint is executed.
 
-        :param checkpoint: ``ngp.pth`` of a trained ER-NeRF.
+        :param checkpoint: ``ngp.pth`` of a trained ER-NeRF or RAD-NeRF, AD-NeRF's ``NNNNNN_head.tar``, or the folder of a
+            training run.
         :param data: upstream's data folder: ``transforms_train.json``, ``au.csv``, ``bc.jpg``, ``torso_imgs/``.
         :param name: 1 to 64 letters, digits, ``-`` and ``_``.
+        :param body: AD-NeRF's torso, ``NNNNNN_body.tar``. Default: the last one beside the checkpoint.
+        :param config: AD-NeRF's config file. Default: ``TorsoNeRFTest_config.txt`` of the data folder.
         :param title: what people see instead of the name.
         :param licence_file: a text file to keep with it.
         :param transforms: pose file. Default: ``transforms_train.json``, else ``transforms_val.json`` of the data folder.
@@ -99,8 +104,8 @@ class Avatar:
         :param fix_eye: eye closure of every frame, 0 (open) to 1, for data without ``au.csv``.
         :param attention: upstream's ``--att``, 1 or 2, which a checkpoint cannot tell. Default 2.
         :param max_steps: upstream's ``--max_steps``. Default 16.
-        :param smooth_path: average camera poses over seven frames, as LiveTalking does; ``smooth_eyes`` and
-            ``smooth_lips`` likewise.
+        :param smooth_path: average camera poses over seven frames; ``smooth_eyes`` and ``smooth_lips`` likewise. Default of
+            all three: as upstream's renderer of the family does; of the others when one is given: ``False``.
         :param half: keep weights as 16-bit floats: half the size.
         :param overwrite: replace an avatar of the same name.
         :param data_dir: where avatars are kept. Default: ``HEADCAST_DATA_DIR``, else the user's data folder.
@@ -110,6 +115,8 @@ class Avatar:
             os.fspath(checkpoint),
             os.fspath(data),
             name,
+            body=_path(body),
+            config=_path(config),
             title=title,
             credits=credits,
             licence=licence,

@@ -61,14 +61,16 @@ pub(crate) fn avatars(
 /// Imports an avatar; returns its folder and notes.
 #[pyfunction]
 #[pyo3(signature = (
-    checkpoint, data, name, *, title, credits, licence, licence_file, transforms, background, thumbnail, fix_eye,
-    attention, max_steps, smooth_path, smooth_eyes, smooth_lips, half, overwrite, data_dir
+    checkpoint, data, name, *, body, config, title, credits, licence, licence_file, transforms, background, thumbnail,
+    fix_eye, attention, max_steps, smooth_path, smooth_eyes, smooth_lips, half, overwrite, data_dir
 ))]
 pub(crate) fn import_avatar(
     py: Python<'_>,
     checkpoint: PathBuf,
     data: PathBuf,
     name: String,
+    body: Option<PathBuf>,
+    config: Option<PathBuf>,
     title: Option<String>,
     credits: Option<String>,
     licence: Option<String>,
@@ -79,15 +81,22 @@ pub(crate) fn import_avatar(
     fix_eye: Option<f32>,
     attention: Option<u8>,
     max_steps: Option<u32>,
-    smooth_path: bool,
-    smooth_eyes: bool,
-    smooth_lips: bool,
+    smooth_path: Option<bool>,
+    smooth_eyes: Option<bool>,
+    smooth_lips: Option<bool>,
     half: bool,
     overwrite: bool,
     data_dir: Option<PathBuf>,
 ) -> PyResult<(PathBuf, Vec<String>)> {
     let avatars = Avatars::new(&self::data_dir(data_dir)?);
+    let smooth = [smooth_path, smooth_eyes, smooth_lips];
+    let smoothing = smooth.iter().any(Option::is_some).then(|| {
+        let [path, eyes, lips] = smooth.map(Option::unwrap_or_default);
+        Smoothing { path, eyes, lips }
+    });
     let request = ImportRequest {
+        body,
+        config,
         title,
         credits,
         licence,
@@ -98,7 +107,7 @@ pub(crate) fn import_avatar(
         fix_eye,
         attention,
         max_steps,
-        smoothing: Smoothing { path: smooth_path, eyes: smooth_eyes, lips: smooth_lips },
+        smoothing,
         half,
         overwrite,
         ..ImportRequest::new(checkpoint, data, name)
