@@ -11,7 +11,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Profile {
     /// Upstream's picture: the step schedule of the whole frame is reproduced. For comparisons with a reference
-    /// renderer; costs nothing, but cropping or resizing a picture changes its silhouettes.
+    /// renderer; about half as fast, and cropping or resizing a picture changes its silhouettes.
     Parity,
     /// Every ray may take the most samples that upstream's schedule ever gives (23 with `max_steps` 16), so
     /// a pixel depends on nothing but itself and never sees less of the scene than upstream would show.

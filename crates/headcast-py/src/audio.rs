@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use crate::array::{Array, Element, View};
 use crate::error::AudioError;
 
-/// Most samples of all channels in an array: six hours of stereo at 48 kHz, which as 32-bit floats are 8.3 GB less
-/// than a WAV file can hold.
-const MAX_SAMPLES: usize = 1 << 29;
+/// Most samples of all channels in an array: with a header, the largest file that is read (2 GiB). 93 minutes of stereo
+/// at 48 kHz.
+const MAX_SAMPLES: usize = (1 << 29) - 64;
 
 /// What is spoken: a file's path, or `(samples, rate)` with a `numpy.ndarray`.
 #[derive(FromPyObject)]
@@ -74,7 +74,7 @@ fn wav(samples: &Bound<'_, PyAny>, rate: u32) -> PyResult<Vec<u8>> {
     };
     if count.saturating_mul(channels) > MAX_SAMPLES {
         return Err(AudioError::new_err(
-            "the clip is longer than any that is accepted; cut it into shorter parts",
+            "the array is larger than 2 GiB of 32-bit floats; pass the recording as a file, or cut it into shorter parts",
         ));
     }
     samples.py().detach(|| {

@@ -72,6 +72,8 @@ impl Stream {
             settings = settings.speed(Speed::from_fps(expected, frame_rate));
         }
         let stream = py.detach(|| {
+            // Before the folder's last clip goes.
+            settings.check()?;
             let folder = ClipFolder::create(&out)?;
             push::Stream::open(settings, Output::Folder(folder))
         });
@@ -109,14 +111,15 @@ impl Stream {
 
     /// Every frame was written. Returns what the user should know.
     fn finish(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        let Some(Pusher { stream, .. }) = self.pusher().take() else { return Ok(Vec::new()) };
+        // Another thread's `write` holds it while it waits for the encoder.
+        let Some(Pusher { stream, .. }) = py.detach(|| self.pusher().take()) else { return Ok(Vec::new()) };
         let finished = attentively(py, move || stream.finish())?.map_err(|error| error::push(&error))?;
         Ok(finished.warnings.iter().map(ToString::to_string).collect())
     }
 
     /// No frame will come: what there is plays. A second call does nothing.
     fn abort(&self, py: Python<'_>, reason: String) -> PyResult<()> {
-        let Some(Pusher { stream, .. }) = self.pusher().take() else { return Ok(()) };
+        let Some(Pusher { stream, .. }) = py.detach(|| self.pusher().take()) else { return Ok(()) };
         attentively(py, move || stream.abort(reason))?.map_err(|error| error::push(&error)).map(drop)
     }
 

@@ -45,9 +45,6 @@ impl ClipFolder {
     /// when it cannot be written to.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, ClipFolderError> {
         let folder = Self::reopen(path)?;
-        if folder.playlist()?.is_none() && !folder.segments.list()?.is_empty() {
-            return Err(folder.foreign("segments without a playlist"));
-        }
         folder.remove_segments(0)?;
         folder.remove_playlist()?;
         Ok(folder)
@@ -59,7 +56,11 @@ impl ClipFolder {
     /// As [`Self::create`].
     pub fn reopen(path: impl Into<PathBuf>) -> Result<Self, ClipFolderError> {
         let folder = Self { segments: Arc::new(Folder::open(path)?) };
-        let playlist = folder.playlist()?.unwrap_or_default();
+        let playlist = folder.playlist()?;
+        if playlist.is_none() && !folder.segments.list()?.is_empty() {
+            return Err(folder.foreign("segments without a playlist"));
+        }
+        let playlist = playlist.unwrap_or_default();
         let ours = |line: &str| line.starts_with('#') || index_of(line).is_some();
         if playlist.lines().all(ours) { Ok(folder) } else { Err(folder.foreign("a playlist")) }
     }

@@ -124,13 +124,18 @@ fn send(
     }
     progress.start(job.next_frame, job.total, options.fps);
     let mut pusher = remote.push(&job);
+    let mut refused = false;
     let written = frames.each(interrupted, &mut |bytes| {
-        pusher.write(bytes)?;
+        pusher.write(bytes).inspect_err(|_| refused = true)?;
         progress.frame();
         Ok(())
     });
     let ended = match written {
         Ok(()) => pusher.finish().map(drop),
+        // The server's word, or a broken line: the job is no worse for it, and somebody else may be feeding it.
+        Err(failure) if refused => {
+            Err(failure.with("the job goes on where it is when this is run again with its address"))
+        }
         Err(failure) => Err(match pusher.give_up(failure.reason()) {
             Ok(_) => failure.with("the job says so, and what there is of it plays"),
             Err(_) => failure,

@@ -185,7 +185,9 @@ impl Shared {
 
     fn pick(&self, table: &Table) -> Option<Task> {
         let free = table.jobs.iter().filter(|job| !table.in_hand.contains(&job.id()));
-        let waiting: Vec<_> = free.filter_map(|job| Some((job, job.is_watched(), job.need()?))).collect();
+        // A job whose frames come from outside needs a worker only to be opened, and its sender waits.
+        let in_demand = |job: &Job| job.is_watched() || job.request().pushed.is_some();
+        let waiting: Vec<_> = free.filter_map(|job| Some((job, in_demand(job), job.need()?))).collect();
         let needs: Vec<_> = waiting
             .iter()
             .map(|(job, watched, (made, wanted, served))| Need {

@@ -193,7 +193,9 @@ fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
 pub(super) fn file_name(job: &Job, suffix: &str) -> String {
     let request = job.request();
     let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
-    format!("{stem}-{}{suffix}.mp4", request.avatar)
+    // Frames from outside have no avatar.
+    let dash = if request.avatar.is_empty() { "" } else { "-" };
+    format!("{stem}{dash}{}{suffix}.mp4", request.avatar)
 }
 
 /// `attachment` under [`file_name`] (RFC 6266, with the RFC 8187 form for what is not ASCII).

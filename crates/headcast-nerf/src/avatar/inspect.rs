@@ -84,7 +84,9 @@ fn inspect_avatar(path: &Path) -> Result<Report, AvatarError> {
     match Avatar::load(path) {
         Ok(avatar) => {
             // What the file cannot tell was decided when it was imported.
-            report.warnings.retain(|warning| !warning.contains("--attention"));
+            report
+                .warnings
+                .retain(|warning| !["--attention", "--max_steps"].iter().any(|s| warning.contains(s)));
             report.avatar = Some(AvatarFacts {
                 torso_images: avatar.has_torso_images(),
                 title: avatar.title,

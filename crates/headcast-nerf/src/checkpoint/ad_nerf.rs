@@ -153,6 +153,14 @@ fn assemble<R: Read + Seek>(
         let found = vec![field.coarse.width(), field.coarse.signal() + FaceNet::POSITION];
         return Err(head.misshapen(&format!("{COARSE}.pts_linears.0.weight"), expected, found));
     }
+    if let Some(torso) = torso.as_ref().filter(|torso| torso.code() == 0) {
+        // It would hear nothing, and the pose alone is more than it takes.
+        return Err(CheckpointError::Shape {
+            tensor: format!("{COARSE}.pts_linears.0.weight of the body"),
+            expected: format!("[W, {} + S] with S from 1 to {CODE}", FaceNet::POSITION + AdTorso::POSE),
+            found: vec![torso.field.coarse.width(), torso.field.coarse.signal() + FaceNet::POSITION],
+        });
+    }
     Ok(AdNerf { options: AdOptions { features, ..options }, audio, audio_attention, head: field, torso })
 }
 

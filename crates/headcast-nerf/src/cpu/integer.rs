@@ -2,7 +2,7 @@
 //!
 //! Features are whole numbers already, and the encoded direction is below 1. How far hidden units reach is measured at some
 //! points of the head: once for the attentions, which depend on the position alone, and in every frame for
-//! the layers that see the audio code. An activation has 15 bits for that and half as much again, and saturates beyond.
+//! the layers that see the audio code. An activation has 15 bits for four times that, and saturates beyond.
 //! Density and colour leave the last sums as `f32`, without another rounding.
 
 use super::dense16::{Activations, Active, FULL, Layer16, PairRow, chunk};

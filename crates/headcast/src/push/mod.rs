@@ -84,7 +84,7 @@ impl Length {
 pub enum Output {
     /// Nothing but segments is kept; the playlist is asked of the [`Viewer`]. If the store holds segments already, the
     /// stream goes on after them: they must be cut as [`Settings::ends`] says, or, without it, as the same settings
-    /// cut.
+    /// cut. Without it a clip of open length begins again.
     Store(Arc<dyn SegmentStore>),
     /// Segments, playlist and, at the end, `video.mp4`. A folder with an unfinished clip
     /// ([`ClipFolder::reopen`]) is continued.

@@ -54,7 +54,11 @@ impl Job {
 
     /// Keeps the sound of a job whose frames come from outside.
     pub(in crate::jobs) fn keep_sound(&self, sound: Option<Sound>) {
-        self.lock().sound = sound;
+        let mut inner = self.lock();
+        // One that was cancelled meanwhile needs none.
+        if !inner.state.is_over() {
+            inner.sound = sound;
+        }
     }
 
     pub(in crate::jobs) fn log(&self, level: Level, message: impl Into<String>) {
