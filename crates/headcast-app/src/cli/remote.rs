@@ -206,6 +206,8 @@ impl Pusher<'_> {
     /// The frames will not come, for `reason`.
     pub(super) fn give_up(mut self, reason: &str) -> Result<Value, Failure> {
         self.frames = None;
+        // What was sent is taken before the job is over. How that went is no news.
+        let _ = self.answered();
         let body = json!({ "reason": reason }).to_string();
         let path = format!("/api/v1/jobs/{}/fail", self.id);
         self.remote.ask(Method::POST, &path, "application/json", body.into())

@@ -210,6 +210,8 @@ impl Jobs {
         }
         let last =
             lines.last().map_or_else(|| "no reason was given".to_owned(), |line| shortened(line.trim()));
+        // What was sent already becomes segments first.
+        self.shared.feeds.forget(job.id());
         job.fail(Failure {
             code: "frames_ended",
             message: format!("the program that makes the frames gave up: {last}"),
