@@ -1,6 +1,6 @@
 //! A copy of a job's row in its own folder, for the day when the table is damaged.
 //!
-//! It is written after the table, and without waiting for the disk: after a crash it may be older than the table, and
+//! It is written with the table, and without waiting for the disk: after a crash it may be older or newer than the table, and
 //! a job that is made of an old one renders again what it had, with the same bytes.
 
 use serde::{Deserialize, Serialize};
