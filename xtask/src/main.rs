@@ -4,12 +4,14 @@
 
 mod dependencies;
 mod links;
+mod process;
 mod python;
 mod tools;
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+
+use process::{cargo, run};
 
 type Outcome = Result<(), String>;
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             return if command.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
+    process::report_skips();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -81,28 +84,9 @@ fn check() -> Outcome {
     python::check()
 }
 
-/// Every test; what tests print is shown, so that a skip is seen, and skips are counted at the end.
+/// Every test; what tests print is shown, so that a skip is seen.
 fn test() -> Outcome {
-    let mut command = Command::new("cargo");
-    command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
-    let text = announce(&mut command);
-    let failed = |error: std::io::Error| format!("`{text}` cannot be run: {error}");
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let output = child.stdout.take().expect("stdout is piped");
-    let mut skipped = Vec::new();
-    for line in BufReader::new(output).lines() {
-        let line = line.map_err(failed)?;
-        println!("{line}");
-        if line.contains("SKIPPED") {
-            skipped.push(line);
-        }
-    }
-    let status = child.wait().map_err(failed)?;
-    println!("\n{} skipped", skipped.len());
-    for line in skipped {
-        println!("  {}", line.trim());
-    }
-    if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
+    cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
 }
 
 /// libFuzzer on the stable toolchain: the compiler's coverage pass is an LLVM pass like any other, so neither
@@ -222,26 +206,6 @@ fn crash() -> Outcome {
 /// so compiled once.
 fn build() -> Outcome {
     cargo(&["build", "--workspace"])
-}
-
-fn cargo(args: &[&str]) -> Outcome {
-    run(Command::new("cargo").args(args))
-}
-
-fn run(command: &mut Command) -> Outcome {
-    let text = announce(command);
-    let status = command.status().map_err(|e| format!("`{text}` cannot be started: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
-}
-
-/// Prints the command, which runs in the repository's root unless it says otherwise.
-fn announce(command: &mut Command) -> String {
-    if command.get_current_dir().is_none() {
-        command.current_dir(root());
-    }
-    let text = format!("{command:?}").replace('"', "");
-    println!("\n$ {text}");
-    text
 }
 
 fn root() -> PathBuf {

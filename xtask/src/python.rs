@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Outcome, root, run, target_dir, tools};
+use crate::process::run;
+use crate::{Outcome, root, target_dir, tools};
 
 /// Builds the wheel; any version that `pyproject.toml` allows will do, this one is known to.
 const MATURIN: &str = "maturin==1.16.0";

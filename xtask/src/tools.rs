@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::process;
+
 /// The program of this name on `PATH`.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -24,7 +26,9 @@ pub(crate) fn skip(what: &str, tool: &str) -> Result<(), String> {
     if required() {
         return Err(format!("{what} need `{tool}`, which is not on PATH (HEADCAST_REQUIRE_TOOLS is set)"));
     }
-    println!("\nSKIPPED: {what}: `{tool}` is not on PATH");
+    let line = format!("SKIPPED: {what}: `{tool}` is not on PATH");
+    println!("\n{line}");
+    process::note_skip(&line);
     Ok(())
 }
 

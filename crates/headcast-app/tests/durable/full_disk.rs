@@ -37,7 +37,10 @@ impl SmallDisk {
         let filler = self.place.path("filler");
         let mut file = fs::File::create(&filler).unwrap();
         for block in [64 << 10, 1] {
-            while std::io::Write::write_all(&mut file, &vec![0; block]).is_ok() {}
+            while std::io::Write::write_all(&mut file, &vec![0; block]).is_ok() {
+                // It is made of memory, of which there must be no end otherwise.
+                assert!(file.metadata().unwrap().len() < 8 << 20, "the disk is larger than it was to be");
+            }
         }
         filler
     }

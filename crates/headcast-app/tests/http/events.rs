@@ -1,5 +1,6 @@
 //! The event stream, over a real socket.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +14,33 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::double::{Double, Gate};
 
-async fn listen(port: u16) -> (Result<Server, ServeError>, Arc<Gate>, tempfile::TempDir) {
+/// A gate that opens when the test is over, however it ends: a worker that waited at it would keep the test from
+/// ending.
+struct OpensAtEnd(Arc<Gate>);
+
+impl Deref for OpensAtEnd {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for OpensAtEnd {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+async fn listen(port: u16) -> (Result<Server, ServeError>, OpensAtEnd, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let (server, gate) = listen_on(port, dir.path()).await;
     (server, gate, dir)
 }
 
-async fn listen_on(port: u16, dir: &std::path::Path) -> (Result<Server, ServeError>, Arc<Gate>) {
+async fn listen_on(port: u16, dir: &std::path::Path) -> (Result<Server, ServeError>, OpensAtEnd) {
     let studio = Double::default();
-    let gate = Arc::clone(&studio.gate);
+    let gate = OpensAtEnd(Arc::clone(&studio.gate));
     let config = Config { port, data_dir: dir.to_owned(), ..Config::default() };
     (bind(config, Arc::new(studio)).await, gate)
 }
@@ -138,8 +157,11 @@ async fn a_tab_goes_on_after_a_restart_of_the_server() {
     drop(tab);
     stop.send(()).unwrap();
     // The frame that is under way is let through, and another one if the worker was faster than the word.
+    let mut waits = 0;
     while tokio::time::timeout(Duration::from_millis(50), &mut running).await.is_err() {
         gate.allow(1);
+        waits += 1;
+        assert!(waits < 600, "the server does not end");
     }
 
     // The end of a process closes everything at once; here a connection may hold the folder for a moment.
@@ -149,6 +171,8 @@ async fn a_tab_goes_on_after_a_restart_of_the_server() {
             (Ok(server), gate) => break (server, gate),
             (Err(error), _) => assert!(error.to_string().contains("another headcast server"), "{error}"),
         }
+        waits += 1;
+        assert!(waits < 1200, "the folder is not let go");
         // Or the worker, with a frame that was under way.
         before.allow(1);
         tokio::time::sleep(Duration::from_millis(20)).await;

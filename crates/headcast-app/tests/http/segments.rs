@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use serde_json::json;
 
 use super::{Answer, Bench, request};
 
@@ -83,12 +84,14 @@ async fn asking_for_a_segment_moves_it_to_the_front() {
     bench.until(&id, "rendering").await;
     let path = format!("/api/v1/jobs/{id}/segment_00003.ts");
     let asked = bench.send(request(Method::GET, &path)).await;
-    // The first segment may be in hand already; the next one is the one that was asked for.
+    // The first segment may be in hand already; the next one is the one that was asked for. Otherwise it is the first,
+    // and what follows it the second.
     bench.gate.allow(16);
     let body = asked.into_body().collect().await.unwrap().to_bytes();
     assert!(body.len() > 376);
     let ready = bench.get(&format!("/api/v1/jobs/{id}")).await.json()["clip"]["ready"].clone();
-    assert!(ready == serde_json::json!([[0, 1], [3, 4]]) || ready == serde_json::json!([[3, 4]]), "{ready}");
+    let orders = [json!([[0, 1], [3, 4]]), json!([[3, 4]]), json!([[3, 5]])];
+    assert!(orders.contains(&ready), "{ready}");
 }
 
 #[tokio::test]
