@@ -57,12 +57,15 @@ impl Client {
     }
 
     async fn hear(&mut self) -> Value {
-        loop {
-            let message = tokio::time::timeout(Duration::from_secs(30), self.0.next()).await.unwrap();
-            if let Message::Text(text) = message.unwrap().unwrap() {
-                return serde_json::from_str(&text).unwrap();
+        let text = async {
+            loop {
+                if let Message::Text(text) = self.0.next().await.unwrap().unwrap() {
+                    break text;
+                }
             }
-        }
+        };
+        let text = tokio::time::timeout(Duration::from_secs(30), text).await.unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
     /// Messages up to the one that is wanted, which is the last.
