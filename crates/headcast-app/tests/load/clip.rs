@@ -18,8 +18,9 @@ pub fn recording(secs: u32) -> Vec<u8> {
     file
 }
 
-/// Features of no speech in particular: `[frames, 16, 29]` float32, as a `.npy` file; 1.9 kB a frame.
-pub fn features(frames: usize) -> Vec<u8> {
+/// Features of no speech in particular: `[25 * secs, 16, 29]` float32, as a `.npy` file; 46 kB per second.
+pub fn features(secs: u32) -> Vec<u8> {
+    let frames = 25 * secs;
     let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({frames}, 16, 29)}}");
     let mut file = b"\x93NUMPY\x01\0".to_vec();
     file.extend(u16::try_from(dict.len()).unwrap().to_le_bytes());

@@ -1,11 +1,12 @@
-//! Many viewers of one job, with the real program: no error, every byte, and little memory.
+//! Many viewers of one job, and long clips, with the real program: no error, every byte, and little memory.
 //!
-//! The short form of `cargo bench -p headcast-app --bench viewers`, without a clock. Memory is read from `/proc`, so what
+//! The short form of `cargo bench -p headcast-app --bench viewers` and `--bench memory`, without a clock. Memory is read from `/proc`, so what
 //! is said about it is only tested on Linux.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
 mod clip;
+mod render;
 #[path = "../crash/server.rs"]
 #[allow(dead_code, reason = "the crash tests need more of it")]
 mod server;
@@ -14,6 +15,7 @@ mod viewer;
 #[allow(dead_code, unreachable_pub, reason = "shared with the benches, which need more of it")]
 mod watch;
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -78,4 +80,32 @@ fn forty_viewers_get_every_byte_and_cost_little_memory() {
     println!("peak {} MB before, {} MB with {VIEWERS} viewers", before >> 20, after >> 20);
     let bound = before + TOGETHER + PER_VIEWER * VIEWERS as u64;
     assert!(after <= bound, "{after} bytes at the peak, {before} without viewers");
+}
+
+/// Five minutes more, and memory for less than the features of them.
+#[test]
+fn a_longer_clip_takes_no_more_memory() {
+    const SHORT: u32 = 60;
+    const LONG: u32 = SHORT + 300;
+    // An hour may take 50 MB more, so five minutes a twelfth of that. Another 4 MB are the allocator's.
+    const BOUND: u64 = 8 << 20;
+    assert!(clip::features(LONG - SHORT).len() as u64 > BOUND, "to hold the features is to fail");
+    let dir = data_folder();
+    let peak = |secs| {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = render::command(dir.path(), place.path(), secs, true);
+        // One heap: with one for each thread, which of them ever held a video encoder is a matter of luck, and each that
+        // did takes 6.5 MB more.
+        command.env("MALLOC_ARENA_MAX", "1");
+        render::peak(command)
+    };
+    let (Some(short), Some(long)) = (peak(SHORT), peak(LONG)) else {
+        return println!("SKIPPED: memory is not to be read on this system");
+    };
+    println!("peak {} kB for {SHORT} s, {} kB for {LONG} s", short >> 10, long >> 10);
+    assert!(long <= short + BOUND, "{long} bytes at the peak, {short} for the short clip");
+    // Control: what takes less memory is seen to.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headcast"));
+    command.arg("--help").stdout(Stdio::null());
+    assert!(render::peak(command).is_none_or(|idle| idle < short / 2));
 }
