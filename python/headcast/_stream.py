@@ -35,7 +35,8 @@ class Stream:
                 stream.write(frame)
 
     ``out`` then holds ``index.m3u8`` (there before the first frame), ``segment_00000.ts`` and so on, ``video.mp4``, and
-    ``log.txt``. If the body raises, what was written until then plays, and the traceback is in the log.
+    ``log.txt``. If the body raises, what was written until then plays, and the traceback is in the log. A stream that is
+    neither closed nor used in a ``with`` block ends early, and plays, when nobody holds it any more.
 
     :param audio: path of a recording (wav, mp3, m4a, aac, flac, ogg, opus, webm); or ``(samples, rate)``, in either order,
         with samples of shape ``(n,)`` or ``(n, channels)``, float in [-1, 1] or int16, int32, uint8; or ``None`` for
@@ -87,7 +88,8 @@ class Stream:
         """Takes the next frame, or several.
 
         The numbers are copied before this returns, so the array may be used again. Waits while six frames are on their way
-        to the encoder. Frames after the end of the audio are left out; the log says how many.
+        to the encoder; Ctrl-C is noticed meanwhile (that frame is not taken, and the stream can go on). Frames after the end
+        of the audio are left out; the log says how many.
 
         :param frame: ``(height, width, 3)``, or ``(n, height, width, 3)`` for n frames; RGB. ``uint8``, or ``float16``,
             ``float32``, ``float64`` (for torch ``bfloat16`` too) in [0, 1]: what is outside is clamped, NaN is black. A
@@ -161,6 +163,11 @@ class Stream:
         except Exception as second:
             # The first one is what went wrong.
             self._log.add("error", f"{type(second).__name__}: {second}")
+
+    def __del__(self) -> None:
+        # What was written plays, as after an early end; one that could not be opened has no log.
+        if hasattr(self, "_log"):
+            self.abort("nobody held the stream any more, and it was not closed")
 
     @property
     def playlist(self) -> str:

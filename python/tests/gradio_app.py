@@ -1,4 +1,8 @@
-"""A Gradio app with generators of known speed, for ``tests/browser/gradio.mjs``."""
+"""A Gradio app with generators of known speed, for ``tests/browser/gradio.mjs``.
+
+A generator stops half-way until there is a line on stdin: so whoever writes one when the video plays knows that it played before
+the generator had ended, on a machine of any speed.
+"""
 
 import sys
 import time
@@ -30,6 +34,10 @@ def generate(frames_per_second, breaks_at=None):
             time.sleep(max(0.0, start + number / frames_per_second - time.monotonic()))
             if number == breaks_at:
                 raise RuntimeError("the model is out of memory")
+            if breaks_at is None and number == stream.total_frames // 2:
+                sys.stdin.readline()
+                # The rest comes at the same speed.
+                start = time.monotonic() - number / frames_per_second
             stream.write(picture(number))
             if number % 100 == 0:
                 stream.log(f"frame {number} is here")

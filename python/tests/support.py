@@ -53,6 +53,14 @@ def needs_ffmpeg(test):
     return unittest.skip("ffmpeg or ffprobe is not on PATH")(test)
 
 
+def skip_loudly(what, tool=False):
+    """Ends a test that needs ``what``, in a line that is counted; fails it if that is a tool, and tools are required."""
+    if tool and os.environ.get("HEADCAST_REQUIRE_TOOLS", "0") not in ("", "0"):
+        raise RuntimeError(f"{what} required (HEADCAST_REQUIRE_TOOLS is set)")
+    print(f"SKIPPED: needs {what}", flush=True)
+    raise unittest.SkipTest(what)
+
+
 def _run(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and not done.stderr, f"{command}: {done.stderr}"

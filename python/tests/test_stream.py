@@ -1,5 +1,6 @@
 """A stream from its first playlist to its last word."""
 
+import fcntl
 import http.client
 import os
 import re
@@ -18,7 +19,7 @@ from fractions import Fraction
 
 import headcast
 import numpy as np
-from support import FIXTURES, SIZE, Folder, assert_perfect, decoded, needs_ffmpeg, pictures, tone
+from support import FIXTURES, SIZE, Folder, assert_perfect, decoded, needs_ffmpeg, pictures, skip_loudly, tone
 
 
 def listed(playlist):
@@ -251,6 +252,111 @@ class Streams(Folder):
         stream.close()
         # With the GIL held the other thread would have stood still.
         self.assertGreater(during, 1000)
+
+    def test_dropped_streams_let_other_threads_run(self):
+        def drop_native(stream):
+            # What is left when Python's own half does not end it.
+            native = stream._native
+            stream._native = None
+            stream._log.close()
+            return [native]
+
+        for name, hold in [("stream", lambda stream: [stream]), ("native half", drop_native)]:
+            with self.subTest(name):
+                out = self.place / name
+                stream = headcast.Stream(size=(1024, 1024), out=out)
+                # Full, so that there is something to wait for: noise takes long.
+                noise = np.random.default_rng(1).integers(0, 256, (14, 1024, 1024, 3), np.uint8)
+                stream.write(noise)
+                held = hold(stream)
+                del stream
+                counted = 0
+                stop = threading.Event()
+
+                def count():
+                    nonlocal counted
+                    while not stop.is_set():
+                        counted += 1
+                        time.sleep(0.001)
+
+                counter = threading.Thread(target=count)
+                counter.start()
+                interval = sys.getswitchinterval()
+                try:
+                    while counted == 0:
+                        time.sleep(0.001)
+                    # From here on nobody gets the GIL that is not given it.
+                    sys.setswitchinterval(1000)
+                    before = counted
+                    held.clear()
+                    during = counted - before
+                finally:
+                    sys.setswitchinterval(interval)
+                    stop.set()
+                    counter.join()
+                self.assertGreater(during, 0)
+                text = (out / "index.m3u8").read_text()
+                self.assertTrue(listed(text) and text.endswith("#EXT-X-ENDLIST\n"), text)
+        self.assertIn("nobody held the stream", (self.place / "stream" / "log.txt").read_text())
+
+    def test_ctrl_c_is_noticed_while_a_frame_waits(self):
+        out = self.place / "out"
+        stream = headcast.Stream(size=SIZE, out=out, video=False)
+        self.addCleanup(stream.abort)
+        # The encoder cannot open the file that becomes the next playlist for as long as somebody has a lease on it.
+        draft = os.open(out / ".index.m3u8.part", os.O_CREAT | os.O_RDWR)
+        self.addCleanup(os.close, draft)
+        ignored = signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGIO, ignored)
+        try:
+            fcntl.fcntl(draft, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except (AttributeError, OSError):
+            skip_loudly("leases on files")
+        written = 0
+        late = False
+        noticed = threading.Event()
+
+        def press():
+            nonlocal late
+            seen, since = -1, 0
+            while since < 20:
+                time.sleep(0.025)
+                seen, since = written, since + 1 if seen == written else 0
+            os.kill(os.getpid(), signal.SIGINT)
+            if not noticed.wait(20):
+                # Let go, so that the test ends.
+                late = True
+                fcntl.fcntl(draft, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+        presser = threading.Thread(target=press)
+        presser.start()
+        with self.assertRaises(KeyboardInterrupt):
+            while True:
+                stream.write(pictures(1)[0])
+                written += 1
+                self.assertLess(written, 1000)
+        noticed.set()
+        presser.join()
+        self.assertFalse(late, "only the end of the wait ended it")
+        fcntl.fcntl(draft, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        # The frame that waited was not taken, and the stream goes on.
+        stream.write(pictures(1)[0])
+        stream.close()
+        self.assertEqual(stream.frames, written + 1)
+
+    @unittest.skipUnless(os.path.isdir("/proc/self/fd"), "needs /proc")
+    def test_the_sound_of_a_long_clip_is_not_kept_in_memory(self):
+        def put_aside(seconds):
+            stream = headcast.Stream((tone(seconds), 48000), size=SIZE, out=self.place / f"{seconds}")
+            self.addCleanup(stream.abort)
+            files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+            stream.abort()
+            place = os.path.realpath(self.place)
+            return sum(file.startswith(place) and file.endswith(" (deleted)") for file in files)
+
+        self.assertGreater(put_aside(240.0), 0)
+        # Control: that of a short one needs no file.
+        self.assertEqual(put_aside(4.0), 0)
 
     def test_ctrl_c_stops_and_what_there_is_plays(self):
         code = textwrap.dedent(

@@ -48,7 +48,9 @@ fn run_for(command: &mut Command, patience: Duration) -> Outcome {
     let output = child.stdout.take().expect("stdout is piped");
     let (send, lines) = mpsc::sync_channel(64);
     thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        // What players and browsers print need not be text.
+        let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
+        BufReader::new(output).split(b'\n').map_while(Result::ok).try_for_each(|line| send.send(text(line)))
     });
     let mut heard = Instant::now();
     let mut status = None;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::run;
-use crate::{Outcome, root, target_dir, tools};
+use crate::{Outcome, build, root, target_dir, tools};
 
 /// Builds the wheel; any version that `pyproject.toml` allows will do, this one is known to.
 const MATURIN: &str = "maturin==1.16.0";
@@ -25,13 +25,17 @@ pub(crate) fn check() -> Outcome {
     if !has_venv.is_ok_and(|output| output.status.success()) {
         return tools::skip("Python tests", "python3-venv");
     }
+    // One of the recipes runs the program.
+    build()?;
     let place = target_dir().join("python");
     let wheel = wheel(&python, &place)?;
     for (name, numpy) in NUMPYS {
         let python = environment(&python, &place.join(name), &[numpy], &wheel)?;
-        run(Command::new(&python).args(["-W", "error", "-m", "unittest", "discover", "-s", "python/tests"]))?;
+        run(Command::new(&python)
+            .args(["-u", "-W", "error", "-m", "unittest", "discover", "-s", "python/tests"])
+            .env("HEADCAST_BIN", target_dir().join("debug/headcast")))?;
     }
-    let browser = browser();
+    let browser = browser()?;
     for (name, gradio) in GRADIOS {
         let python = environment(&python, &place.join(name), &[gradio, MYPY], &wheel)?;
         if name == "gradio6" {
@@ -84,16 +88,21 @@ fn virtual_environment(python: &Path, folder: &Path) -> Result<PathBuf, String> 
     Ok(inside)
 }
 
-/// Node and Chromium, with the test's packages installed.
-fn browser() -> Option<[PathBuf; 2]> {
-    let (node, npm, chromium) = (tools::find("node")?, tools::find("npm")?, tools::chromium()?);
+/// Node and Chromium, with the test's packages installed; `None` where one of them is missing. That the packages cannot
+/// be installed is a failure, not a skip.
+fn browser() -> Result<Option<[PathBuf; 2]>, String> {
+    let (Some(node), Some(npm), Some(chromium)) =
+        (tools::find("node"), tools::find("npm"), tools::chromium())
+    else {
+        return Ok(None);
+    };
     let mut install = Command::new(npm);
     install
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
         .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
         .current_dir(root().join("tests/browser"));
-    run(&mut install).ok()?;
-    Some([node, chromium])
+    run(&mut install)?;
+    Ok(Some([node, chromium]))
 }
 
 const PIP: [&str; 5] = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];

@@ -46,13 +46,15 @@ pub(crate) fn report() -> Result<(), String> {
         ("gst-launch-1.0", find("gst-launch-1.0"), "GStreamer is not seen to play a job"),
         ("python3", find("python3"), "Gradio clients and the Python package are not tested"),
         ("curl", find("curl"), "Gradio client tests are skipped"),
+        ("nginx", find("nginx"), "its recipe is not run"),
+        ("systemd-analyze", find("systemd-analyze"), "the unit of the recipe is not looked at"),
     ];
     let mut missing = Vec::new();
     for (name, found, without) in tools {
         match found {
-            Some(path) => println!("{name:14} {}", path.display()),
+            Some(path) => println!("{name:16} {}", path.display()),
             None => {
-                println!("{name:14} MISSING: {without}");
+                println!("{name:16} MISSING: {without}");
                 missing.push(name);
             }
         }
@@ -62,7 +64,7 @@ pub(crate) fn report() -> Result<(), String> {
     }
     let hint = "on Debian: apt-get install nasm ffmpeg chromium nodejs npm python3-venv curl mpv vlc-bin vlc-plugin-base \
                 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-                gstreamer1.0-libav";
+                gstreamer1.0-libav nginx-light systemd";
     if required() {
         return Err(format!("missing {} (HEADCAST_REQUIRE_TOOLS is set); {hint}", missing.join(", ")));
     }

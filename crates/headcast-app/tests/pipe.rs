@@ -7,9 +7,10 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const SIZE: (usize, usize) = (64, 48);
@@ -185,6 +186,41 @@ fn sound_fixes_the_playlist_before_the_first_frame() {
     }
 }
 
+/// Memory does not grow with the recording: its compressed sound is put aside on the disk of the folder, in a file
+/// without a name.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_sound_of_a_long_clip_is_not_kept_in_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let put_aside = |name: &str, times: usize| {
+        let wav = fs::read(fixture("speech/en.wav")).unwrap();
+        let (head, sound) = wav.split_at(44);
+        let bytes = u32::try_from(times * sound.len()).unwrap();
+        let (size, length) = ((36 + bytes).to_le_bytes(), bytes.to_le_bytes());
+        let long = [&head[..4], &size, &head[8..40], &length, &sound.repeat(times)].concat();
+        let file = place.path().join(format!("{name}.wav"));
+        fs::write(&file, long).unwrap();
+        let out = place.path().join(name);
+        let mut child = pipe(&["--size", "64x48", "--audio", file.to_str().unwrap()], &out).spawn().unwrap();
+        // The sound is read when the playlist is there.
+        while !out.join("index.m3u8").exists() {
+            assert!(child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let open = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        let open = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let aside = open
+            .filter(|file| file.starts_with(place.path()) && file.to_string_lossy().ends_with(" (deleted)"))
+            .count();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        aside
+    };
+    assert!(put_aside("long", 40) > 0);
+    // Control: that of a short one needs no file.
+    assert_eq!(put_aside("short", 1), 0);
+}
+
 /// A program that is slower than real time, and one that is as fast as it can be.
 #[test]
 fn slow_and_fast_programs_leave_the_same_files() {
@@ -308,8 +344,12 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
+        Self::start_at(data, 0)
+    }
+
+    fn start_at(data: &Path, port: u16) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
-            .args(["serve", "--port", "0", "--data-dir"])
+            .args(["serve", "--port", &port.to_string(), "--data-dir"])
             .arg(data)
             .env("HEADCAST_TOKEN", TOKEN)
             .stdout(Stdio::piped())
@@ -347,9 +387,9 @@ fn get(url: &str, path: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// As [`run`], to a server; the address of the job's page without its start.
-fn run_to(server: &Server, url: &str, arguments: &[&str], bytes: &[u8]) -> (Output, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_headcast"))
+/// A pipe to a server.
+fn pipe_to(url: &str, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_headcast"))
         .args(["pipe", "--size", "64x48", "--job", url])
         .args(arguments)
         .env("HEADCAST_TOKEN", TOKEN)
@@ -357,7 +397,12 @@ fn run_to(server: &Server, url: &str, arguments: &[&str], bytes: &[u8]) -> (Outp
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// As [`run`], to a server; the address of the job's page without its start.
+fn run_to(server: &Server, url: &str, arguments: &[&str], bytes: &[u8]) -> (Output, String) {
+    let mut child = pipe_to(url, arguments);
     let mut stdin = child.stdin.take().unwrap();
     let _ = stdin.write_all(bytes);
     drop(stdin);
@@ -413,6 +458,143 @@ fn frames_go_to_a_running_server() {
     assert!(stderr(&refused.0).contains("--token"), "{}", stderr(&refused.0));
     let nobody = run_to(&server, "http://127.0.0.1:9", &["--frames", "9"], b"");
     assert_eq!(nobody.0.status.code(), Some(1), "{}", stderr(&nobody.0));
+}
+
+/// Waits for a pipe, and not for ever.
+fn end_of(mut child: Child) -> Output {
+    for _ in 0..900 {
+        if child.try_wait().unwrap().is_some() {
+            return child.wait_with_output().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().unwrap();
+    panic!("it does not end: {}", stderr(&child.wait_with_output().unwrap()));
+}
+
+/// A line to the server at `url` that breaks whenever so many bytes have gone to it, one after the other.
+fn brittle_line(url: &str, mut cuts: Vec<usize>) -> String {
+    let server = url.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    cuts.reverse();
+    let cuts = Arc::new(Mutex::new(cuts));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || io::copy(&mut answers, &mut back));
+            let cuts = Arc::clone(&cuts);
+            std::thread::spawn(move || {
+                let (mut piece, mut gone) = ([0; 4096], 0);
+                while let Ok(read @ 1..) = client.read(&mut piece) {
+                    gone += read;
+                    let mut cuts = cuts.lock().unwrap();
+                    if cuts.last().is_some_and(|cut| gone >= *cut) {
+                        cuts.pop();
+                        break;
+                    }
+                    drop(cuts);
+                    if server.write_all(&piece[..read]).is_err() {
+                        break;
+                    }
+                }
+                // Both ways: nobody learns more.
+                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+/// Whether the segments of a job are those of a folder that got the same frames.
+fn assert_same_segments(job: &Path, count: usize) {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let arguments = ["--size", "64x48", "--frames", &count.to_string()];
+    assert!(run(&arguments, &out, &frames(0..count)).status.success());
+    let mut compared = 0;
+    for (name, bytes) in files(&out) {
+        if name.ends_with(".ts") {
+            assert!(fs::read(job.join(&name)).unwrap() == bytes, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 2);
+}
+
+#[test]
+fn a_broken_line_is_mended() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path());
+    // In the middle of a frame, and after a few more.
+    let line = brittle_line(&server.url, vec![300_000, 400_000]);
+    let mut child = pipe_to(&line, &["--frames", "120"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&frames(0..120)).unwrap();
+    drop(stdin);
+    let output = end_of(child);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("connected again; going on with frame").count(), 2, "{said}");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    let id = page.trim().rsplit('/').next().unwrap();
+    assert!(server.get(&format!("/api/v1/jobs/{id}")).contains("\"state\":\"done\""));
+    assert_same_segments(&place.path().join("jobs").join(id), 120);
+}
+
+#[test]
+fn a_server_that_is_started_again_gets_what_it_lost() {
+    let place = tempfile::tempdir().unwrap();
+    let mut server = Server::start(place.path());
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let mut child = pipe_to(&server.url, &["--frames", "120"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut page = String::new();
+    stdout.read_line(&mut page).unwrap();
+    let id = page.trim().rsplit('/').next().unwrap().to_owned();
+    stdin.write_all(&frames(0..50)).unwrap();
+    // All of them were taken, and they end in the middle of a segment.
+    let job = format!("/api/v1/jobs/{id}");
+    for tries in 0.. {
+        if server.get(&job).contains("\"next_frame\":50") {
+            break;
+        }
+        assert!(tries < 600, "{}", server.get(&job));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    // Nobody is there for a while.
+    std::thread::sleep(Duration::from_millis(600));
+    server = Server::start_at(place.path(), port);
+    let pusher = std::thread::spawn(move || stdin.write_all(&frames(50..120)).is_ok());
+    let output = end_of(child);
+    let said = stderr(&output);
+    assert!(pusher.join().unwrap() && output.status.success(), "{said}");
+    let next =
+        said.split("connected again; going on with frame ").nth(1).and_then(|rest| rest.lines().next());
+    let next: u64 = next.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+    assert!((1..50).contains(&next), "frames that had been taken are sent again: {said}");
+    assert!(server.get(&job).contains("\"state\":\"done\""), "{}", server.get(&job));
+    assert_same_segments(&place.path().join("jobs").join(id), 120);
+}
+
+#[test]
+fn what_cannot_be_mended_is_not_tried_again() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path());
+    let (made, page) = run_to(&server, &server.url, &["--frames", "30"], &frames(0..30));
+    assert!(made.status.success(), "{}", stderr(&made));
+    // A job that is done takes no frames, and one of frames of another size none of these.
+    let (over, _) = run_to(&server, &format!("{}{page}", server.url), &[], &frames(0..9));
+    let (other, _) = run_to(&server, &format!("{}{page}", server.url), &["--pix-fmt", "rgba"], &frames(0..8));
+    for (output, words) in [(over, "takes no frames"), (other, "have 9216 bytes each")] {
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("trying again"), "{}", stderr(&output));
+    }
 }
 
 #[cfg(unix)]

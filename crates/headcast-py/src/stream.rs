@@ -1,7 +1,7 @@
 //! `headcast.Stream`: frames in, a playing folder out.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use headcast::core::FrameRate;
 use headcast::core::timeline::Speed;
 use headcast::push::{self, End, Format, Length, Output, Pixels, Settings, Viewer};
 use headcast::{ClipFolder, Sound};
+use headcast_app::studio::spools_beside;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -62,7 +63,7 @@ impl Stream {
         let length = match &audio {
             None => Length::Open(frame_rate),
             Some(audio) => {
-                let sound = listen(py, audio, frame_rate)?;
+                let sound = listen(py, audio, frame_rate, &out)?;
                 warnings.extend(sound.warnings.iter().map(ToString::to_string));
                 Length::Sound(sound)
             }
@@ -96,6 +97,14 @@ impl Stream {
         let view = frames.view();
         let (width, height) = self.size;
         for index in 0..view.len() {
+            // In pieces, so that Ctrl-C is noticed while the encoder is behind, and the frame not taken then.
+            while !py.detach(|| -> Result<_, Refused> {
+                let mut pusher = self.pusher();
+                let Some(Pusher { stream, .. }) = &mut *pusher else { return Err(Refused::Closed) };
+                Ok(stream.wait_room(PATIENCE)?)
+            })? {
+                py.check_signals()?;
+            }
             py.detach(|| {
                 let mut pusher = self.pusher();
                 let Some(Pusher { stream, frame }) = &mut *pusher else { return Err(Refused::Closed) };
@@ -197,6 +206,17 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    /// As `abort`: what was written plays. Other threads of Python run while the encoder ends.
+    fn drop(&mut self) {
+        let mut pusher = self.pusher.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if pusher.is_some() {
+            // Not done when Python itself has ended: then there is nobody to let run.
+            let _ = Python::try_attach(|py| py.detach(|| drop(pusher.take())));
+        }
+    }
+}
+
 /// Why a frame was not taken.
 enum Refused {
     Closed,
@@ -220,10 +240,11 @@ impl From<Refused> for PyErr {
     }
 }
 
-/// Reads a recording; Ctrl-C stops that.
-fn listen(py: Python<'_>, audio: &Audio<'_>, frame_rate: FrameRate) -> PyResult<Sound> {
+/// Reads a recording; Ctrl-C stops that. Of a long one the compressed sound is put aside on the disk of `out`.
+fn listen(py: Python<'_>, audio: &Audio<'_>, frame_rate: FrameRate, out: &Path) -> PyResult<Sound> {
     let recording = audio.recording(py)?;
     let name = audio.name();
+    let spools = spools_beside(out);
     let mut interrupted = None;
     let sound = py.detach(|| {
         let mut on_progress = |_progress| match Python::attach(|py| py.check_signals()) {
@@ -233,7 +254,7 @@ fn listen(py: Python<'_>, audio: &Audio<'_>, frame_rate: FrameRate) -> PyResult<
                 ControlFlow::Break(())
             }
         };
-        Sound::open(recording, Some(&name), &Limits::default(), frame_rate, &mut on_progress)
+        Sound::open_beside(recording, Some(&name), &Limits::default(), frame_rate, &spools, &mut on_progress)
     });
     match interrupted {
         Some(error) => Err(error),

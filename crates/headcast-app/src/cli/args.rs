@@ -150,7 +150,9 @@ pub(super) struct PipeOptions {
     /// Folder to write index.m3u8, the segments and video.mp4 to
     #[arg(short, long, value_name = "DIR", required_unless_present_any = ["job", "serve"])]
     pub(super) output: Option<PathBuf>,
-    /// Send the frames to a running server instead: its address makes a new job, the address of a job goes on with it
+    /// Send the frames to a running server instead: its address makes a new job, the address of a job goes on with it. If
+    /// the connection breaks or the server is started again, this goes on by itself, for which it keeps the frames of the
+    /// last five seconds, 256 MiB at most; after a minute without a server it gives up
     #[arg(long, value_name = "URL", conflicts_with_all = ["output", "serve"])]
     pub(super) job: Option<String>,
     /// The token that the server asks for; better given as HEADCAST_TOKEN, which no process list shows

@@ -9,6 +9,7 @@ mod raw;
 mod remote;
 mod render;
 mod report_json;
+mod sender;
 mod serve;
 mod shutdown;
 

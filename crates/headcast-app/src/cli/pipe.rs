@@ -1,5 +1,6 @@
 //! `headcast pipe`: raw frames from stdin in, a folder that plays out; or a job of a server.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
@@ -20,11 +21,12 @@ use super::progress::Progress;
 use super::raw::{Next, RawFrames};
 use super::remote::Remote;
 use super::render::unreadable;
+use super::sender::Sender;
 use super::shutdown;
 use crate::data_dir;
 use crate::jobs::{self, Pushed};
 use crate::server;
-use crate::studio::{EngineSettings, LocalStudio, Recording, build_notes};
+use crate::studio::{EngineSettings, LocalStudio, Recording, build_notes, spools_beside};
 
 pub(super) fn run(options: &PipeOptions) -> Result<(), Failure> {
     let progress = Progress::new(options.quiet);
@@ -52,7 +54,7 @@ fn fill(
     output: &Path,
 ) -> Result<(), Failure> {
     // Everything that can be wrong with what the user gave is found before anything is written.
-    let length = length(options, &progress, interrupted)?;
+    let length = length(options, &progress, interrupted, output)?;
     let rate = length.frame_rate();
     let (width, height) = options.size;
     let settings = Settings::new(width, height, length);
@@ -118,32 +120,46 @@ fn send(
             remote.create(&pushed, options.audio.as_deref())?
         }
     };
+    let bytes = frames.format.byte_len(options.size.0, options.size.1);
+    if let (Some(ours), Some(wanted)) = (bytes, job.frame_bytes)
+        && ours as u64 != wanted
+    {
+        return Err(Failure::input(format!(
+            "the job's frames have {wanted} bytes each, and a {} frame of {}x{} has {ours}; give --size and --pix-fmt as \
+             the job has them",
+            frames.format.name(),
+            options.size.0,
+            options.size.1
+        )));
+    }
     print_page(remote, &job.id);
     if job.next_frame > 0 {
         progress.say(&format!("{} frames are there; going on with the next one", job.next_frame));
     }
     progress.start(job.next_frame, job.total, options.fps);
-    let mut pusher = remote.push(&job);
+    let progress = RefCell::new(progress);
+    let tell = |news: &str| progress.borrow().say(news);
+    let mut sender = Sender::start(remote, &job, interrupted, &tell);
     let mut refused = false;
     let written = frames.each(interrupted, &mut |bytes| {
-        pusher.write(bytes).inspect_err(|_| refused = true)?;
-        progress.frame();
+        sender.write(bytes).inspect_err(|failure| refused = !matches!(failure, Failure::Interrupted(_)))?;
+        progress.borrow_mut().frame();
         Ok(())
     });
     let ended = match written {
-        Ok(()) => pusher.finish().map(drop),
+        Ok(()) => sender.finish(),
         // The server's word, or a broken line: the job is no worse for it, and somebody else may be feeding it.
         Err(failure) if refused => {
             Err(failure.with("the job goes on where it is when this is run again with its address"))
         }
-        Err(failure) => Err(match pusher.give_up(failure.reason()) {
-            Ok(_) => failure.with("the job says so, and what there is of it plays"),
-            Err(_) => failure,
+        Err(failure) => Err(match sender.give_up(failure.reason()) {
+            true => failure.with("the job says so, and what there is of it plays"),
+            false => failure,
         }),
     };
-    progress.finish();
+    progress.borrow().finish();
     ended?;
-    progress.say("every frame is there");
+    tell("every frame is there");
     Ok(())
 }
 
@@ -253,18 +269,26 @@ impl Frames {
     }
 }
 
-/// How long the clip is; goes through the recording, if there is one.
-fn length(options: &PipeOptions, progress: &Progress, interrupted: &AtomicBool) -> Result<Length, Failure> {
+/// How long the clip is; goes through the recording, if there is one. Of a long one the compressed sound is put aside on
+/// the disk of `output`.
+fn length(
+    options: &PipeOptions,
+    progress: &Progress,
+    interrupted: &AtomicBool,
+    output: &Path,
+) -> Result<Length, Failure> {
     let Some(path) = &options.audio else {
         let timeline = options.frames.and_then(|frames| Timeline::from_frames(frames.get(), options.fps));
         return Ok(timeline.map_or(Length::Open(options.fps), Length::Silent));
     };
     let recording = Recording::open(path).map_err(|error| unreadable(path, &error))?;
     let name = path.file_name().map(|name| name.to_string_lossy());
-    let sound = Sound::open(recording, name.as_deref(), &Limits::default(), options.fps, &mut |_progress| {
+    let mut go_on = |_progress| {
         if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
-    .map_err(|error| match error {
+    };
+    let (limits, spools) = (Limits::default(), spools_beside(output));
+    let sound = Sound::open_beside(recording, name.as_deref(), &limits, options.fps, &spools, &mut go_on);
+    let sound = sound.map_err(|error| match error {
         SpeechError::Audio(headcast::audio::AudioError::Cancelled) => {
             Failure::Interrupted("interrupted; nothing was written".to_owned())
         }

@@ -1,11 +1,11 @@
-//! A running server, spoken to over plain HTTP: makes a job, brings its frames, ends it.
+//! A running server, spoken to over plain HTTP: makes a job, says where it is.
 
 use std::path::Path;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, Uri, header};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -13,14 +13,10 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::failure::Failure;
 use crate::jobs::Pushed;
-
-/// Frames under way to the connection; the rest waits in the program that makes them.
-const FRAMES: usize = 2;
 
 /// Largest answer that is read, in bytes: a job of a day has some hundred kilobytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -43,6 +39,8 @@ pub(super) struct RemoteJob {
     pub(super) id: String,
     pub(super) next_frame: u64,
     pub(super) total: Option<u64>,
+    /// Bytes of one frame.
+    pub(super) frame_bytes: Option<u64>,
 }
 
 /// What the server answered.
@@ -104,17 +102,14 @@ impl Remote {
     /// A job that is there, once it takes frames.
     pub(super) fn opened(&self, id: String) -> Result<RemoteJob, Failure> {
         for _ in 0..TRIES {
-            let job = self.ask(Method::GET, &format!("/api/v1/jobs/{id}"), "", Body::empty())?;
-            if let Some(error) = job["error"]["detail"].as_str() {
-                return Err(Failure::input(error));
-            }
-            let Some(next_frame) = job["frames"]["next_frame"].as_u64() else {
-                return Err(Failure::input(format!(
-                    "the frames of job {id} are rendered by the server itself"
-                )));
+            let job = match self.status(&id, None) {
+                Ok(job) => job,
+                Err(Trouble::Line(why)) => return Err(Failure::Machine(why)),
+                Err(Trouble::Final(failure)) => return Err(failure),
             };
-            if let Some(total) = job["clip"]["frames"].as_u64() {
-                return Ok(RemoteJob { id, next_frame, total: Some(total) });
+            if let Some(total) = job.total {
+                let JobStatus { next_frame, frame_bytes, .. } = job;
+                return Ok(RemoteJob { id, next_frame, total: Some(total), frame_bytes });
             }
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -134,23 +129,54 @@ impl Remote {
         self.ask(Method::POST, &address, "application/octet-stream", Body::from_stream(pieces))
     }
 
-    /// Begins to bring frames.
-    pub(super) fn push(&self, job: &RemoteJob) -> Pusher<'_> {
-        let (frames, receive) = mpsc::channel::<Bytes>(FRAMES);
-        let body = stream::unfold(receive, |mut receive| async move {
-            Some((Ok::<_, std::convert::Infallible>(receive.recv().await?), receive))
-        });
-        let path = format!("/api/v1/jobs/{}/frames?first={}", job.id, job.next_frame);
-        let request = self.request(Method::POST, &path, "application/octet-stream", Body::from_stream(body));
+    /// Runs to its end what waits.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Sends `body` on another thread. With `patient`, an answer of which the reason passes is [`Trouble::Line`].
+    pub(super) fn spawn(&self, path: &str, body: Body, patient: bool) -> JoinHandle<Result<Value, Trouble>> {
+        let request = self.request(Method::POST, path, "application/octet-stream", body);
         let address = (self.host.clone(), self.port);
-        let answer = self.runtime.spawn(async move { send(address, request?).await });
-        Pusher { remote: self, id: job.id.clone(), frames: Some(frames), answer: Some(answer) }
+        self.runtime.spawn(async move {
+            let answer = send(address, request.map_err(Trouble::Final)?).await.map_err(Trouble::Line)?;
+            judged(answer, patient)
+        })
+    }
+
+    /// Where a job is; waits `patience` at most.
+    pub(super) fn status(&self, id: &str, patience: Option<Duration>) -> Result<JobStatus, Trouble> {
+        let path = format!("/api/v1/jobs/{id}");
+        JobStatus::of(&self.try_ask(Method::GET, &path, "", Body::empty(), patience)?)
+    }
+
+    /// A question that can be asked again when the line is broken.
+    pub(super) fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Body,
+        patience: Option<Duration>,
+    ) -> Result<Value, Trouble> {
+        let request = self.request(method, path, content_type, body).map_err(Trouble::Final)?;
+        let sent = send((self.host.clone(), self.port), request);
+        let answer = self.runtime.block_on(async {
+            match patience {
+                None => sent.await,
+                Some(patience) => match tokio::time::timeout(patience, sent).await {
+                    Ok(answer) => answer,
+                    Err(_elapsed) => Err(format!("the server at {} does not answer", self.authority())),
+                },
+            }
+        });
+        judged(answer.map_err(Trouble::Line)?, true)
     }
 
     fn ask(&self, method: Method, path: &str, content_type: &str, body: Body) -> Result<Value, Failure> {
         let request = self.request(method, path, content_type, body)?;
-        let answer = self.runtime.block_on(send((self.host.clone(), self.port), request))?;
-        success(answer)
+        let answer = self.runtime.block_on(send((self.host.clone(), self.port), request));
+        success(answer.map_err(Failure::Machine)?)
     }
 
     fn request(
@@ -171,59 +197,107 @@ impl Remote {
     }
 }
 
-/// Brings frames over one connection.
+/// What a server says of a job whose frames come from outside.
 #[derive(Debug)]
-pub(super) struct Pusher<'a> {
-    remote: &'a Remote,
-    id: String,
-    frames: Option<mpsc::Sender<Bytes>>,
-    answer: Option<JoinHandle<Result<Answer, Failure>>>,
+pub(super) struct JobStatus {
+    /// Index of the frame that is expected.
+    pub(super) next_frame: u64,
+    /// Frames of the clip, once the job is opened.
+    pub(super) total: Option<u64>,
+    /// Frames before this are in finished segments: they survive the server.
+    pub(super) made_frames: u64,
+    /// Bytes of a frame.
+    pub(super) frame_bytes: Option<u64>,
+    /// Whether the server sees somebody who sends frames.
+    pub(super) connected: bool,
+    /// Whether it takes frames.
+    pub(super) open: bool,
+    /// Whether all of it is made.
+    pub(super) done: bool,
 }
 
-impl Pusher<'_> {
-    /// Sends a frame; waits while the server encodes.
-    pub(super) fn write(&mut self, frame: &[u8]) -> Result<(), Failure> {
-        let frames = self.frames.as_ref();
-        let sent = frames.is_some_and(|frames| frames.blocking_send(Bytes::copy_from_slice(frame)).is_ok());
-        if sent {
-            return Ok(());
+impl JobStatus {
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// [`Trouble::Final`] when the job is over without being done, or is none for frames.
+    pub(super) fn of(job: &Value) -> Result<Self, Trouble> {
+        if let Some(error) = job["error"]["detail"].as_str() {
+            return Err(Trouble::Final(Failure::input(error)));
         }
-        self.frames = None;
-        self.answered()?;
-        Err(Failure::machine("the server takes no more frames"))
-    }
-
-    /// There are no more frames.
-    pub(super) fn finish(mut self) -> Result<Value, Failure> {
-        self.frames = None;
-        let job = self.answered()?;
-        if job["state"] == "done" || job["frames"]["next_frame"] == job["clip"]["frames"] {
-            return Ok(job);
+        if job["state"] == "cancelled" {
+            return Err(Trouble::Final(Failure::input("the job was cancelled")));
         }
-        self.remote.ask(Method::POST, &format!("/api/v1/jobs/{}/end", self.id), "", Body::empty())
+        let Some(next_frame) = job["frames"]["next_frame"].as_u64() else {
+            return Err(Trouble::Final(Failure::input(
+                "the frames of this job are rendered by the server itself",
+            )));
+        };
+        let clip = &job["clip"];
+        Ok(Self {
+            next_frame,
+            total: clip["frames"].as_u64(),
+            made_frames: made_frames(clip).unwrap_or(0),
+            frame_bytes: job["frames"]["frame_bytes"].as_u64(),
+            connected: job["frames"]["connected"] == true,
+            open: clip.is_object(),
+            done: job["state"] == "done",
+        })
     }
+}
 
-    /// The frames will not come, for `reason`.
-    pub(super) fn give_up(mut self, reason: &str) -> Result<Value, Failure> {
-        self.frames = None;
-        // What was sent is taken before the job is over. How that went is no news.
-        let _ = self.answered();
-        let body = json!({ "reason": reason }).to_string();
-        let path = format!("/api/v1/jobs/{}/fail", self.id);
-        self.remote.ask(Method::POST, &path, "application/json", body.into())
+/// Frames of the segments that are there from the start on.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a day has 21 million frames, and a cast of a float stays within its type"
+)]
+fn made_frames(clip: &Value) -> Option<u64> {
+    let ready = &clip["ready"][0];
+    if ready[0].as_u64()? != 0 {
+        return None;
     }
+    let last = usize::try_from(ready[1].as_u64()?).ok()?.checked_sub(1)?;
+    let end_secs = clip["segment_ends"][last].as_f64()?;
+    Some((end_secs * clip["frame_rate"].as_f64()?).round() as u64)
+}
 
-    fn answered(&mut self) -> Result<Value, Failure> {
-        let Some(answer) = self.answer.take() else { return Ok(Value::Null) };
-        success(self.remote.runtime.block_on(answer).map_err(Failure::machine)??)
+/// Why something did not work.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The connection, or a server that is not there for a moment: worth another try.
+    Line(String),
+    /// Another try would end the same.
+    Final(Failure),
+}
+
+impl Trouble {
+    pub(super) fn line(why: impl Into<String>) -> Self {
+        Self::Line(why.into())
+    }
+}
+
+/// What an answer means for somebody who can ask again. With `patient`, also what another sender is in the way of: it
+/// may be the connection that broke, which the server has not noticed yet.
+fn judged((status, value): Answer, patient: bool) -> Result<Value, Trouble> {
+    let code = value["code"].as_str().unwrap_or_default();
+    let passes = match status {
+        // 502 and 504 come from a proxy without a server behind it.
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => true,
+        _ if ["upload_stalled", "body_broken"].contains(&code) => true,
+        _ => patient && ["frames_busy", "frames_position"].contains(&code),
+    };
+    match success((status, value)) {
+        Ok(value) => Ok(value),
+        Err(failure) if passes => Err(Trouble::Line(failure.reason().to_owned())),
+        Err(failure) => Err(Trouble::Final(failure)),
     }
 }
 
 /// One request on a connection of its own.
-async fn send((host, port): (String, u16), request: Request<Body>) -> Result<Answer, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::machine(format!("the server at {host}:{port} cannot be reached: {error}"))
-    };
+async fn send((host, port): (String, u16), request: Request<Body>) -> Result<Answer, String> {
+    let failed =
+        |error: &dyn std::fmt::Display| format!("the server at {host}:{port} cannot be reached: {error}");
     // An address in brackets is a name to a browser and none to the system.
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((name, port)).await.map_err(|error| failed(&error))?;
@@ -237,7 +311,7 @@ async fn send((host, port): (String, u16), request: Request<Body>) -> Result<Ans
     while let Some(piece) = pieces.next().await {
         body.extend_from_slice(&piece.map_err(|error| failed(&error))?);
         if body.len() > MAX_ANSWER {
-            return Err(Failure::machine(format!("what answers at {host}:{port} is no headcast server")));
+            return Err(format!("what answers at {host}:{port} is no headcast server"));
         }
     }
     connection.abort();
@@ -290,6 +364,50 @@ mod tests {
         {
             assert!(at(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_job_says_what_it_cannot_want_again() {
+        let mut job = json!({
+            "state": "rendering",
+            "frames": {"next_frame": 70, "frame_bytes": 9216, "connected": true},
+            "clip": {
+                "frames": 120,
+                "frame_rate": 30_000.0 / 1001.0,
+                "ready": [[0, 2], [3, 4]],
+                "segment_ends": [8.0 * 1.001 / 30.0, 24.0 * 1.001 / 30.0, 56.0 * 1.001 / 30.0, 120.0 * 1.001 / 30.0],
+            },
+        });
+        let status = JobStatus::of(&job).unwrap();
+        assert_eq!((status.next_frame, status.made_frames, status.total), (70, 24, Some(120)));
+        assert!(status.open && status.connected && !status.done);
+        // The first segment is missing, or there is none, or nothing is known yet.
+        for (clip, open) in [
+            (json!({"frames": 120, "frame_rate": 25.0, "ready": [[1, 2]], "segment_ends": [1.0, 2.0]}), true),
+            (json!({"frames": 120, "frame_rate": 25.0, "ready": [], "segment_ends": [1.0, 2.0]}), true),
+            (Value::Null, false),
+        ] {
+            job["clip"] = clip;
+            let status = JobStatus::of(&job).unwrap();
+            assert_eq!((status.made_frames, status.open), (0, open), "{job}");
+        }
+        job["error"] = json!({"detail": "the disk is full"});
+        assert!(
+            matches!(JobStatus::of(&job), Err(Trouble::Final(failure)) if failure.reason() == "the disk is full")
+        );
+    }
+
+    #[test]
+    fn what_passes_is_tried_again() {
+        let line = |status: u16, code: &str, patient| {
+            let answer = (StatusCode::from_u16(status).unwrap(), json!({"code": code, "detail": "words"}));
+            matches!(judged(answer, patient), Err(Trouble::Line(why)) if why.contains("words"))
+        };
+        assert!(line(503, "stopping", false) && line(502, "", false) && line(408, "upload_stalled", false));
+        assert!(line(409, "frames_busy", true) && line(409, "frames_position", true));
+        assert!(!line(409, "frames_busy", false), "somebody else's job is left alone");
+        assert!(!line(409, "job_over", true) && !line(404, "job_not_found", true) && !line(401, "", true));
+        assert!(!line(507, "disk", true) && !line(400, "frame_partial", true));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use pace::Paced;
 
 pub use avatars::{Avatars, Entry};
 pub use recording::Recording;
+pub use spools::beside as spools_beside;
 
 /// Renderers kept ready: each holds the tables of one avatar, some 25 MB.
 const RENDERERS: usize = 2;

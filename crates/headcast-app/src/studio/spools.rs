@@ -10,7 +10,7 @@ const MEMORY_BYTES: usize = 1 << 20;
 
 /// Spools that overflow into files without a name on the disk of `folder`, which need not exist yet: whatever happens,
 /// nothing of them is left behind.
-pub(super) fn beside(folder: &Path) -> Spools {
+pub fn beside(folder: &Path) -> Spools {
     let folder = folder.to_owned();
     Spools::new(MEMORY_BYTES, move || {
         let file = tempfile::tempfile_in(nearest(&folder))?;

@@ -38,8 +38,9 @@ mod worker;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use headcast_core::timeline::Speed;
 use headcast_core::{FrameRate, Timeline};
@@ -242,6 +243,8 @@ pub struct Stream {
     surplus: u64,
     messages: Option<SyncSender<Message>>,
     recycled: Receiver<Frame>,
+    /// The frame that is filled next, where it was waited for already.
+    spare: Option<Frame>,
     /// Frames that were ever allocated.
     allocated: usize,
     encoder: Option<JoinHandle<Result<Vec<Warning>, Error>>>,
@@ -306,6 +309,7 @@ impl Stream {
             surplus: 0,
             messages: Some(messages),
             recycled,
+            spare: None,
             allocated: 0,
             encoder: Some(encoder),
         })
@@ -364,16 +368,43 @@ impl Stream {
         Ok(())
     }
 
+    /// Waits until [`Self::write`] will not, `patience` at most; says whether that is so. For pushers that have something
+    /// else to look at while the encoder is behind.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn wait_room(&mut self, patience: Duration) -> Result<bool, Error> {
+        if self.spare.is_none() && self.total.is_none_or(|total| self.next < total) {
+            match self.frame_within(patience) {
+                Ok(frame) => self.spare = Some(frame),
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.failure()),
+            }
+        }
+        Ok(true)
+    }
+
     /// A frame to fill; `None` when the encoder has stopped.
     fn free_frame(&mut self) -> Option<Frame> {
+        match self.spare.take() {
+            Some(frame) => Some(frame),
+            None => match self.frame_within(Duration::ZERO) {
+                Ok(frame) => Some(frame),
+                Err(RecvTimeoutError::Timeout) => self.recycled.recv().ok(),
+                Err(RecvTimeoutError::Disconnected) => None,
+            },
+        }
+    }
+
+    fn frame_within(&mut self, patience: Duration) -> Result<Frame, RecvTimeoutError> {
         match self.recycled.try_recv() {
-            Ok(frame) => Some(frame),
-            Err(mpsc::TryRecvError::Disconnected) => None,
-            Err(mpsc::TryRecvError::Empty) if self.allocated < Self::MAX_FRAMES.get() => {
+            Ok(frame) => Ok(frame),
+            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) if self.allocated < Self::MAX_FRAMES.get() => {
                 self.allocated += 1;
-                Some(Frame::new())
+                Ok(Frame::new())
             }
-            Err(mpsc::TryRecvError::Empty) => self.recycled.recv().ok(),
+            Err(TryRecvError::Empty) => self.recycled.recv_timeout(patience),
         }
     }
 

@@ -79,6 +79,40 @@ fn a_pusher_waits_for_the_encoder_and_nothing_is_dropped() {
 }
 
 #[test]
+fn a_pusher_that_has_something_else_to_look_at_need_not_wait() {
+    let (go, open) = mpsc::sync_channel(1);
+    let store =
+        Arc::new(Gate { inner: Memory::default(), open: Mutex::new(open), waiting: AtomicUsize::new(0) });
+    let output = Output::Store(Arc::<Gate>::clone(&store));
+    let mut stream = Stream::open(settings(silent(40)), output).unwrap();
+    let long = Duration::from_secs(30);
+    // As far as the test above: the first segment is not let in.
+    let stalled_at = 8 - 2 + Stream::MAX_FRAMES.get() as u64;
+    for frame in 0..stalled_at {
+        assert!(stream.wait_room(long).unwrap(), "frame {frame}");
+        push(&mut stream, frame..frame + 1);
+    }
+    assert!(!stream.wait_room(Duration::from_millis(20)).unwrap());
+    assert!(!stream.wait_room(Duration::ZERO).unwrap());
+    assert_eq!(stream.next_frame(), stalled_at);
+    drop(go);
+    assert!(stream.wait_room(long).unwrap());
+    // Room that was found is not taken twice.
+    assert!(stream.wait_room(Duration::ZERO).unwrap());
+    push(&mut stream, stalled_at..40);
+    // Nothing is wanted any more, so nothing is waited for.
+    assert!(stream.wait_room(Duration::ZERO).unwrap());
+    assert_eq!(stream.allocated_frames(), Stream::MAX_FRAMES.get());
+    stream.finish().unwrap();
+
+    let (plain, output) = memory();
+    let mut stream = Stream::open(settings(silent(40)), output).unwrap();
+    push(&mut stream, 0..40);
+    stream.finish().unwrap();
+    assert!(all(&*plain) == all(&*store));
+}
+
+#[test]
 fn a_slow_and_a_fast_pusher_leave_the_same() {
     let run = |pause: Duration| {
         let (store, output) = memory();
