@@ -154,6 +154,7 @@ async fn a_tab_goes_on_after_a_restart_of_the_server() {
     let id = post(&url).await;
     let mut tab = Client::connect(&url).await;
     tab.say(json!({"subscribe": id})).await;
+    assert_eq!(tab.hear().await["type"], "state", "heard from here on, and not before");
     gate.allow(8);
     let heard = tab.until(|message| message["type"] == "ready").await;
     let last = heard[heard.len() - 1]["seq"].as_u64().unwrap();
