@@ -26,7 +26,7 @@ mod writer;
 
 pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
-pub use feed::{Feed, FeedError, FeedState, NotPushed, Pushed};
+pub use feed::{Claim, Feed, FeedError, FeedState, NotPushed, Pushed};
 pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};

@@ -400,11 +400,12 @@ impl Shared {
                     return Ok(bytes);
                 }
                 let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));
-                if !job.segment_lost(index, clear) {
+                let again = job.segment_lost(index, clear);
+                self.save(job);
+                if !again {
                     return Err(not_made);
                 }
-                self.save(job);
-            } else if !job.is_lost(index) {
+            } else if !job.is_lost(index) || job.request().pushed.is_some() {
                 return Err(not_made);
             }
             job.want(index);

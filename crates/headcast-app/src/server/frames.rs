@@ -19,7 +19,7 @@ use super::playlist::{not_yet, wait_for};
 use super::problem::Problem;
 use super::query::Asked;
 use super::stall::Stalled;
-use crate::jobs::{FeedError, Job, Level, State as JobState};
+use crate::jobs::{Claim, FeedError, Job, Level, State as JobState};
 
 /// Where the sender begins, and whether it ends the clip.
 #[derive(Debug, Deserialize)]
@@ -56,11 +56,12 @@ pub(super) async fn push(
 ) -> Result<Json<JobView>, Problem> {
     let job = find(&state, &id)?;
     opened(&state, &job).await?;
+    let claim = Claim::new();
     let (send, mut pieces) = mpsc::channel(PIECES);
     let feeding = tokio::task::spawn_blocking({
-        let (state, job) = (state.clone(), Arc::clone(&job));
+        let (state, job, claim) = (state.clone(), Arc::clone(&job), claim.clone());
         move || -> Result<bool, FeedError> {
-            let mut feed = state.jobs().feed(&job, part.first)?;
+            let mut feed = state.jobs().feed(&job, part.first, &claim)?;
             while let Some(piece) = pieces.blocking_recv() {
                 match piece {
                     Piece::Bytes(bytes) => feed.write(&bytes)?,
@@ -68,7 +69,7 @@ pub(super) async fn push(
                     Piece::End => return feed.pause().map(|()| true),
                 }
             }
-            // The connection broke; what of a frame there was is lost.
+            // Whatever ended it, what of a frame there was is lost.
             Ok(false)
         }
     });
@@ -78,6 +79,7 @@ pub(super) async fn push(
         let piece = tokio::select! {
             piece = body.next() => piece,
             () = stopped(&job) => break,
+            () = claim.lost() => break,
         };
         let last = piece.is_none();
         let piece = match piece {
@@ -110,7 +112,8 @@ pub(super) async fn push(
             let status = if stalled { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST };
             Err(Problem::new(status, if stalled { "upload_stalled" } else { "body_broken" }, detail))
         }
-        None => Err(FeedError::Over.into()),
+        None if claim.is_lost() => Err(FeedError::TakenOver.into()),
+        None => Err(job.refuses_frames().unwrap_or(FeedError::Over).into()),
     }
 }
 
@@ -122,7 +125,7 @@ pub(super) async fn end(
     opened(&state, &job).await?;
     let ended = tokio::task::spawn_blocking({
         let (state, job) = (state.clone(), Arc::clone(&job));
-        move || state.jobs().feed(&job, None)?.end()
+        move || state.jobs().feed(&job, None, &Claim::new())?.end()
     });
     ended.await.map_err(Problem::internal)??;
     Ok(Json(JobView::full(state.jobs(), &job)))
@@ -162,8 +165,7 @@ async fn opened(state: &AppState, job: &Job) -> Result<(), Problem> {
     let soon = tokio::time::timeout(state.config().playlist_wait, wait_for(job, open)).await;
     match soon.ok().flatten() {
         Some(()) => Ok(()),
-        None if job.state().is_over() => Err(FeedError::Over.into()),
-        None => Err(not_yet()),
+        None => Err(job.refuses_frames().unwrap_or(FeedError::NotOpen).into()),
     }
 }
 
@@ -186,9 +188,14 @@ impl From<FeedError> for Problem {
     fn from(error: FeedError) -> Self {
         let (status, code) = match &error {
             FeedError::NotOpen => return not_yet(),
+            FeedError::Stopping => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string())
+                    .retry_after(5);
+            }
             FeedError::NotPushed => (StatusCode::CONFLICT, "frames_not_wanted"),
-            FeedError::Busy => (StatusCode::CONFLICT, "frames_busy"),
+            FeedError::Busy | FeedError::TakenOver => (StatusCode::CONFLICT, "frames_busy"),
             FeedError::Over => (StatusCode::CONFLICT, "job_over"),
+            FeedError::Lost { .. } => (StatusCode::CONFLICT, "frames_lost"),
             FeedError::Position { .. } => (StatusCode::CONFLICT, "frames_position"),
             FeedError::Partial { .. } => (StatusCode::BAD_REQUEST, "frame_partial"),
             FeedError::Stream(push::Error::Store(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),

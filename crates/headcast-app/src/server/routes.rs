@@ -348,22 +348,34 @@ fn job_operations() -> Vec<Operation> {
              be chunked, and is read as fast as frames can be encoded. Several requests may follow each other, each with \
              whole frames. The job is done with its last frame; surplus frames are left out.",
         )
-        .query("first", "integer", "Index of the first frame of the body: refused unless it is `next_frame`.")
+        .query(
+            "first",
+            "integer",
+            "Index of the first frame of the body: refused unless it is `next_frame`. While somebody else is connected, one \
+             up to `next_frame` takes the job over: frames that are there already are left out.",
+        )
         .query("end", "boolean", "`true`: nothing follows; the last picture is held where frames are missing.")
         .takes_file()
         .json::<JobView>(200, "The job; `frames.next_frame` says where to go on.")
         .problem(400, "`frame_partial`, `body_broken`, `query_malformed`")
         .problem(404, "`no_such_job`")
         .problem(408, "`upload_stalled`")
-        .problem(409, "`frames_not_wanted`, `frames_busy`, `frames_position`, `frames_missing`, `job_over`")
-        .problem(503, "`not_opened`: its audio is still being read.")
+        .problem(
+            409,
+            "`frames_not_wanted`, `frames_busy`, `frames_position`, `frames_missing`, `frames_lost`, `job_over`",
+        )
+        .problem(503, "`not_opened`: its audio is still being read. `stopping`: go on when the server is back.")
         .problem(507, "`disk`"),
         new(Method::POST, "/api/v1/jobs/{id}/end", "endFrames", "There are no more frames.", || post(frames::end))
             .details("The last picture is held where frames are missing, and the job is done.")
             .json::<JobView>(200, "The job.")
             .problem(404, "`no_such_job`")
-            .problem(409, "`frames_not_wanted`, `frames_busy`, `frames_missing`, `job_over`")
-            .problem(503, "`not_opened`: its audio is still being read.")
+            .problem(
+                409,
+                "`frames_not_wanted`, `frames_busy`, `frames_missing`, `job_over`; `frames_lost`: send the frames of a \
+                 segment that was lost on the disk again first.",
+            )
+            .problem(503, "`not_opened`: its audio is still being read. `stopping`: go on when the server is back.")
             .problem(507, "`disk`"),
         new(Method::POST, "/api/v1/jobs/{id}/fail", "failFrames", "The frames will not come.", || {
             post(frames::give_up)

@@ -42,9 +42,21 @@ pub(super) async fn segment(
     }
     let content_type = (header::CONTENT_TYPE, "video/mp2t");
     // Asked first: a job that is over makes nothing any more, so the second answer cannot be overtaken.
-    let over = job.state().is_over();
+    let mut over = job.state().is_over();
+    let mut found = None;
     if job.is_made(index) == Some(true) {
-        let bytes = read(&state, &job, index).await.map_err(Problem::internal)?;
+        match read(&state, &job, index).await {
+            Ok(bytes) => found = Some(bytes),
+            Err(error) => {
+                over = job.state().is_over();
+                if job.is_made(index) == Some(true) {
+                    return Err(Problem::internal(error));
+                }
+                // It was lost on the disk, and whoever brings its frames may do so again.
+            }
+        }
+    }
+    if let Some(bytes) = found {
         let cache = (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned());
         let content_type = (content_type.0, content_type.1.to_owned());
         let length = (header::CONTENT_LENGTH, bytes.len().to_string());

@@ -56,7 +56,10 @@ pub(super) async fn whole(
     headers: &HeaderMap,
     download: bool,
 ) -> Result<Response, Problem> {
-    let layout = state.jobs().mp4(&job).await.map_err(Problem::internal)?;
+    let layout = state.jobs().mp4(&job).await.map_err(|error| {
+        // A segment was lost that cannot be made again.
+        if job.state() == JobState::Failed { ended(&job) } else { Problem::internal(error) }
+    })?;
     let length = layout.total_len();
 
     // The bytes never change, so the job's name is their tag.

@@ -85,7 +85,7 @@ fn every_word_that_the_page_asks_for_is_there_and_none_is_idle() {
 /// Reasons that a job or an upload can end with, as the sources spell them.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for folder in ["studio", "jobs", "jobs/feed"] {
+    for folder in ["studio", "jobs", "jobs/feed", "jobs/job"] {
         for file in std::fs::read_dir(player().with_file_name("src").join(folder)).unwrap() {
             let file = file.unwrap().path();
             if file.is_dir() {

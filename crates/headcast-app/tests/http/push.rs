@@ -1,8 +1,10 @@
 //! Jobs whose frames come from outside.
 
+mod faults;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
@@ -51,6 +53,34 @@ async fn show(bench: &Bench, id: &str) -> Value {
 
 async fn next_frame(bench: &Bench, id: &str) -> u64 {
     show(bench, id).await["frames"]["next_frame"].as_u64().unwrap()
+}
+
+/// Looks until `is` says what was found; not for ever.
+async fn eventually<T>(what: &str, bench: &Bench, id: &str, is: impl Fn(&Value) -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let job = show(bench, id).await;
+        if let Some(found) = is(&job) {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never {what}: {job}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until frame `frame` is the next one.
+async fn until_next(bench: &Bench, id: &str, frame: u64) {
+    let is = |job: &Value| (job["frames"]["next_frame"] == frame).then_some(());
+    eventually(&format!("frame {frame}"), bench, id, is).await;
+}
+
+/// Waits until so many segments from the start are there, and says how many are.
+async fn until_ready(bench: &Bench, id: &str, segments: usize) -> usize {
+    let is = |job: &Value| {
+        let ready = job["clip"]["ready"][0][1].as_u64().and_then(|ready| usize::try_from(ready).ok());
+        ready.filter(|ready| *ready >= segments && job["clip"]["ready"][0][0] == 0)
+    };
+    eventually(&format!("{segments} segments"), bench, id, is).await
 }
 
 /// What the library makes of the same frames.
@@ -171,9 +201,7 @@ async fn one_at_a_time() {
     let (router, request) = (bench.router.clone(), post(&path, body));
     let first =
         tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() });
-    while next_frame(&bench, &id).await < 10 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_next(&bench, &id, 10).await;
     let busy = show(&bench, &id).await;
     assert_eq!(
         (&busy["frames"]["connected"], &busy["progress"]["phase"]),
@@ -218,9 +246,7 @@ async fn a_pusher_that_raises_leaves_what_plays_and_its_traceback() {
     let bench = Bench::new();
     let id = job(&bench, 60).await;
     assert_eq!(push(&bench, &id, "", frames(0..20)).await.status, 200);
-    while bench.get(&format!("/api/v1/jobs/{id}")).await.json()["clip"]["ready"] == json!([]) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_ready(&bench, &id, 1).await;
     let traceback =
         "Traceback (most recent call last):\n  File \"m.py\", line 3\nRuntimeError: CUDA out of memory\n";
     let body = json!({ "reason": traceback }).to_string();
@@ -258,9 +284,7 @@ async fn cancelling_ends_who_is_sending() {
     let (router, request) = (bench.router.clone(), post(&format!("/api/v1/jobs/{id}/frames"), body));
     let sending =
         tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() });
-    while next_frame(&bench, &id).await < 10 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_next(&bench, &id, 10).await;
     bench.ask(post(&format!("/api/v1/jobs/{id}/cancel"), "")).await;
     assert_eq!(sending.await.unwrap(), 409);
     drop(feed);
@@ -275,13 +299,7 @@ async fn after_a_restart_it_goes_on_at_the_first_missing_segment() {
     let id = job(&bench, 60).await;
     assert_eq!(push(&bench, &id, "", frames(0..30)).await.status, 200);
     assert_eq!(next_frame(&bench, &id).await, 30);
-    let ready = loop {
-        let ready = show(&bench, &id).await["clip"]["ready"][0][1].as_u64();
-        if ready >= Some(2) {
-            break usize::try_from(ready.unwrap()).unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let ready = until_ready(&bench, &id, 2).await;
     let bench = bench.restart(|_| {}).await;
     let job = bench.until(&id, "rendering").await;
     let next = job["frames"]["next_frame"].as_u64().unwrap();

@@ -4,29 +4,25 @@
 //! brings its frames takes its [`Feed`] and makes its segments through a [`Stream`], which stays open between two
 //! visits, so that a batch of frames may end anywhere.
 
+mod slots;
 mod spec;
+mod store;
 
+pub use slots::Claim;
+pub(super) use slots::Feeds;
 pub use spec::{NotPushed, Pushed};
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use headcast::media::store::{Folder, SegmentStore, StoreError};
-use headcast::push::{Error, Event, Length, Output, Pixels, Settings, Stream};
+use headcast::push::{Error, Pixels, Stream};
 
+use self::slots::{Place, goes_on};
 use super::event::Level;
-use super::id::JobId;
-use super::job::{Failure, Job};
+use super::job::{Failure, Job, State};
 use super::shared::Shared;
 use super::studio::Phase;
 use super::table::Jobs;
 use super::worker::keep_poster;
-
-/// A stream that nobody feeds is closed after this: it holds an encoder and some pictures. What is not in a segment
-/// yet has to be sent again then.
-const IDLE: Duration = Duration::from_secs(600);
 
 /// Characters of a reason that are kept, in lines; the end, where a traceback has its error.
 const REASON_LINES: usize = 100;
@@ -45,6 +41,12 @@ pub enum FeedError {
     /// One at a time.
     #[error("somebody else is sending frames to this job")]
     Busy,
+    /// Leave the job to whoever took it.
+    #[error("another connection has taken over sending frames to this job")]
+    TakenOver,
+    /// Go on when the server is back.
+    #[error("the server is being stopped; go on with the frame that the job expects when it is back")]
+    Stopping,
     /// Nothing more is taken.
     #[error("the job is over and takes no frames")]
     Over,
@@ -55,6 +57,15 @@ pub enum FeedError {
         expected: u64,
         /// What the sender began with.
         found: u64,
+    },
+    /// Send the frames of a lost segment again, and end then.
+    #[error(
+        "a segment that was made is lost or damaged on the disk; send its frames again, from frame {frame} on, and end \
+         then"
+    )]
+    Lost {
+        /// The first of them.
+        frame: u64,
     },
     /// Send whole frames: so many bytes were left over.
     #[error(
@@ -74,63 +85,6 @@ pub enum FeedError {
     Stream(#[from] Error),
 }
 
-/// The streams of pushed jobs that somebody feeds, or fed lately.
-#[derive(Debug, Default)]
-pub(super) struct Feeds(Mutex<BTreeMap<JobId, Slot>>);
-
-#[derive(Debug)]
-enum Slot {
-    /// Somebody is at it.
-    Taken {
-        next: u64,
-    },
-    Idle {
-        stream: Box<Stream>,
-        since: Instant,
-    },
-}
-
-impl Feeds {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next frame of an open stream, and whether somebody is at it.
-    fn position(&self, id: JobId) -> Option<(u64, bool)> {
-        self.lock().get(&id).map(|slot| match slot {
-            Slot::Taken { next } => (*next, true),
-            Slot::Idle { stream, .. } => (stream.next_frame(), false),
-        })
-    }
-
-    /// Closes what is idle and `gone`. Waits for encoders, without the lock: they look at their job.
-    fn close(&self, gone: impl Fn(JobId, Instant) -> bool) {
-        let mut closed = Vec::new();
-        self.lock().retain(|id, slot| match slot {
-            Slot::Idle { since, .. } if gone(*id, *since) => {
-                let taken = Slot::Taken { next: 0 };
-                closed.push(std::mem::replace(slot, taken));
-                false
-            }
-            _ => true,
-        });
-        drop(closed);
-    }
-
-    /// A job is over: its stream is of no more use.
-    pub(super) fn forget(&self, id: JobId) {
-        self.close(|other, _| other == id);
-    }
-
-    pub(super) fn close_idle(&self) {
-        self.close(|_, since| since.elapsed() >= IDLE);
-    }
-
-    pub(super) fn close_all(&self) {
-        self.close(|_, _| true);
-    }
-}
-
 /// Where a pushed job is, for those who bring its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedState {
@@ -140,61 +94,75 @@ pub struct FeedState {
     pub connected: bool,
 }
 
+impl Job {
+    /// Why no frames are taken any more, if that is so.
+    pub fn refuses_frames(&self) -> Option<FeedError> {
+        // In this order: a job that is cancelled is over when it says so.
+        let stopped = self.is_stopped();
+        match self.state().is_over() {
+            true => Some(FeedError::Over),
+            false => stopped.then_some(FeedError::Stopping),
+        }
+    }
+}
+
 impl Jobs {
     /// Where a pushed job is; `None` of one whose frames are rendered here.
     pub fn feed_state(&self, job: &Job) -> Option<FeedState> {
         job.request().pushed?;
-        let (next_frame, connected) = self.shared.feeds.position(job.id()).unwrap_or_else(|| {
-            let plan = job.plan();
-            let last = job.made_from_start().checked_sub(1);
-            (plan.zip(last).map_or(0, |(plan, last)| plan.ends()[last]), false)
-        });
+        let (next_frame, connected) =
+            self.shared.feeds.position(job).unwrap_or_else(|| (job.first_missing_frame(), false));
         Some(FeedState { next_frame, connected })
     }
 
     /// The right to bring frames, from the next one on. Blocks for the sound and the disk.
     ///
-    /// * `first`: which frame the sender begins with, if it knows.
+    /// * `first`: which frame the sender begins with, if it knows. If somebody else is sending frames, and has not sent
+    ///   more than these, its place is taken over: frames that it has brought already are left out.
+    /// * `claim`: the place of this sender.
     ///
     /// # Errors
     /// [`FeedError`].
-    pub fn feed(&self, job: &Arc<Job>, first: Option<u64>) -> Result<Feed, FeedError> {
+    pub fn feed(&self, job: &Arc<Job>, first: Option<u64>, claim: &Claim) -> Result<Feed, FeedError> {
         let pushed = job.request().pushed.ok_or(FeedError::NotPushed)?;
-        if job.state().is_over() || job.is_stopped() {
-            return Err(FeedError::Over);
+        if let Some(refusal) = job.refuses_frames() {
+            return Err(refusal);
         }
         job.asked();
-        let shared = &self.shared;
-        // Taken first, so that nobody else opens it meanwhile.
-        let found = {
-            let mut feeds = shared.feeds.lock();
-            let slot = feeds.remove(&job.id());
-            match slot {
-                Some(taken @ Slot::Taken { .. }) => {
-                    feeds.insert(job.id(), taken);
-                    return Err(FeedError::Busy);
-                }
-                idle => {
-                    feeds.insert(job.id(), Slot::Taken { next: 0 });
-                    idle
-                }
-            }
+        if !job.is_open() {
+            return Err(FeedError::NotOpen);
+        }
+        let Place { stream, taken_over } =
+            self.shared.feeds.take(job, first, job.first_missing_frame(), claim)?;
+        // From here on the place is left when this is dropped.
+        let mut feed = Feed {
+            shared: Arc::clone(&self.shared),
+            job: Arc::clone(job),
+            pushed,
+            claim: claim.clone(),
+            stream,
+            part: Vec::new(),
+            skip: 0,
+            began: false,
         };
-        let mut feed =
-            Feed { shared: Arc::clone(shared), job: Arc::clone(job), pushed, stream: None, part: Vec::new() };
-        feed.stream = Some(match found {
-            Some(Slot::Idle { stream, .. }) => stream,
-            _ => Box::new(open_stream(shared, job, pushed)?),
-        });
+        if let Some(refusal) = job.refuses_frames() {
+            return Err(refusal);
+        }
+        if !feed.stream.as_ref().is_some_and(|stream| goes_on(job, stream)) {
+            // Closed before another one is opened: both would make the same segments.
+            feed.stream = None;
+            feed.stream = Some(store::open(&self.shared, job, pushed)?);
+        }
         feed.tell_position();
         let expected = feed.next_frame();
         match first {
-            Some(found) if found != expected => Err(FeedError::Position { expected, found }),
-            _ => {
-                job.phase(Phase::Rendering);
-                Ok(feed)
-            }
+            Some(found) if taken_over && found < expected => feed.skip = expected - found,
+            Some(found) if found != expected => return Err(FeedError::Position { expected, found }),
+            _ => {}
         }
+        feed.began = true;
+        job.phase(Phase::Rendering);
+        Ok(feed)
     }
 
     /// The frames of a pushed job will not come, for `reason`: the job fails, what there is plays, and the reason is on
@@ -227,10 +195,15 @@ pub struct Feed {
     shared: Arc<Shared>,
     job: Arc<Job>,
     pushed: Pushed,
+    claim: Claim,
     /// There until it is finished, or has failed.
     stream: Option<Box<Stream>>,
     /// The start of a frame whose rest has not come yet.
     part: Vec<u8>,
+    /// Frames that are still to come again, although they were taken.
+    skip: u64,
+    /// Whether the job was told that frames come.
+    began: bool,
 }
 
 impl Feed {
@@ -266,8 +239,18 @@ impl Feed {
     }
 
     fn frame(&mut self, bytes: &[u8]) -> Result<(), FeedError> {
-        if self.job.is_stopped() || (self.job.state().is_over() && !self.is_complete()) {
-            return Err(FeedError::Over);
+        if self.claim.is_lost() {
+            return Err(FeedError::TakenOver);
+        }
+        match self.job.refuses_frames() {
+            // What is left over is dropped.
+            Some(_) if self.job.state() == State::Done => return Ok(()),
+            Some(refusal) => return Err(refusal),
+            None => {}
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return Ok(());
         }
         let Pushed { width, height, format, .. } = self.pushed;
         let pixels = Pixels::tight(format, width, height, bytes).map_err(Error::from)?;
@@ -286,13 +269,18 @@ impl Feed {
         self.stream.as_ref().is_some_and(|stream| Some(stream.next_frame()) == stream.total_frames())
     }
 
-    /// The sender has nothing more to say for now. With the last frame of the clip, the job is done when this returns.
+    /// The sender has nothing more to say for now. With the last frame of the clip, the job is done when this returns,
+    /// unless a segment was lost meanwhile.
     ///
     /// # Errors
     /// [`FeedError::Partial`] when it stopped within a frame; the whole ones were taken. Else as [`Self::end`].
     pub fn pause(self) -> Result<(), FeedError> {
         match self.part.len() {
-            0 if self.is_complete() => self.end(),
+            0 if self.is_complete() => match self.end() {
+                // It is told where to go on.
+                Err(FeedError::Lost { .. }) => Ok(()),
+                ended => ended,
+            },
             0 => Ok(()),
             left => Err(FeedError::Partial { left, whole: self.pushed.frame_bytes(), pushed: self.pushed }),
         }
@@ -301,8 +289,22 @@ impl Feed {
     /// There are no more frames: the last picture is held where some are missing, and the job is done.
     ///
     /// # Errors
+    /// [`FeedError::Lost`] when frames that were sent have to be sent again first; the job waits for them. Else
     /// [`FeedError`].
     pub fn end(mut self) -> Result<(), FeedError> {
+        if self.job.state() == State::Done {
+            return Ok(());
+        }
+        if !self.is_complete() {
+            if let Some(frame) = self.job.first_lost_frame() {
+                return Err(FeedError::Lost { frame });
+            }
+            // Behind one that was lost there are others, whose pictures count.
+            if self.next_frame() < self.job.first_missing_frame() {
+                self.stream = None;
+                self.stream = Some(store::open(&self.shared, &self.job, self.pushed)?);
+            }
+        }
         let Some(stream) = self.stream.take() else { return Err(FeedError::Over) };
         // Said before the job is over: nobody listens after.
         if let Some(missing) = stream.total_frames().map(|total| total - stream.next_frame())
@@ -311,7 +313,11 @@ impl Feed {
             let warning = headcast::push::Warning::Held { frames: missing };
             self.job.log(Level::Warn, warning.to_string());
         }
-        stream.finish().map(drop).map_err(|error| self.failed(error))
+        if let Err(error) = stream.finish() {
+            return Err(self.failed(error));
+        }
+        // All is made but what was lost behind the stream.
+        self.job.first_lost_frame().map_or(Ok(()), |frame| Err(FeedError::Lost { frame }))
     }
 
     /// The stream has ended by itself, and the job with it.
@@ -330,102 +336,16 @@ impl Feed {
     }
 
     fn tell_position(&self) {
-        let next = self.next_frame();
-        self.shared.feeds.lock().insert(self.job.id(), Slot::Taken { next });
+        self.shared.feeds.moved(self.job.id(), self.next_frame());
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let over = self.job.state().is_over() || self.job.is_stopped();
-        let stream = self.stream.take().filter(|_| !over);
-        let mut feeds = self.shared.feeds.lock();
-        match stream {
-            Some(stream) => {
-                feeds.insert(self.job.id(), Slot::Idle { stream, since: Instant::now() });
-            }
-            None => drop(feeds.remove(&self.job.id())),
-        }
-        drop(feeds);
-        if !over {
-            self.job.phase(Phase::Awaiting);
-        }
+        self.shared.feeds.leave(&self.job, self.stream.take(), self.began);
         // Deleted meanwhile: its folder may have got another segment after that.
         if !self.shared.lock().jobs.iter().any(|job| job.id() == self.job.id()) {
             self.shared.disk.folder(self.job.id()).delete();
         }
-    }
-}
-
-fn open_stream(shared: &Arc<Shared>, job: &Arc<Job>, pushed: Pushed) -> Result<Stream, FeedError> {
-    let (Some(plan), Some(media), true) = (job.plan(), job.media(), job.source().is_some()) else {
-        return Err(FeedError::NotOpen);
-    };
-    let length = match job.sound() {
-        Some(sound) => Length::Sound(sound),
-        None => Length::Silent(*plan.timeline()),
-    };
-    let store = JobStore {
-        shared: Arc::clone(shared),
-        job: Arc::clone(job),
-        store: media.store,
-        began: Mutex::new(Instant::now()),
-    };
-    let watching = Arc::clone(job);
-    let ends = plan.ends().to_vec();
-    let settings = Settings::new(pushed.width, pushed.height, length).ends(ends).watch(move |event| {
-        if let Event::Frame(frame) = event {
-            watching.frame_done(plan.ends().contains(&(frame.0 + 1)));
-        }
-    });
-    Ok(Stream::open(settings, Output::Store(Arc::new(store)))?)
-}
-
-/// The segments of a job, which is told of each.
-struct JobStore {
-    shared: Arc<Shared>,
-    job: Arc<Job>,
-    store: Arc<Folder>,
-    /// When the segment that is being made was begun.
-    began: Mutex<Instant>,
-}
-
-impl SegmentStore for JobStore {
-    fn put(&self, index: usize, segment: Bytes) -> Result<(), StoreError> {
-        if self.shared.over_limit().is_some() {
-            let full = std::io::Error::new(
-                std::io::ErrorKind::QuotaExceeded,
-                "the jobs take more than --max-disk allows",
-            );
-            return Err(StoreError::new(self.store.segment_path(index), full));
-        }
-        let size = segment.len();
-        self.store.put(index, segment.clone())?;
-        self.shared.recent.put(self.job.id(), index, segment);
-        self.job.add_disk_bytes(size as u64);
-        let took = {
-            let mut began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *began, Instant::now()).elapsed()
-        };
-        self.job
-            .log(Level::Info, format!("segment {index}: {} kB in {:.2} s", size / 1000, took.as_secs_f64()));
-        self.job.segment_made(index, took);
-        if self.job.state().is_over() {
-            self.shared.save(&self.job);
-        }
-        Ok(())
-    }
-
-    fn get(&self, index: usize) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(index)
-    }
-
-    /// As the job has it: a segment that was lost is made again.
-    fn contains(&self, index: usize) -> Result<bool, StoreError> {
-        Ok(self.job.is_made(index) == Some(true))
-    }
-
-    fn list(&self) -> Result<Vec<usize>, StoreError> {
-        self.store.list()
     }
 }

@@ -144,27 +144,52 @@ impl Job {
     }
 
     /// Segment `index` cannot be read: `clear` deletes what is left of it, and it is made again. A finished job goes
-    /// on until it is. False when it will not be made, because the job ended early.
+    /// on until it is. False when it will not be made here: the job ended early, or its frames come from outside.
+    /// Those are awaited again, and of a finished job they will not come: it fails.
     pub(in crate::jobs) fn segment_lost(&self, index: usize, clear: impl FnOnce()) -> bool {
+        let pushed = self.request.pushed.is_some();
         let mut inner = self.lock();
         if inner.made.get(index) == Some(&true) {
             // Under the lock, so that a new one is never taken for the old one.
             clear();
-            inner.made[index] = false;
-            inner.timings[index] = None;
-            inner.unsaved_timings.remove(&index);
-            inner.lost.insert(index);
-            inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
-            if inner.state == State::Done {
+            inner.unmake(index);
+            let what = format!("segment {index} was lost or damaged on the disk");
+            let text = match (inner.state, inner.plan.as_ref().and_then(|plan| plan.frames(index))) {
+                (State::Rendering, Some(frames)) if pushed => {
+                    format!("{what}; send its frames again, from frame {} on", frames.start)
+                }
+                (State::Failed | State::Cancelled, _) => what,
+                _ if pushed => what,
+                _ => format!("{what}; it is made again"),
+            };
+            self.publish(&mut inner, EventBody::Log(Level::Warn, text));
+            if inner.state == State::Done && pushed {
+                let failure = frames_lost(Some(index));
+                self.publish(&mut inner, EventBody::Log(Level::Error, failure.message.clone()));
+                self.finish(&mut inner, State::Failed, Some(failure));
+            } else if inner.state == State::Done {
                 inner.state = State::Rendering;
                 inner.finished = None;
                 inner.progress.phase = Phase::Queued;
                 self.publish(&mut inner, EventBody::State);
             }
-            let text = format!("segment {index} was lost or damaged on the disk; it is made again");
-            self.publish(&mut inner, EventBody::Log(Level::Warn, text));
         }
-        inner.state == State::Rendering
+        inner.state == State::Rendering && !pushed
+    }
+
+    /// No segment of a job that is not over is made any more; `clear` deletes each.
+    pub(in crate::jobs) fn forget_segments(&self, clear: impl Fn(usize)) {
+        let mut inner = self.lock();
+        if inner.state != State::Rendering {
+            return;
+        }
+        for index in 0..inner.made.len() {
+            clear(index);
+            inner.unmake(index);
+        }
+        // Nobody has to be told which they were.
+        inner.lost.clear();
+        self.publish(&mut inner, EventBody::State);
     }
 
     /// Whether segment `index` was made once, and is being made again.
@@ -223,4 +248,27 @@ impl Job {
         self.publish(inner, EventBody::State);
         self.settled.notify_all();
     }
+}
+
+impl Inner {
+    /// Segment `index` is not there any more.
+    fn unmake(&mut self, index: usize) {
+        self.made[index] = false;
+        self.timings[index] = None;
+        self.unsaved_timings.remove(&index);
+        self.lost.insert(index);
+        self.progress.frames = frames_of(self.plan.as_ref(), &self.made);
+    }
+}
+
+/// Why a finished job whose frames came from outside is none any more.
+///
+/// * `index`: the segment that is missing; `None` for all of them.
+pub(super) fn frames_lost(index: Option<usize>) -> Failure {
+    let what = index.map_or_else(|| "its segments were".to_owned(), |index| format!("segment {index} was"));
+    let message = format!(
+        "{what} lost or damaged on the disk, and the frames came from outside, so they cannot be made again here; send \
+         them again as a new job"
+    );
+    Failure { code: "frames_lost", message }
 }

@@ -18,7 +18,7 @@ use headcast::source::SegmentSource;
 use tokio::sync::{OnceCell, watch};
 
 use crate::jobs::disk::{Changes, Clip, Row};
-use crate::jobs::event::{Event, EventBody, EventLog, Progress};
+use crate::jobs::event::{Event, EventBody, EventLog, Level, Progress};
 use crate::jobs::id::JobId;
 use crate::jobs::studio::{JobRequest, Phase};
 use crate::meter::Meter;
@@ -196,7 +196,11 @@ impl Job {
             store,
         });
         let complete = plan.is_some() && made.iter().all(|made| *made);
+        let missing = made.iter().position(|made| !made);
+        let is_lost = row.pushed.is_some() && row.state == State::Done && !complete;
+        let failure = if is_lost { Some(lifecycle::frames_lost(missing)) } else { row.failure };
         let state = match row.state {
+            _ if is_lost => State::Failed,
             State::Done | State::Rendering if complete => State::Done,
             State::Done | State::Rendering if plan.is_some() => State::Rendering,
             State::Failed | State::Cancelled => row.state,
@@ -229,7 +233,7 @@ impl Job {
             mp4: Mutex::default(),
             inner: Mutex::new(Inner {
                 state,
-                failure: row.failure,
+                failure,
                 progress,
                 source: None,
                 plan,
@@ -253,7 +257,12 @@ impl Job {
         };
         // Who knows how a job ended learns nothing new.
         if tell {
-            job.publish(&mut job.lock(), EventBody::State);
+            let mut inner = job.lock();
+            if is_lost && let Some(failure) = &inner.failure {
+                let message = failure.message.clone();
+                job.publish(&mut inner, EventBody::Log(Level::Error, message));
+            }
+            job.publish(&mut inner, EventBody::State);
         }
         job
     }
@@ -344,6 +353,24 @@ impl Job {
     /// Number of segments from the start without a hole.
     pub fn made_from_start(&self) -> usize {
         self.lock().made.iter().take_while(|made| **made).count()
+    }
+
+    /// The first frame that is in no segment, or one past the last: where frames from outside go on.
+    pub(in crate::jobs) fn first_missing_frame(&self) -> u64 {
+        let inner = self.lock();
+        let Some(plan) = &inner.plan else { return 0 };
+        let made = inner.made.iter().take_while(|made| **made).count();
+        made.checked_sub(1).map_or(0, |last| plan.ends()[last])
+    }
+
+    /// The first frame of the first segment that was made once and is not there; `None` when there is none.
+    pub(in crate::jobs) fn first_lost_frame(&self) -> Option<u64> {
+        let inner = self.lock();
+        let first = inner.made.iter().position(|made| !made)?;
+        // Frames from outside come in order: what is there behind a gap was made when there was none.
+        let is_lost = !inner.lost.is_empty() || inner.made[first..].contains(&true);
+        let frames = inner.plan.as_ref()?.frames(first)?;
+        is_lost.then_some(frames.start)
     }
 
     /// When it was over, if it is.
