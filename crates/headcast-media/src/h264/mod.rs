@@ -5,6 +5,7 @@
 //! pictures give the same bytes at any time and in any order.
 
 mod bits;
+pub(crate) mod decode;
 pub(crate) mod nal;
 mod openh264;
 mod sps;

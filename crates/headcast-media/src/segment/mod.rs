@@ -80,6 +80,20 @@ pub fn has_parameter_sets_of(config: &Config, access_unit: &[u8]) -> Result<bool
     Ok(h264::parameter_sets(&first.annex_b).is_some_and(|own| Some(own) == h264::parameter_sets(access_unit)))
 }
 
+/// The last picture of a segment, in the encoder's colours: planar 4:2:0 as [`Planes::split`] takes it, with what
+/// encoding has cost.
+///
+/// * `access_units`: the pictures of the segment in Annex B form, from the first on.
+///
+/// # Errors
+/// [`h264::Error`] when they are damaged, or not of the size in `config`.
+pub fn last_picture<'a>(
+    config: &Config,
+    access_units: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<u8>, h264::Error> {
+    h264::decode::last_picture(&config.video, access_units)
+}
+
 /// Why a segment cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]

@@ -18,6 +18,11 @@ impl Frame {
         Self { format: Format::Rgb24, bytes: Vec::new() }
     }
 
+    /// A picture in the encoder's colours, of the stream's size.
+    pub(super) fn of_planes(bytes: Vec<u8>) -> Self {
+        Self { format: Format::Yuv420p, bytes }
+    }
+
     pub(super) fn fill_from(&mut self, pixels: &Pixels<'_>) {
         self.format = pixels.format();
         pixels.copy_into(&mut self.bytes);

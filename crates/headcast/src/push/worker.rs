@@ -5,11 +5,12 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use headcast_core::FrameIndex;
 use headcast_media::aac;
-use headcast_media::segment::SegmentEncoder;
+use headcast_media::mp4::access_units;
+use headcast_media::segment::{SegmentEncoder, last_picture};
 
 use super::error::{Error, Warning};
 use super::frame::Frame;
-use super::viewer::{End, Plan, Shared};
+use super::viewer::{End, Plan, Shared, State};
 use super::{Event, Watch};
 use crate::clip_folder::ClipFolder;
 
@@ -33,7 +34,7 @@ pub(super) struct Worker {
     pub(super) encoder: Option<SegmentEncoder>,
     /// Of an open clip: a frame after a full segment, until it is known to be no segment of its own.
     pub(super) pending: Option<Frame>,
-    /// Of a clip of known length: the last picture, to be held if others are missing.
+    /// The last picture, to be held if others are missing.
     pub(super) last: Option<Frame>,
 }
 
@@ -87,11 +88,7 @@ impl Worker {
 
     fn encode(&mut self, mut frame: Frame) -> Result<(), Error> {
         self.push(&mut frame)?;
-        let done = match self.shared.lock().plan {
-            Plan::Fixed(_) => self.last.replace(frame),
-            Plan::Open(_) => Some(frame),
-        };
-        if let Some(done) = done {
+        if let Some(done) = self.last.replace(frame) {
             // There is room for every picture that there is; the pusher may be gone.
             let _ = self.recycle.try_send(done);
         }
@@ -163,18 +160,58 @@ impl Worker {
             }
         };
         if missing > 0 {
-            let mut last = self.last.take().ok_or(Error::NoFrame { missing: Some(missing) })?;
+            let last = self.last.take().map_or_else(|| self.last_made(), |last| Ok(Some(last)))?;
+            let mut last = last.ok_or(Error::NoFrame { missing: Some(missing) })?;
             for _ in 0..missing {
                 self.push(&mut last)?;
             }
             warnings.push(Warning::Held { frames: missing });
         }
+        warnings.extend(self.hold_single()?);
         self.close_open(1)?;
         if self.shared.lock().made == 0 {
             return Err(Error::NoFrame { missing: None });
         }
         self.end(End::Finished)?;
         Ok(warnings)
+    }
+
+    /// The picture that the segments end with which an earlier stream has made; `None` when there are none.
+    fn last_made(&self) -> Result<Option<Frame>, Error> {
+        let (made, plan) = {
+            let state = self.shared.lock();
+            let plan = match &state.plan {
+                Plan::Fixed(plan) => Some(plan.clone()),
+                Plan::Open(plan) => plan.plan(),
+            };
+            (state.made, plan)
+        };
+        let (Some(index), Some(plan)) = (made.checked_sub(1), plan) else { return Ok(None) };
+        let config = &self.shared.config;
+        let failed = |reason: String| Error::Encode { index, reason };
+        let segment =
+            self.shared.store.get(index)?.ok_or(Error::Mismatch { what: "a segment disappeared" })?;
+        let streams =
+            access_units(config, &plan, index, &segment).map_err(|error| failed(error.to_string()))?;
+        let pictures = streams.video.iter().map(|unit| &unit.data[..]);
+        let last = last_picture(config, pictures).map_err(|error| failed(error.to_string()))?;
+        Ok(Some(Frame::of_planes(last)))
+    }
+
+    /// A last segment of an open clip may not be a single picture beside another segment: it is held for one frame more.
+    /// That happens where a clip goes on after a break, and ends with its next frame.
+    fn hold_single(&mut self) -> Result<Option<Warning>, Error> {
+        let made = match &*self.shared.lock() {
+            State { plan: Plan::Open(_), made, .. } => *made,
+            _ => return Ok(None),
+        };
+        let is_single = self.pending.is_none() && self.encoder.as_ref().is_some_and(|of| of.pushed() == 1);
+        if made == 0 || !is_single {
+            return Ok(None);
+        }
+        let Some(mut last) = self.last.take() else { return Ok(None) };
+        self.push(&mut last)?;
+        Ok(Some(Warning::Held { frames: 1 }))
     }
 
     fn abort(&mut self, reason: String) -> Result<Vec<Warning>, Error> {

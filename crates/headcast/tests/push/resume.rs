@@ -2,8 +2,10 @@
 
 use headcast::ClipFolder;
 use headcast::core::FrameRate;
+use headcast::media::mp4::access_units;
+use headcast::media::segment;
 use headcast::media::store::SegmentStore as _;
-use headcast::push::{Error, Length, Output, Settings, Stream};
+use headcast::push::{Error, Length, Output, Settings, Stream, Viewer, Warning};
 
 use crate::{all, memory, push, settings, silent, sound};
 
@@ -106,4 +108,70 @@ fn a_missing_segment_is_where_it_goes_on() {
     push(&mut stream, 8..100);
     stream.finish().unwrap();
     assert_eq!(clip.segments().list().unwrap().len(), 4);
+}
+
+/// The pictures that a finished clip ends with, in the encoder's colours.
+fn last_picture(clip: &ClipFolder, viewer: &Viewer) -> Vec<u8> {
+    let (config, plan) = (viewer.config(), viewer.plan().unwrap());
+    let index = plan.len() - 1;
+    let segment = clip.segments().get(index).unwrap().unwrap();
+    let streams = access_units(config, &plan, index, &segment).unwrap();
+    segment::last_picture(config, streams.video.iter().map(|unit| &unit.data[..])).unwrap()
+}
+
+/// Mean distance of samples, in tenths: encoding twice costs some two steps, another frame is ten away.
+fn distance(one: &[u8], other: &[u8]) -> u64 {
+    let sum: u64 = one.iter().zip(other).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    assert_eq!(one.len(), other.len());
+    10 * sum / one.len() as u64
+}
+
+/// After a break there is no picture in memory: the last one that is in a segment is held.
+#[test]
+fn what_is_missing_after_a_break_holds_the_last_picture() {
+    for sounding in [true, false] {
+        let length = || if sounding { Length::Sound(sound(2.0)) } else { silent(50) };
+        let ended = |frames: u64, breaks: bool| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut stream = open(folder.path(), length()).unwrap();
+            push(&mut stream, 0..frames);
+            if breaks {
+                stream.abort("a break").unwrap();
+                stream = open(folder.path(), length()).unwrap();
+                assert_eq!(stream.next_frame(), frames);
+            }
+            let (viewer, clip) = (stream.viewer(), stream.folder().unwrap().clone());
+            let finished = stream.finish().unwrap();
+            assert_eq!(
+                (finished.frames, finished.warnings),
+                (50, vec![Warning::Held { frames: 50 - frames }])
+            );
+            last_picture(&clip, &viewer)
+        };
+        let (undisturbed, broken) = (ended(24, false), ended(24, true));
+        assert!(distance(&undisturbed, &broken) <= 30, "{}", distance(&undisturbed, &broken));
+        assert!(distance(&undisturbed, &ended(8, true)) > 60, "the control");
+    }
+    // Without any picture there is still none.
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(folder.path(), silent(50)).unwrap().finish().unwrap_err();
+    assert!(matches!(error, Error::NoFrame { missing: Some(50) }), "{error}");
+}
+
+#[test]
+fn an_open_clip_may_end_with_one_frame_after_a_break() {
+    for (more, held) in [(1, 1), (2, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stream = open(folder.path(), Length::Open(FrameRate::PAL)).unwrap();
+        push(&mut stream, 0..30);
+        stream.abort("a break").unwrap();
+        let mut stream = open(folder.path(), Length::Open(FrameRate::PAL)).unwrap();
+        push(&mut stream, 30..30 + more);
+        let (viewer, clip) = (stream.viewer(), stream.folder().unwrap().clone());
+        let finished = stream.finish().unwrap();
+        assert_eq!(finished.frames, 32);
+        assert_eq!(finished.warnings, [Warning::Held { frames: 1 }][..held]);
+        assert_eq!(viewer.plan().unwrap().ends(), [8, 24, 30, 32]);
+        assert!(clip.playlist().unwrap().unwrap().ends_with("#EXT-X-ENDLIST\n"));
+    }
 }
