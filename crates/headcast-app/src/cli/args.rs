@@ -57,6 +57,9 @@ pub(super) struct ServeOptions {
     /// Render only what somebody is watching
     #[arg(long)]
     pub(super) pause_unwatched: bool,
+    /// Give up jobs for whose frames from outside nobody came for this long: a number with s, m, h or d
+    #[arg(long, default_value = "1h", value_name = "1h", value_parser = amount::duration)]
+    pub(super) abandoned: Duration,
     /// Delete jobs that have been over for this long: a number with s, m, h or d [default: never]
     #[arg(long, value_name = "7d", value_parser = amount::duration)]
     pub(super) keep: Option<Duration>,

@@ -29,6 +29,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         limits: jobs::Limits {
             in_flight: options.jobs,
             pause_unwatched: options.pause_unwatched,
+            abandoned: options.abandoned,
             keep: options.keep,
             max_disk_bytes: options.max_disk,
             ..jobs::Limits::default()

@@ -25,6 +25,9 @@ pub struct Limits {
     pub recent_bytes: usize,
     /// Leave alone what nobody watches. Default false.
     pub pause_unwatched: bool,
+    /// How long a job waits for frames from outside that nobody sends; then it fails, and what there is of it plays.
+    /// Default one hour. Looked at once a minute.
+    pub abandoned: Duration,
     /// How long a job is kept once it is over; `None` for ever, which is the default.
     pub keep: Option<Duration>,
     /// Bytes that all job folders may take; those that were over first make room, and without room a job is refused
@@ -41,6 +44,7 @@ impl Default for Limits {
             in_flight: NonZeroUsize::MIN,
             recent_bytes: 16 << 20,
             pause_unwatched: false,
+            abandoned: Duration::from_secs(3600),
             keep: None,
             max_disk_bytes: None,
         }

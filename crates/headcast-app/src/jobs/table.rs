@@ -140,10 +140,10 @@ impl Jobs {
         self.shared.lock().jobs.clone()
     }
 
-    /// How many jobs that arrived earlier are not over; 0 when its turn has come.
+    /// How many jobs that arrived earlier wait for a renderer or have one; 0 when its turn has come.
     pub fn ahead_of(&self, id: JobId) -> usize {
         let table = self.shared.lock();
-        table.jobs.iter().take_while(|job| job.id() != id).filter(|job| !job.state().is_over()).count()
+        table.jobs.iter().take_while(|job| job.id() != id).filter(|job| job.takes_turns()).count()
     }
 
     /// The first frame of a job as a PNG file, once it is made. Blocks for the disk.

@@ -23,6 +23,7 @@ pub(super) fn run(shared: &Shared) {
             Task::Open(job) | Task::Make(job, _) => Arc::clone(job),
             Task::Retain => {
                 shared.feeds.close_idle();
+                shared.end_abandoned();
                 shared.retain(SystemTime::now());
                 continue;
             }

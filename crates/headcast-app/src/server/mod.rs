@@ -267,10 +267,9 @@ impl AppState {
 
 /// Every route, without a socket.
 pub fn router(state: AppState) -> Router {
-    routes::routes()
+    routes::routes(state.config().timeouts)
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(middleware::from_fn_with_state(state.clone(), stall::limit))
         .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
         .with_state(state)
 }

@@ -101,7 +101,7 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator, received: &m
     if let Sent::Json(shape) | Sent::FormOrJson(_, shape) = &operation.body {
         types.insert("application/json".to_owned(), json!({ "schema": shape(received) }));
     }
-    if matches!(operation.body, Sent::Bytes) {
+    if matches!(operation.body, Sent::Bytes | Sent::Live) {
         types.insert("application/octet-stream".to_owned(), json!({}));
     }
     if !types.is_empty() {

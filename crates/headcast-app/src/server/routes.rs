@@ -4,13 +4,15 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
+use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::connections::Timeouts;
 use super::json::{self, JobView};
 use super::{
     AppState, assets, avatars, catalog, events, frames, gradio, jobs, metrics, openapi, playlist, segment,
-    sse, uploads, video,
+    sse, stall, uploads, video,
 };
 
 /// One method of one address, described.
@@ -46,6 +48,8 @@ pub(super) enum Sent {
     Json(Shape),
     /// A file as it is.
     Bytes,
+    /// Bytes that are made while they are sent.
+    Live,
 }
 
 /// Makes the schema of a type.
@@ -126,6 +130,11 @@ impl Operation {
         self
     }
 
+    fn takes_live(mut self) -> Self {
+        self.body = Sent::Live;
+        self
+    }
+
     fn answer(mut self, status: u16, meaning: &'static str, content: Content) -> Self {
         self.answers.push(Answer { status, meaning, content });
         self
@@ -160,8 +169,8 @@ fn needed(field: FormField) -> FormField {
     FormField { needed: true, ..field }
 }
 
-/// Every route, without a socket and without layers.
-pub(super) fn routes() -> Router<AppState> {
+/// Every route, without a socket; of the layers the one that differs between them.
+pub(super) fn routes(timeouts: Timeouts) -> Router<AppState> {
     let mut router = Router::new()
         // For people: no interface for programs, so not in the document.
         .route("/", get(assets::page))
@@ -169,7 +178,12 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/assets/{version}/{*path}", get(assets::asset))
         .route("/favicon.ico", get(assets::favicon));
     for operation in operations() {
-        router = router.route(operation.path, (operation.handler)());
+        let limit = match operation.body {
+            Sent::Live => timeouts.frames,
+            _ => timeouts.upload,
+        };
+        let patience = middleware::from_fn_with_state(limit, stall::limit);
+        router = router.route(operation.path, (operation.handler)().layer(patience));
     }
     router
 }
@@ -355,7 +369,7 @@ fn job_operations() -> Vec<Operation> {
              up to `next_frame` takes the job over: frames that are there already are left out.",
         )
         .query("end", "boolean", "`true`: nothing follows; the last picture is held where frames are missing.")
-        .takes_file()
+        .takes_live()
         .json::<JobView>(200, "The job; `frames.next_frame` says where to go on.")
         .problem(400, "`frame_partial`, `body_broken`, `query_malformed`")
         .problem(404, "`no_such_job`")

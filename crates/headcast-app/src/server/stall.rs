@@ -14,8 +14,6 @@ use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::AppState;
-
 /// A body came too slowly. It is the source of whatever error the reader of the body reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("less than {STEP} bytes came within {} seconds", .0.as_secs())]
@@ -38,11 +36,8 @@ impl Stalled {
     }
 }
 
-/// Gives every request's body [`Patient`]'s limit.
-pub(super) async fn limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let timeouts = state.config().timeouts;
-    // The one address whose body is made while it is sent.
-    let limit = if request.uri().path().ends_with("/frames") { timeouts.frames } else { timeouts.upload };
+/// Gives the bodies of a route's requests this limit.
+pub(super) async fn limit(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     next.run(request.map(|body| Body::from_stream(Patient::new(body, limit)))).await
 }
 

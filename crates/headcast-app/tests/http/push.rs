@@ -1,6 +1,7 @@
 //! Jobs whose frames come from outside.
 
 mod faults;
+mod places;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use headcast::core::{FrameRate, Timeline};
 use headcast::media::store::{Memory, SegmentStore};
 use headcast::push::{Format, Length, Output, Pixels, Settings, Stream};
 use headcast_app::jobs::Limits;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::{Answer, Bench, Field, request};
 
@@ -198,9 +201,7 @@ async fn one_at_a_time() {
     let (feed, body) = open_body();
     feed.send(Ok(frames(0..10).into())).await.unwrap();
     let path = format!("/api/v1/jobs/{id}/frames");
-    let (router, request) = (bench.router.clone(), post(&path, body));
-    let first =
-        tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() });
+    let first = sending(&bench, &path, body);
     until_next(&bench, &id, 10).await;
     let busy = show(&bench, &id).await;
     assert_eq!(
@@ -211,7 +212,7 @@ async fn one_at_a_time() {
     assert_eq!(bench.ask(post(&format!("/api/v1/jobs/{id}/end"), "")).await.problem(409), "frames_busy");
     feed.send(Ok(Bytes::from(frames(10..60)))).await.unwrap();
     drop(feed);
-    assert_eq!(first.await.unwrap(), 200);
+    assert_eq!(answered(first).await.status, 200);
     bench.until(&id, "done").await;
     assert!(segments(&bench, &id).await == expected(60));
 }
@@ -281,12 +282,10 @@ async fn cancelling_ends_who_is_sending() {
     bench.until(&id, "rendering").await;
     let (feed, body) = open_body();
     feed.send(Ok(frames(0..10).into())).await.unwrap();
-    let (router, request) = (bench.router.clone(), post(&format!("/api/v1/jobs/{id}/frames"), body));
-    let sending =
-        tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap().status() });
+    let sending = sending(&bench, &format!("/api/v1/jobs/{id}/frames"), body);
     until_next(&bench, &id, 10).await;
     bench.ask(post(&format!("/api/v1/jobs/{id}/cancel"), "")).await;
-    assert_eq!(sending.await.unwrap(), 409);
+    assert_eq!(answered(sending).await.problem(409), "job_over");
     drop(feed);
     assert_eq!(bench.ask(super::request(Method::DELETE, &format!("/api/v1/jobs/{id}"))).await.status, 204);
     let left = std::fs::read_dir(bench.dir.path().join("jobs")).unwrap().count();
@@ -350,6 +349,21 @@ async fn what_is_announced_is_checked() {
     assert_eq!(answer.json()["audio_name"], "64x48");
     let spoken = bench.job(24).await;
     assert_eq!(push(&bench, &spoken, "", frames(0..1)).await.problem(409), "frames_not_wanted");
+}
+
+/// Sends this, while the test does something else.
+fn sending(bench: &Bench, path: &str, body: Body) -> JoinHandle<Answer> {
+    let (router, request) = (bench.router.clone(), post(path, body));
+    tokio::spawn(async move {
+        let (parts, body) = tower::ServiceExt::oneshot(router, request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    })
+}
+
+/// What comes of it; not for ever.
+async fn answered<T>(sending: JoinHandle<T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), sending).await.expect("it is answered").unwrap()
 }
 
 /// A body that is made while it is sent.

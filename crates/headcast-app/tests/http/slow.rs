@@ -153,3 +153,31 @@ async fn who_takes_nothing_of_an_answer_is_let_go() {
     }
     panic!("the connection is still there");
 }
+
+/// Frames may be made as slowly as they like; of anything else the address does not decide.
+#[tokio::test]
+async fn only_frames_are_waited_for() {
+    let until_closed = async |timeouts: Timeouts, address: &str, body: &str| {
+        let server = Running::new(|config| config.timeouts = timeouts).await;
+        let wish = "{\"size\": \"64x48\", \"frames\": 9}";
+        let create = format!(
+            "POST /api/v1/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{wish}",
+            wish.len()
+        );
+        let made = hear(server.say(&create).await).await;
+        let id = made.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let start = format!(
+            "POST {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100000\r\n\r\n{body}",
+            address.replace("ID", id)
+        );
+        hear(server.say(&start).await).await
+    };
+    let long = Duration::from_secs(600);
+    let frames = Timeouts { frames: SHORT, upload: long, ..Timeouts::default() };
+    let heard = until_closed(frames, "/api/v1/jobs/ID/frames", "xxxx").await;
+    assert!(heard.contains("408") && heard.contains("upload_stalled"), "{heard}");
+    let others = Timeouts { frames: long, upload: SHORT, ..Timeouts::default() };
+    let heard = until_closed(others, "/gradio_api/call/frames", "{\"data\": [").await;
+    assert!(heard.starts_with("HTTP/1.1 4"), "{heard}");
+}

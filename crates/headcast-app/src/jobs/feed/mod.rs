@@ -18,6 +18,7 @@ use headcast::push::{Error, Pixels, Stream};
 
 use self::slots::{Place, goes_on};
 use super::event::Level;
+use super::id::JobId;
 use super::job::{Failure, Job, State};
 use super::shared::Shared;
 use super::studio::Phase;
@@ -165,6 +166,12 @@ impl Jobs {
         Ok(feed)
     }
 
+    /// Fails the jobs for whose frames nobody came within [`Limits::abandoned`](super::limits::Limits::abandoned), and
+    /// names them; what there is of them plays. Happens by itself once a minute. Blocks for the disk.
+    pub fn end_abandoned(&self) -> Vec<JobId> {
+        self.shared.end_abandoned()
+    }
+
     /// The frames of a pushed job will not come, for `reason`: the job fails, what there is plays, and the reason is on
     /// its log. Whoever is sending frames is told that it is over. One that is over stays as it is. Blocks for the disk.
     pub fn give_up(&self, job: &Job, reason: &str) {
@@ -186,6 +193,27 @@ impl Jobs {
         });
         self.shared.feeds.forget(job.id());
         self.shared.save(job);
+    }
+}
+
+impl Shared {
+    pub(super) fn end_abandoned(&self) -> Vec<JobId> {
+        let limit = self.limits.abandoned;
+        let minutes = limit.as_secs().div_ceil(60);
+        let failure = || Failure {
+            code: "frames_ended",
+            message: format!(
+                "nobody has sent frames for {minutes} minutes (--abandoned says how long a job waits); send them again as \
+                 a new job"
+            ),
+        };
+        let jobs = self.lock().jobs.clone();
+        let abandoned: Vec<_> = jobs.into_iter().filter(|job| job.abandon(limit, failure)).collect();
+        for job in &abandoned {
+            self.feeds.forget(job.id());
+            self.save(job);
+        }
+        abandoned.iter().map(|job| job.id()).collect()
     }
 }
 

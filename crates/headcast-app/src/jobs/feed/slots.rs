@@ -195,3 +195,48 @@ pub(super) fn goes_on(job: &Job, stream: &Stream) -> bool {
     let behind = stream.viewer().segments();
     behind <= job.made_from_start()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::studio::{Input, JobRequest};
+    use super::*;
+
+    fn job() -> Job {
+        let request = JobRequest {
+            audio: Input::Memory(bytes::Bytes::new()),
+            audio_name: String::new(),
+            avatar: String::new(),
+            profile: None,
+            features: None,
+            pushed: "64x48 25/1 rgb24 60".parse().ok(),
+        };
+        Job::new(JobId::random().unwrap(), request, false, 9)
+    }
+
+    #[test]
+    fn a_place_is_at_its_frame_from_the_start_and_is_taken_over_from_there_only() {
+        let (feeds, job, first, second) = (Feeds::default(), job(), Claim::new(), Claim::new());
+        feeds.take(&job, None, 24, &first).unwrap();
+        assert_eq!(feeds.position(&job), Some((24, true)));
+        feeds.moved(job.id(), 30);
+        assert_eq!(feeds.position(&job), Some((30, true)));
+        for found in [None, Some(31)] {
+            assert!(matches!(feeds.take(&job, found, 24, &second), Err(FeedError::Busy)), "{found:?}");
+        }
+        assert!(!first.is_lost());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| feeds.take(&job, Some(30), 24, &second).unwrap().taken_over);
+            let deadline = Instant::now() + LEAVING;
+            while !first.is_lost() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(first.is_lost());
+            feeds.leave(&job, None, true);
+            assert!(waiting.join().unwrap());
+        });
+        assert_eq!(feeds.position(&job), Some((24, true)));
+        assert!(!second.is_lost());
+        feeds.leave(&job, None, true);
+        assert_eq!(feeds.position(&job), None);
+    }
+}

@@ -42,6 +42,7 @@ impl Job {
         let mut inner = self.lock();
         if !inner.state.is_over() {
             inner.progress.phase = phase;
+            inner.awaiting = (phase == Phase::Awaiting).then(Instant::now);
             let progress = inner.progress;
             self.publish(&mut inner, EventBody::Progress(progress));
         }
@@ -91,6 +92,7 @@ impl Job {
         inner.progress.frames = frames_of(Some(&plan), &inner.made);
         inner.progress.total = plan.timeline().frames();
         inner.progress.phase = if self.request.pushed.is_some() { Phase::Awaiting } else { Phase::Rendering };
+        inner.awaiting = self.request.pushed.is_some().then(Instant::now);
         inner.plan = Some(plan);
         inner.media = Some(Media {
             config: *opened.source.config(),
@@ -217,6 +219,20 @@ impl Job {
         }
     }
 
+    /// Fails, unless frames that are to come from outside are brought just now, or were within `limit`; true when it
+    /// failed.
+    pub(in crate::jobs) fn abandon(&self, limit: Duration, failure: impl FnOnce() -> Failure) -> bool {
+        let mut inner = self.lock();
+        let waited = inner.awaiting.filter(|_| !inner.state.is_over());
+        let is_abandoned = waited.is_some_and(|since| since.elapsed() >= limit);
+        if is_abandoned {
+            let failure = failure();
+            self.publish(&mut inner, EventBody::Log(Level::Error, failure.message.clone()));
+            self.finish(&mut inner, State::Failed, Some(failure));
+        }
+        is_abandoned
+    }
+
     /// Ends the job now; a renderer at work on it stops after its frame. One that is over stays as it is.
     pub(in crate::jobs) fn cancel(&self) {
         let mut inner = self.lock();
@@ -243,6 +259,7 @@ impl Job {
         // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
         inner.source = None;
         inner.sound = None;
+        inner.awaiting = None;
         let progress = inner.progress;
         self.publish(inner, EventBody::Progress(progress));
         self.publish(inner, EventBody::State);

@@ -140,6 +140,8 @@ struct Inner {
     lost: BTreeSet<usize>,
     /// Of a job whose frames come from outside, as long as it is open.
     sound: Option<Sound>,
+    /// Since when nobody brings the frames that are to come from outside.
+    awaiting: Option<Instant>,
     wanted: Option<usize>,
     /// When somebody last asked for something.
     asked: Option<Instant>,
@@ -244,6 +246,7 @@ impl Job {
                 replanned: false,
                 lost: BTreeSet::new(),
                 sound: None,
+                awaiting: None,
                 wanted: None,
                 asked: None,
                 meter: Meter::default(),
@@ -474,15 +477,21 @@ impl Job {
         self.lock().asked = Some(Instant::now());
     }
 
-    /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it is over.
+    /// Whether it waits for a renderer, or has one. Of frames that come from outside, who brings them makes the
+    /// segments, as soon as it is open.
+    pub(in crate::jobs) fn takes_turns(&self) -> bool {
+        self.inner_takes_turns(&self.lock())
+    }
+
+    fn inner_takes_turns(&self, inner: &Inner) -> bool {
+        !inner.state.is_over() && (self.request.pushed.is_none() || inner.source.is_none())
+    }
+
+    /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it takes no turns.
     pub(in crate::jobs) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
         let inner = self.lock();
-        if self.request.pushed.is_some() && inner.source.is_some() {
-            // Who brings the frames makes the segments.
-            return None;
-        }
         let served = self.served.load(Ordering::Relaxed);
-        (!inner.state.is_over()).then(|| (inner.made.clone(), inner.wanted, served))
+        self.inner_takes_turns(&inner).then(|| (inner.made.clone(), inner.wanted, served))
     }
 
     /// Whether its plan is fixed and its sound is read, in this process.

@@ -1,7 +1,6 @@
 //! Pushed jobs on a disk that loses segments: their frames have to come again, or the job says so.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use axum::http::Method;
 use bytes::Bytes;
@@ -11,8 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::super::{Bench, request};
 use super::{
-    eventually, expected, frames, job, log, next_frame, open_body, post, push, segments, show, until_next,
-    until_ready,
+    answered, eventually, expected, frames, job, log, next_frame, open_body, post, push, segments, sending,
+    show, until_next, until_ready,
 };
 
 fn file(bench: &Bench, id: &str, segment: usize) -> PathBuf {
@@ -33,10 +32,6 @@ fn held(bench: &Bench, id: &str, segment: usize) -> JoinHandle<Bytes> {
         let answer = tower::ServiceExt::oneshot(router, get).await.unwrap();
         answer.into_body().collect().await.unwrap().to_bytes()
     })
-}
-
-async fn answered<T>(held: JoinHandle<T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), held).await.expect("it is answered").unwrap()
 }
 
 #[tokio::test]
@@ -74,15 +69,14 @@ async fn a_segment_that_is_lost_behind_a_sender_is_wanted_when_it_is_through() {
     bench.until(&id, "rendering").await;
     let (feed, body) = open_body();
     feed.send(Ok(frames(0..30).into())).await.unwrap();
-    let (router, sent) = (bench.router.clone(), post(&format!("/api/v1/jobs/{id}/frames"), body));
-    let sending = tokio::spawn(async move { tower::ServiceExt::oneshot(router, sent).await.unwrap() });
+    let sending = sending(&bench, &format!("/api/v1/jobs/{id}/frames"), body);
     until_ready(&bench, &id, 2).await;
     std::fs::remove_file(file(&bench, &id, 0)).unwrap();
     let played = held(&bench, &id, 0);
     eventually("lost", &bench, &id, |job| (job["clip"]["ready"][0][0] == 1).then_some(())).await;
     feed.send(Ok(frames(30..60).into())).await.unwrap();
     drop(feed);
-    assert_eq!(answered(sending).await.status(), 200);
+    assert_eq!(answered(sending).await.status, 200);
     let job = show(&bench, &id).await;
     assert_eq!((&job["state"], &job["frames"]["next_frame"]), (&json!("rendering"), &json!(0)));
     assert_eq!(job["progress"]["phase"], "awaiting");
@@ -177,4 +171,37 @@ async fn a_damaged_segment_is_where_a_feed_goes_back_to() {
         bench.until(&id, "done").await;
         assert!(segments(&bench, &id).await == expected);
     }
+}
+
+/// After a restart no picture is in memory; the last one of what is made is held.
+#[tokio::test]
+async fn an_end_after_a_restart_keeps_the_job() {
+    for in_one in [true, false] {
+        let bench = Bench::new();
+        let id = job(&bench, 60).await;
+        assert_eq!(push(&bench, &id, "", frames(0..28)).await.status, 200);
+        let ready = until_ready(&bench, &id, 2).await;
+        let bench = bench.restart(|_| {}).await;
+        bench.until(&id, "rendering").await;
+        let missing = 60 - next_frame(&bench, &id).await;
+        let made = segments_from_start(&bench, &id, ready).await;
+        let answer = match in_one {
+            true => push(&bench, &id, "?end=true", Vec::new()).await,
+            false => bench.ask(post(&format!("/api/v1/jobs/{id}/end"), "")).await,
+        };
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        bench.until(&id, "done").await;
+        let all = segments(&bench, &id).await;
+        assert!(all.len() == expected(60).len() && all[..ready] == made);
+        assert!(log(&bench, &id).await.contains(&format!("{missing} frames missing at the end")));
+        assert_eq!(bench.get(&format!("/api/v1/jobs/{id}/video.mp4")).await.status, 200);
+    }
+}
+
+async fn segments_from_start(bench: &Bench, id: &str, count: usize) -> Vec<Bytes> {
+    let mut found = Vec::new();
+    for k in 0..count {
+        found.push(bench.get(&format!("/api/v1/jobs/{id}/segment_{k:05}.ts")).await.body);
+    }
+    found
 }
