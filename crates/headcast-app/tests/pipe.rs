@@ -582,6 +582,31 @@ fn a_server_that_is_started_again_gets_what_it_lost() {
 }
 
 #[test]
+fn a_job_that_is_fed_is_left_to_who_feeds_it() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path());
+    let mut first = pipe_to(&server.url, &["--frames", "30"]);
+    let mut stdin = first.stdin.take().unwrap();
+    stdin.write_all(&frames(0..10)).unwrap();
+    let mut page = String::new();
+    BufReader::new(first.stdout.take().unwrap()).read_line(&mut page).unwrap();
+    let job = page.trim().strip_prefix(&server.url).unwrap().replace("/j/", "/api/v1/jobs/");
+    let connected = || server.get(&job).contains("\"connected\":true");
+    assert!((0..600).any(|_| connected() || {
+        std::thread::sleep(Duration::from_millis(50));
+        false
+    }));
+    let (second, _) = run_to(&server, page.trim(), &[], &frames(10..30));
+    assert_eq!(second.status.code(), Some(3), "{}", stderr(&second));
+    assert!(stderr(&second).contains("somebody else"), "{}", stderr(&second));
+    stdin.write_all(&frames(10..30)).unwrap();
+    drop(stdin);
+    let output = end_of(first);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(server.get(&job).contains("\"state\":\"done\""));
+}
+
+#[test]
 fn what_cannot_be_mended_is_not_tried_again() {
     let place = tempfile::tempdir().unwrap();
     let server = Server::start(place.path());

@@ -107,6 +107,12 @@ impl Remote {
                 Err(Trouble::Line(why)) => return Err(Failure::Machine(why)),
                 Err(Trouble::Final(failure)) => return Err(failure),
             };
+            if job.connected {
+                // It would be taken over from whoever it is.
+                return Err(Failure::input(format!(
+                    "somebody else is sending frames to job {id}; stop that program first, or make a job of your own"
+                )));
+            }
             if let Some(total) = job.total {
                 let JobStatus { next_frame, frame_bytes, .. } = job;
                 return Ok(RemoteJob { id, next_frame, total: Some(total), frame_bytes });
