@@ -96,7 +96,9 @@ function onMessage(message) {
 
 /** The player opens a job once there is something to open. @param {import('./store.js').Job} job */
 function show(job) {
-  if (job.state === 'failed' || job.state === 'cancelled') {
+  const over = job.state === 'failed' || job.state === 'cancelled';
+  const left = over ? secondsLeft(job) : 0;
+  if (over && (opened === job.id || left === 0)) {
     player.settle();
     return;
   }
@@ -105,8 +107,14 @@ function show(job) {
     return;
   }
   opened = job.id;
-  controls.setDuration(job.clip.duration_secs);
-  player.open(job, readiness, ownJob === job.id || job.state !== 'done');
+  controls.setDuration(over ? left : job.clip.duration_secs);
+  player.open(job, readiness, !over && (ownJob === job.id || job.state !== 'done'));
+}
+
+/** How much plays of a job whose frames came from outside and ended early. @param {import('./store.js').Job} job */
+function secondsLeft(job) {
+  const [first, end] = job.clip?.ready[0] ?? [0, 0];
+  return job.frames && first === 0 && end > 0 ? (job.clip?.segment_ends?.[end - 1] ?? 0) : 0;
 }
 
 /** @param {FormData} form */
