@@ -13,7 +13,7 @@ const FILE_NAME: &str = "headcast.lock";
 /// Held as long as this lives.
 #[derive(Debug)]
 pub(in super::super) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -39,7 +39,15 @@ impl FolderLock {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         sign(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing would not do while a program that is just being started has the file, too: until it runs, it has
+        // everything that this process has open. What cannot be unlocked is unlocked by closing.
+        let _ = self.file.unlock();
     }
 }
 
@@ -70,5 +78,15 @@ mod tests {
         assert!(refused.contains("--data-dir"), "{refused}");
         drop(first);
         FolderLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_being_started_does_not_hold_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = FolderLock::take(dir.path()).unwrap();
+        let inherited = first.file.try_clone().unwrap();
+        drop(first);
+        FolderLock::take(dir.path()).unwrap();
+        drop(inherited);
     }
 }
