@@ -100,6 +100,15 @@ impl Drop for Arrival<'_> {
     }
 }
 
+/// Who wants a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Viewers, who want the same one at about the same time: it is kept in memory for them.
+    Many,
+    /// Somebody who goes through the clip, and would push out what viewers share.
+    One,
+}
+
 impl Shared {
     pub(super) fn new(
         studio: Arc<dyn Studio>,
@@ -373,9 +382,13 @@ impl Shared {
         media: &Media,
         plan: &SegmentPlan,
         index: usize,
+        readers: Readers,
     ) -> Result<Option<Bytes>, ReadError> {
         if let Some(bytes) = self.at_hand(job, index) {
             return Ok(Some(bytes));
+        }
+        if readers == Readers::One {
+            return Ok(media.store.get(index)?.filter(|bytes| is_whole(bytes, plan, index)));
         }
         let _turn = self.recent.turn(index);
         if let Some(bytes) = self.at_hand(job, index) {
@@ -389,14 +402,14 @@ impl Shared {
     }
 
     /// A whole segment, made again if it has to be.
-    pub(super) fn read(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
+    pub(super) fn read(&self, job: &Job, index: usize, readers: Readers) -> Result<Bytes, ReadError> {
         let not_made = ReadError::NotMade { index };
         job.asked();
         // The second time reads what was made again.
         for _ in 0..2 {
             let (Some(media), Some(plan)) = (job.media(), job.plan()) else { return Err(not_made) };
             if job.is_made(index) == Some(true) {
-                if let Some(bytes) = self.find(job, &media, &plan, index)? {
+                if let Some(bytes) = self.find(job, &media, &plan, index, readers)? {
                     return Ok(bytes);
                 }
                 let clear = || drop(std::fs::remove_file(media.store.segment_path(index)));

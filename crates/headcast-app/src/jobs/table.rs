@@ -16,7 +16,7 @@ use super::job::Job;
 pub(super) use super::limits::ReadError;
 use super::limits::{CreateError, Limits};
 use super::schedule::{Fair, Schedule};
-use super::shared::{Arrival, Shared, restore};
+use super::shared::{Arrival, Readers, Shared, restore};
 use super::studio::{Input, JobRequest, Studio};
 use super::video::layout;
 use super::{poster, worker, writer};
@@ -177,7 +177,15 @@ impl Jobs {
     /// # Errors
     /// When it is not made, or cannot be read.
     pub fn segment(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
-        self.shared.read(job, index)
+        self.shared.read(job, index, Readers::Many)
+    }
+
+    /// As [`Self::segment`], for somebody who goes through the whole clip: what is read is not kept in memory for others.
+    ///
+    /// # Errors
+    /// When it is not made, or cannot be read.
+    pub fn segment_in_passing(&self, job: &Job, index: usize) -> Result<Bytes, ReadError> {
+        self.shared.read(job, index, Readers::One)
     }
 
     /// A made segment that is in memory: one that was made or read lately. Asks the disk only whether its file is

@@ -7,7 +7,7 @@ use headcast::media::mp4::{Index, Layout};
 
 use super::job::Job;
 use super::limits::ReadError;
-use super::shared::Shared;
+use super::shared::{Readers, Shared};
 use super::table::Jobs;
 
 impl Jobs {
@@ -33,7 +33,7 @@ pub(super) fn layout(
     let media = job.media().ok_or(ReadError::NotMade { index: 0 })?;
     let mut file = Index::new(&media.config, plan);
     for index in 0..segments {
-        file.push(&shared.read(job, index)?)?;
+        file.push(&shared.read(job, index, Readers::One)?)?;
     }
     Ok(Arc::new(file.finish_early()?))
 }

@@ -190,7 +190,7 @@ async fn made(job: &Job, index: usize) -> bool {
     }
 }
 
-pub(super) async fn read(state: &AppState, job: &Arc<Job>, index: usize) -> io::Result<Bytes> {
+async fn read(state: &AppState, job: &Arc<Job>, index: usize) -> io::Result<Bytes> {
     if let Some(bytes) = state.jobs().segment_at_hand(job, index) {
         return Ok(bytes);
     }

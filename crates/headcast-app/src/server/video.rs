@@ -17,7 +17,6 @@ use super::AppState;
 use super::jobs::find;
 use super::playlist::ended;
 use super::problem::Problem;
-use super::segment;
 use crate::jobs::{Job, State as JobState};
 
 /// The whole file or one range of it; with `?download` browsers save it under a name of its own.
@@ -177,7 +176,11 @@ async fn payload(
     index: usize,
     range: &Range<u64>,
 ) -> io::Result<Bytes> {
-    let segment = segment::read(state, job, index).await?;
+    let segment = {
+        let (state, job) = (state.clone(), Arc::clone(job));
+        let read = tokio::task::spawn_blocking(move || state.jobs().segment_in_passing(&job, index)).await;
+        read.map_err(io::Error::other)?.map_err(io::Error::other)?
+    };
     let payload = layout.payload(index, &segment).map_err(io::Error::other)?;
     let place = layout.payload_range(index).ok_or_else(|| io::Error::other("no such segment"))?;
     Ok(cut(&payload, place.start, range))

@@ -82,6 +82,24 @@ fn every_state_survives() {
     assert_eq!(run.find(second.id()).state(), State::Cancelled);
 }
 
+/// A download goes through everything, and viewers share the memory that there is for segments.
+#[test]
+fn who_goes_through_a_clip_keeps_nothing_of_it_in_memory() {
+    let place = Place::new();
+    let run = place.start_open();
+    let id = run.job("speech.wav", 24).id();
+    until(&run.find(id), State::Done);
+    run.stop();
+    let run = place.start();
+    let job = run.find(id);
+    mp4_length(&run, &job);
+    let passed = run.jobs.segment_in_passing(&job, 1).unwrap();
+    assert!((0..3).all(|index| run.jobs.segment_at_hand(&job, index).is_none()));
+    // Control.
+    assert_eq!(run.jobs.segment(&job, 1).unwrap(), passed);
+    assert_eq!(run.jobs.segment_at_hand(&job, 1), Some(passed));
+}
+
 fn mp4_length(run: &super::Run, job: &std::sync::Arc<headcast_app::jobs::Job>) -> u64 {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(run.jobs.mp4(job)).unwrap().total_len()
