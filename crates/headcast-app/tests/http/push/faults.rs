@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 use bytes::Bytes;
+use headcast_app::server::Config;
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::super::{Bench, request};
+use super::super::{Bench, Field, request};
 use super::{
     answered, eventually, expected, frames, job, log, next_frame, open_body, post, push, segments, sending,
     show, until_next, until_ready,
@@ -204,4 +205,50 @@ async fn segments_from_start(bench: &Bench, id: &str, count: usize) -> Vec<Bytes
         found.push(bench.get(&format!("/api/v1/jobs/{id}/segment_{k:05}.ts")).await.body);
     }
     found
+}
+
+/// Two seconds of a tone, as a WAV file; the other tone is another sound of the same length.
+fn tone(period: u16) -> Vec<u8> {
+    let samples = (0..32_000_u16)
+        .flat_map(|at| (if at % period < period / 2 { 6000_i16 } else { -6000 }).to_le_bytes());
+    let data: Vec<u8> = samples.collect();
+    let size = |bytes: usize| u32::try_from(bytes).unwrap().to_le_bytes();
+    let format = [16, 0, 0, 0, 1, 0, 1, 0, 0x80, 0x3e, 0, 0, 0, 0x7d, 0, 0, 2, 0, 16, 0];
+    [b"RIFF", &size(36 + data.len())[..], b"WAVEfmt ", &format, b"data", &size(data.len()), &data].concat()
+}
+
+/// As after an update that reads or encodes sound otherwise: what is made would not fit to what follows.
+#[tokio::test]
+async fn what_belongs_to_another_sound_is_made_again() {
+    for changes in [true, false] {
+        let roomy = |config: &mut Config| config.max_audio_bytes = 100_000;
+        let bench = Bench::with(roomy);
+        let sound = tone(80);
+        let fields = [Field::text("size", "64x48"), Field::file("audio", "tone.wav", &sound)];
+        let made = bench.upload(&fields).await;
+        assert_eq!(made.status, 201, "{:?}", made.body);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        bench.until(&id, "rendering").await;
+        assert_eq!(push(&bench, &id, "", frames(0..30)).await.status, 200);
+        until_ready(&bench, &id, 1).await;
+        let input = bench.dir.path().join("jobs").join(&id).join("input");
+        if changes {
+            std::fs::write(input, tone(90)).unwrap();
+        }
+        let bench = bench.restart(roomy).await;
+        let next = next_frame(&bench, &id).await;
+        assert!(next > 0);
+        let answer = push(&bench, &id, &format!("?first={next}"), Vec::new()).await;
+        if changes {
+            assert_eq!(answer.problem(409), "frames_position");
+            assert_eq!(next_frame(&bench, &id).await, 0);
+        } else {
+            assert_eq!(answer.status, 200, "{:?}", answer.body);
+        }
+        let from = usize::try_from(next_frame(&bench, &id).await).unwrap();
+        assert_eq!(push(&bench, &id, &format!("?first={from}"), frames(from..50)).await.status, 200);
+        bench.until(&id, "done").await;
+        assert_eq!(log(&bench, &id).await.contains("it begins again with frame 0"), changes);
+        assert_eq!(bench.get(&format!("/api/v1/jobs/{id}/video.mp4")).await.status, 200);
+    }
 }
