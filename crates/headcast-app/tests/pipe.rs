@@ -367,6 +367,17 @@ impl Server {
     fn get(&self, path: &str) -> String {
         get(&self.url, path)
     }
+
+    /// Asks until the answer has `words` in it.
+    fn until(&self, path: &str, words: &str) {
+        for _ in 0..600 {
+            if self.get(path).contains(words) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("never came: {words} in {}", self.get(path));
+    }
 }
 
 impl Drop for Server {
@@ -557,13 +568,7 @@ fn a_server_that_is_started_again_gets_what_it_lost() {
     stdin.write_all(&frames(0..50)).unwrap();
     // All of them were taken, and they end in the middle of a segment.
     let job = format!("/api/v1/jobs/{id}");
-    for tries in 0.. {
-        if server.get(&job).contains("\"next_frame\":50") {
-            break;
-        }
-        assert!(tries < 600, "{}", server.get(&job));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.until(&job, "\"next_frame\":50");
     server.child.kill().unwrap();
     server.child.wait().unwrap();
     // Nobody is there for a while.
@@ -604,6 +609,36 @@ fn a_job_that_is_fed_is_left_to_who_feeds_it() {
     let output = end_of(first);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(server.get(&job).contains("\"state\":\"done\""));
+}
+
+#[test]
+fn a_segment_that_the_disk_lost_is_sent_again() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path());
+    let mut child = pipe_to(&server.url, &["--frames", "120"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut page = String::new();
+    stdout.read_line(&mut page).unwrap();
+    let id = page.trim().rsplit('/').next().unwrap().to_owned();
+    let job = format!("/api/v1/jobs/{id}");
+    stdin.write_all(&frames(0..50)).unwrap();
+    server.until(&job, "\"ready\":[[0,2]]");
+    let folder = place.path().join("jobs").join(&id);
+    fs::remove_file(folder.join("segment_00000.ts")).unwrap();
+    // Somebody plays it, so the server sees that it is gone.
+    let (url, path) = (server.url.clone(), format!("{job}/segment_00000.ts"));
+    let played = std::thread::spawn(move || get(&url, &path));
+    server.until(&job, "\"ready\":[[1,2]]");
+    stdin.write_all(&frames(50..120)).unwrap();
+    drop(stdin);
+    let output = end_of(child);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("wants frame 0 again") && said.contains("going on with frame 0"), "{said}");
+    assert!(server.get(&job).contains("\"state\":\"done\""), "{}", server.get(&job));
+    assert_same_segments(&folder, 120);
+    assert!(played.join().unwrap().starts_with("HTTP/1.0 200"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A running server, spoken to over plain HTTP: makes a job, says where it is.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, Uri, header};
@@ -20,6 +20,9 @@ use crate::jobs::Pushed;
 
 /// Largest answer that is read, in bytes: a job of a day has some hundred kilobytes.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// How long a server may take to say that another connection is in the way of a new one.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// How long a job may take to read its sound before frames are taken.
 const TRIES: usize = 60;
@@ -145,8 +148,10 @@ impl Remote {
         let request = self.request(Method::POST, path, "application/octet-stream", body);
         let address = (self.host.clone(), self.port);
         self.runtime.spawn(async move {
+            let began = Instant::now();
             let answer = send(address, request.map_err(Trouble::Final)?).await.map_err(Trouble::Line)?;
-            judged(answer, patient)
+            // Later it is somebody who has taken over on purpose.
+            judged(answer, patient && began.elapsed() < OPENING)
         })
     }
 
@@ -283,15 +288,15 @@ impl Trouble {
     }
 }
 
-/// What an answer means for somebody who can ask again. With `patient`, also what another sender is in the way of: it
-/// may be the connection that broke, which the server has not noticed yet.
+/// What an answer means for somebody who can ask again. With `patient`, also what another sender is in the way of (it
+/// may be the connection that broke, which the server has not noticed yet), and frames that are wanted again.
 fn judged((status, value): Answer, patient: bool) -> Result<Value, Trouble> {
     let code = value["code"].as_str().unwrap_or_default();
     let passes = match status {
         // 502 and 504 come from a proxy without a server behind it.
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => true,
         _ if ["upload_stalled", "body_broken"].contains(&code) => true,
-        _ => patient && ["frames_busy", "frames_position"].contains(&code),
+        _ => patient && ["frames_busy", "frames_position", "frames_lost"].contains(&code),
     };
     match success((status, value)) {
         Ok(value) => Ok(value),
@@ -411,6 +416,7 @@ mod tests {
         };
         assert!(line(503, "stopping", false) && line(502, "", false) && line(408, "upload_stalled", false));
         assert!(line(409, "frames_busy", true) && line(409, "frames_position", true));
+        assert!(line(409, "frames_lost", true));
         assert!(!line(409, "frames_busy", false), "somebody else's job is left alone");
         assert!(!line(409, "job_over", true) && !line(404, "job_not_found", true) && !line(401, "", true));
         assert!(!line(507, "disk", true) && !line(400, "frame_partial", true));
