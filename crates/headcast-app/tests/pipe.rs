@@ -623,13 +623,13 @@ fn a_segment_that_the_disk_lost_is_sent_again() {
     let id = page.trim().rsplit('/').next().unwrap().to_owned();
     let job = format!("/api/v1/jobs/{id}");
     stdin.write_all(&frames(0..50)).unwrap();
-    server.until(&job, "\"ready\":[[0,2]]");
+    server.until(&job, "\"ready\":[[0,3]]");
     let folder = place.path().join("jobs").join(&id);
     fs::remove_file(folder.join("segment_00000.ts")).unwrap();
     // Somebody plays it, so the server sees that it is gone.
     let (url, path) = (server.url.clone(), format!("{job}/segment_00000.ts"));
     let played = std::thread::spawn(move || get(&url, &path));
-    server.until(&job, "\"ready\":[[1,2]]");
+    server.until(&job, "\"ready\":[[1,3]]");
     stdin.write_all(&frames(50..120)).unwrap();
     drop(stdin);
     let output = end_of(child);
