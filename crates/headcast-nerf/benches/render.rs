@@ -12,24 +12,24 @@
 )]
 
 use std::fs::{self, File};
-use std::hint::black_box;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use headcast_core::{Intrinsics, Pose, RgbImage};
 use headcast_nerf::Profile;
 use headcast_nerf::avatar::Avatar;
 use headcast_nerf::checkpoint::Checkpoint;
-use headcast_nerf::conditioning::{AudioCode, ngp_pose};
-use headcast_nerf::cpu::probe::{self, Stages};
-use headcast_nerf::cpu::{Config, Engine, FrameRequest, FrameStats, SimdLevel};
+use headcast_nerf::conditioning::ngp_pose;
+use headcast_nerf::cpu::measure::{self, Peak, Seconds};
+use headcast_nerf::cpu::{Config, Engine, SimdLevel};
 use headcast_nerf::model::{ErNerf, Network};
 
 /// Frames timed for each figure.
 const FRAMES: usize = 6;
-/// How long a stage is repeated.
-const STAGE: Duration = Duration::from_millis(300);
+/// How long a stage is repeated, seconds.
+const STAGE: f64 = 0.3;
 
 struct Subject {
     name: String,
@@ -60,146 +60,78 @@ fn main() {
 
 fn report(subject: &Subject, level: SimdLevel, cores: NonZero<usize>) {
     println!("\n{level}");
-    let engine = |threads| {
-        let config = Config { profile: Profile::Quality, threads, simd: level };
+    let engine = |profile, threads| {
+        let config = Config { profile, threads, simd: level };
         Engine::new(&subject.model, subject.width, subject.height, &config).expect("the subject is an avatar")
     };
+    let what = subject.view();
     let start = Instant::now();
-    let single = engine(NonZero::<usize>::MIN);
+    let single = engine(Profile::Quality, NonZero::<usize>::MIN);
     println!("  prepared in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    let backdrop = single.backdrop(&subject.poses[0], &subject.background).expect("sizes agree");
-    let backdrop_ms = per_round(|| {
-        black_box(single.backdrop(&subject.poses[0], &subject.background).expect("sizes agree"));
-    }) * 1e3;
-    frames(subject, &single, &backdrop, backdrop_ms);
-    if cores.get() > 1 {
-        frames(subject, &engine(cores), &backdrop, backdrop_ms);
+    let peak = measure::peak(&single, STAGE, &clock);
+    println!("  peak of a core: {:.0} GFLOP/s in f32, {:.0} GOP/s in i16", peak.f32 / 1e9, peak.i16 / 1e9);
+    for profile in Profile::ALL {
+        for threads in [NonZero::<usize>::MIN, cores] {
+            frames(&what, &engine(profile, threads));
+            if cores.get() == 1 {
+                break;
+            }
+        }
     }
-    stages(subject, &single, backdrop_ms);
+    for profile in [Profile::Parity, Profile::Quality] {
+        stages(&what, &engine(profile, NonZero::<usize>::MIN), peak);
+    }
 }
 
 /// Pictures, poses far apart.
-fn frames(subject: &Subject, engine: &Engine, backdrop: &[f32], backdrop_ms: f64) {
-    let mut out = RgbImage::filled(subject.width, subject.height, [0; 3]).expect("an avatar's size");
-    let mut render = |frame: usize| {
-        let pose = &subject.poses[frame * subject.poses.len() / FRAMES];
-        let request = FrameRequest { pose, intrinsics: &subject.intrinsics, code: &CODE, eye: 0.2, backdrop };
-        engine.render(&request, &mut out).expect("sizes agree")
-    };
-    render(0);
-    let (wall, cpu) = (Instant::now(), cpu_time());
-    let mut sum = FrameStats::default();
-    for frame in 0..FRAMES {
-        let stats = render(frame);
-        (sum.samples, sum.lanes, sum.rays) =
-            (sum.samples + stats.samples, sum.lanes + stats.lanes, sum.rays + stats.rays);
-    }
-    let wall_ms = wall.elapsed().as_secs_f64() * 1e3 / FRAMES as f64;
-    let cpu_ms = cpu_time().zip(cpu).map_or(wall_ms, |(end, start)| (end - start) * 1e3 / FRAMES as f64);
-    let threads = engine.threads().get();
+fn frames(subject: &measure::Subject<'_>, engine: &Engine) {
+    let measured = measure::frames(engine, subject, FRAMES, &clock).expect("sizes agree");
+    let (threads, stats) = (engine.threads().get(), measured.stats);
+    let frames = FRAMES as f64;
     println!(
-        "  {threads} thread(s): head {wall_ms:.0} ms wall, {cpu_ms:.0} ms processor time, so {:.1} frames/s with \
-         the cores to itself ({:.1} as measured); with a new torso every frame {:.1}",
-        1e3 * threads as f64 / cpu_ms,
-        1e3 / wall_ms,
-        1e3 * threads as f64 / (cpu_ms + backdrop_ms),
+        "  {}, {threads} thread(s): {:.1} frames/s with the cores to itself ({:.1} by the wall clock), head alone {:.1}; torso {:.1} ms",
+        engine.profile(),
+        measured.fps_alone(threads),
+        measured.fps(),
+        measured.fps_of_head(threads),
+        measured.torso.cpu * 1e3 / frames,
     );
     if threads == 1 {
         println!(
-            "  {} samples a frame, {:.1} a ray that has some ({:.1} % of all), lanes {:.1} % full, {:.0} ns a sample",
-            sum.samples / FRAMES as u64,
-            sum.samples as f64 / sum.rays as f64,
-            100.0 * sum.rays as f64 / (FRAMES as f64 * f64::from(subject.width * subject.height)),
-            100.0 * sum.samples as f64 / sum.lanes as f64,
-            cpu_ms * 1e6 * FRAMES as f64 / sum.samples as f64,
+            "    {} samples a frame, {:.1} a ray that has some ({:.1} % of all), lanes {:.1} % full, {:.0} ns a sample",
+            stats.samples / FRAMES as u64,
+            stats.samples as f64 / stats.rays as f64,
+            100.0 * stats.rays as f64 / (frames * f64::from(engine.width() * engine.height())),
+            100.0 * stats.samples as f64 / stats.lanes as f64,
+            measured.head.cpu * 1e9 / stats.samples as f64,
         );
     }
 }
 
 /// Each stage by itself, on the samples of a frame.
-fn stages(subject: &Subject, engine: &Engine, backdrop_ms: f64) {
-    let pose = &subject.poses[0];
-    let rays = probe::rays(engine, pose, &subject.intrinsics);
-    let origin = pose.origin();
-    let (mut points, mut directions) = (Vec::new(), Vec::new());
-    // In the order of the engine's tiles, so that caches see what they see there.
-    let width = subject.width as usize;
-    for tile in tiles(subject) {
-        for pixel in (0..Stages::TILE * Stages::TILE)
-            .map(|i| (tile.1 + i / Stages::TILE) * width + tile.0 + i % Stages::TILE)
-        {
-            let Some((direction, distances)) = rays.get(pixel) else { continue };
-            for t in distances {
-                points.push([0, 1, 2].map(|axis| origin[axis] + t * direction[axis]));
-                directions.push(*direction);
-            }
-        }
-    }
-    let packets: Vec<&[[f32; 3]]> = points.chunks_exact(Stages::SAMPLES).collect();
-    if packets.is_empty() {
+fn stages(subject: &measure::Subject<'_>, engine: &Engine, peak: Peak) {
+    let Some(times) = measure::stages(engine, subject, STAGE, &clock) else {
         println!("  nothing to sample in the first pose");
         return;
-    }
-    let mut stages = Stages::new(engine, &CODE, 0.2, packets[0], &directions[..Stages::SAMPLES]);
-    let samples = points.len() as f64;
-
-    let march = per_round(|| {
-        for (x, y) in tiles(subject) {
-            black_box(stages.march(pose, &subject.intrinsics, x, y));
-        }
-    }) / samples;
-    let encode = per_round(|| {
-        for packet in &packets {
-            stages.encode(packet);
-        }
-    }) / samples;
-    let evaluate = per_round(|| {
-        for _ in 0..256 {
-            black_box(stages.evaluate());
-        }
-    }) / (256.0 * Stages::SAMPLES as f64);
-    let rounds = 1 << 20;
-    let flops = stages.peak(rounds) as f64;
-    let peak = flops
-        / per_round(|| {
-            black_box(stages.peak(rounds));
-        });
-    let achieved = 2.0 * engine.multiply_adds_per_sample() as f64 / evaluate;
+    };
+    let achieved = 2.0 * engine.multiply_adds_per_sample() as f64 / times.evaluate;
     println!(
-        "  ns a sample: march {:.0}, encode {:.0}, density and colour {:.0}; torso {backdrop_ms:.1} ms a pose",
-        march * 1e9,
-        encode * 1e9,
-        evaluate * 1e9,
-    );
-    println!(
-        "  density and colour: {:.0} GFLOP/s of {:.0} at most ({:.0} %), {} multiply-adds a sample",
+        "  {}, ns a sample: march {:.0}, encode {:.0}, density and colour {:.0}, which is {:.0} GFLOP/s, {:.0} % of the \
+         peak in f32; {} multiply-adds a sample",
+        engine.profile(),
+        times.march * 1e9,
+        times.encode * 1e9,
+        times.evaluate * 1e9,
         achieved / 1e9,
-        peak / 1e9,
-        100.0 * achieved / peak,
+        100.0 * achieved / peak.f32,
         engine.multiply_adds_per_sample(),
     );
 }
 
-/// Corners of the whole tiles of the picture.
-fn tiles(subject: &Subject) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let (width, height) = (subject.width as usize, subject.height as usize);
-    let last = Stages::TILE - 1;
-    (0..height.saturating_sub(last))
-        .step_by(Stages::TILE)
-        .flat_map(move |y| (0..width.saturating_sub(last)).step_by(Stages::TILE).map(move |x| (x, y)))
-}
-
-/// Seconds of processor time for one call of `f`, from calls of [`STAGE`] in all.
-fn per_round(mut f: impl FnMut()) -> f64 {
-    f();
-    let (wall, cpu) = (Instant::now(), cpu_time());
-    let mut rounds = 0;
-    while rounds < 3 || wall.elapsed() < STAGE {
-        f();
-        rounds += 1;
-    }
-    let wall = wall.elapsed().as_secs_f64();
-    cpu_time().zip(cpu).map_or(wall, |(end, start)| end - start) / f64::from(rounds)
+fn clock() -> Seconds {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let wall = START.get_or_init(Instant::now).elapsed().as_secs_f64();
+    Seconds { wall, cpu: cpu_time().unwrap_or(wall) }
 }
 
 /// Processor time of all threads so far, in seconds, to a hundredth; `None` where the system does not tell.
@@ -211,10 +143,12 @@ fn cpu_time() -> Option<f64> {
     Some(ticks as f64 / 100.0)
 }
 
-/// Any audio code will do: it changes colours, not work.
-const CODE: AudioCode = [0.1; 32];
-
 impl Subject {
+    fn view(&self) -> measure::Subject<'_> {
+        let Self { intrinsics, poses, background, .. } = self;
+        measure::Subject { intrinsics, poses, background }
+    }
+
     fn find() -> Self {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let folder = std::env::var_os("HEADCAST_BENCH_AVATAR").map(PathBuf::from);

@@ -20,13 +20,20 @@ pub enum Profile {
     /// less than one 8-bit step from `f32` and the same samples (a third of a step at most on the built-in avatar, 79 dB).
     #[default]
     Quality,
+    /// As `quality`, but traces every second pixel of every second row first, and of the others only those near
+    /// which the light bends: outlines, mouth, eyes, hair. What is smooth is read off a cubic curve. 57 dB from `quality`
+    /// on the built-in avatar.
+    Fast,
+    /// For weak machines: as `fast`, but traces nothing in between save hard outlines, so the person has half the resolution a
+    /// side, and what is behind all of it. 42 dB from `quality` on the built-in avatar.
+    Preview,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 2] = [Self::Parity, Self::Quality];
+    pub const ALL: [Self; 4] = [Self::Parity, Self::Quality, Self::Fast, Self::Preview];
 
-    /// The profile called `name`: `parity` or `quality`.
+    /// The profile called `name`: `parity`, `quality`, `fast` or `preview`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
@@ -36,6 +43,8 @@ impl Profile {
         match self {
             Self::Parity => "parity",
             Self::Quality => "quality",
+            Self::Fast => "fast",
+            Self::Preview => "preview",
         }
     }
 }

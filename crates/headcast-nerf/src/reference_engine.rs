@@ -32,6 +32,15 @@ pub(crate) struct ReferenceRequest<'a> {
 }
 
 impl ReferenceEngine {
+    /// It knows upstream's schedule and its own: profiles that are faster elsewhere are [`Profile::Quality`] here.
+    pub(crate) fn new(profile: Profile, threads: NonZero<usize>) -> Self {
+        let profile = match profile {
+            Profile::Parity => Profile::Parity,
+            Profile::Quality | Profile::Fast | Profile::Preview => Profile::Quality,
+        };
+        Self { profile, threads }
+    }
+
     /// Renders a frame into `out`.
     ///
     /// # Errors
@@ -105,7 +114,7 @@ impl ReferenceEngine {
         let budget = match self.profile {
             Profile::Parity => Budget::Frame,
             // As many as upstream's schedule ever gives.
-            Profile::Quality => Budget::PerRay(scene.options().max_steps + 7),
+            _ => Budget::PerRay(scene.options().max_steps + 7),
         };
         let frame = Reference::new(scene).with_threads(self.threads).render(&FieldRequest {
             pose: request.pose,

@@ -127,7 +127,7 @@ impl Renderer {
                 if !sides.contains(&width) || !sides.contains(&height) {
                     return Err(RenderError::Size { width, height });
                 }
-                AnyEngine::Reference(ReferenceEngine { profile: config.profile, threads: config.threads })
+                AnyEngine::Reference(ReferenceEngine::new(config.profile, config.threads))
             }
         };
         let smoothing = avatar.smoothing;
@@ -297,12 +297,27 @@ impl Renderer {
         &self.avatar
     }
 
+    /// How its pictures are made: as asked for, but [`Profile::Quality`] instead of a faster one that there is not
+    /// for this avatar.
+    pub fn profile(&self) -> Profile {
+        match &self.engine {
+            AnyEngine::Cpu(engine) => engine.profile(),
+            AnyEngine::Reference(engine) => engine.profile,
+        }
+    }
+
+    /// Whether [`Profile::Fast`] and [`Profile::Preview`] differ from [`Profile::Quality`] for this avatar.
+    pub fn has_faster_profiles(&self) -> bool {
+        matches!(self.engine, AnyEngine::Cpu(_))
+    }
+
     /// For a log line: `CPU, avx512, 2 threads, quality profile`.
     pub fn describe(&self) -> String {
-        let (threads, what, profile) = match &self.engine {
-            AnyEngine::Cpu(engine) => (engine.threads(), engine.simd().name(), engine.profile()),
-            AnyEngine::Reference(engine) => (engine.threads, "reference", engine.profile),
+        let (threads, what) = match &self.engine {
+            AnyEngine::Cpu(engine) => (engine.threads(), engine.simd().name()),
+            AnyEngine::Reference(engine) => (engine.threads, "reference"),
         };
+        let profile = self.profile();
         let plural = if threads.get() == 1 { "" } else { "s" };
         format!("CPU, {what}, {threads} thread{plural}, {profile} profile")
     }

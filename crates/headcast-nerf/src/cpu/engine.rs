@@ -9,7 +9,9 @@ use headcast_core::{Intrinsics, Pose, RgbImage};
 use super::error::RenderError;
 use super::fold::Field;
 use super::march::{Lattice, March, Rays, TILE, Tile};
+use super::nodes::{Between, Nodes, node_intrinsics};
 use super::occupancy::Occupancy;
+use super::packet::PACKET;
 use super::picture::{FrameStats, Picture};
 use super::shade::{Lanes, OVERRUN, Shade, Shaded};
 use super::simd::{Dispatch, SimdLevel};
@@ -48,6 +50,8 @@ pub struct Engine {
     pub(super) occupancy: Occupancy,
     pub(super) torso: Option<TorsoEngine>,
     profile: Profile,
+    /// See [`tolerance`].
+    tolerance: Option<f32>,
     threads: NonZero<usize>,
     max_steps: usize,
     width: u32,
@@ -73,10 +77,41 @@ pub struct FrameRequest<'a> {
 /// Working memory of one thread.
 #[derive(Debug)]
 struct Scratch {
+    between: Between,
+    work: Work,
+}
+
+/// What tracing a patch takes.
+#[derive(Debug)]
+struct Work {
     rays: Rays,
     lanes: Lanes,
     shaded: Shaded,
     torso: TorsoRows,
+    torso_pixels: Vec<(u32, usize)>,
+}
+
+/// Pixels or nodes of a rectangle.
+#[derive(Debug, Clone, Copy)]
+struct Patch<'a> {
+    tile: Tile,
+    /// Pixels from one to the next: 1, of nodes 2.
+    spacing: usize,
+    /// `[TILE_RAYS]`, `None` is all.
+    wanted: Option<&'a [bool]>,
+}
+
+/// How much the light of the nodes around a pixel may bend, of 1, before its ray is traced; `None` traces every ray.
+///
+/// Measured on the built-in avatar. A curve is off by a tenth of the bend and less. 24/255 keeps 57 dB and traces 56 % of
+/// the rays (4/255: 63 dB and 78 %). 200/255 is what outlines against a bright background do: without them edges are stairs,
+/// with them a third more rays are traced than nodes alone.
+fn tolerance(profile: Profile) -> Option<f32> {
+    match profile {
+        Profile::Parity | Profile::Quality => None,
+        Profile::Fast => Some(24.0 / 255.0),
+        Profile::Preview => Some(200.0 / 255.0),
+    }
 }
 
 impl Engine {
@@ -117,6 +152,7 @@ impl Engine {
                 .map(|torso| TorsoEngine::new(torso, options.torso_shrink, width, height))
                 .transpose()?,
             profile: config.profile,
+            tolerance: tolerance(config.profile),
             threads: config.threads,
             max_steps: options.max_steps as usize,
             width,
@@ -169,24 +205,35 @@ impl Engine {
         let mut out: Vec<f32> = background.data().iter().map(|v| f32::from(*v) / 255.0).collect();
         let Some(torso) = &self.torso else { return Ok(out) };
         let posed = torso.posed(pose);
-        // Large enough that the lock below is free nearly always.
-        const PACKETS_PER_JOB: usize = 64;
-        let packets = torso.packets();
-        let shared = Mutex::new(&mut out);
-        self.for_each(packets.div_ceil(PACKETS_PER_JOB), |job, scratch| {
-            let work = &mut scratch.torso;
-            for packet in job * PACKETS_PER_JOB..packets.min((job + 1) * PACKETS_PER_JOB) {
-                self.dispatch.run(ShadeTorso { torso: &posed, packet, work });
-                let mut out = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                for lane in 0..work.len {
-                    let [alpha, rgb @ ..] = [0, 1, 2, 3].map(|i| work.out[i].0[lane]);
-                    let pixel = &mut out[work.pixels[lane] as usize * 3..][..3];
-                    for (out, torso) in pixel.iter_mut().zip(rgb) {
-                        *out = torso * alpha + *out * (1.0 - alpha);
+        let width = self.width as usize;
+        let picture = Mutex::new(&mut out);
+        self.draw(
+            |patch, work| {
+                let Work { shaded, torso: rows, torso_pixels: pixels, .. } = work;
+                shaded.clear();
+                torso.list(patch.tile, patch.spacing, patch.wanted, pixels);
+                for pixels in pixels.chunks(PACKET) {
+                    self.dispatch.run(ShadeTorso { torso: &posed, pixels, work: rows });
+                    for (lane, (_, ray)) in pixels.iter().enumerate() {
+                        let [alpha, rgb @ ..] = [0, 1, 2, 3].map(|i| rows.out[i].0[lane]);
+                        let [red, green, blue] = rgb.map(|v| v * alpha);
+                        shaded.light[*ray] = [alpha, red, green, blue];
                     }
                 }
-            }
-        });
+            },
+            |tile, shaded| {
+                let mut picture = picture.lock().unwrap_or_else(PoisonError::into_inner);
+                for row in 0..tile.height {
+                    let first = (tile.y + row) * width + tile.x;
+                    let pixels = picture[first * 3..(first + tile.width) * 3].as_chunks_mut::<3>().0;
+                    for (pixel, light) in pixels.iter_mut().zip(&shaded.light[row * TILE..]) {
+                        for channel in 0..3 {
+                            pixel[channel] = light[channel + 1] + pixel[channel] * (1.0 - light[0]);
+                        }
+                    }
+                }
+            },
+        );
         Ok(out)
     }
 
@@ -203,39 +250,41 @@ impl Engine {
         assert_eq!(request.backdrop.len(), width * height * 3, "the backdrop has the picture's size");
         let frame = self.field.of_frame(self.dispatch, request.code, request.eye);
         let scheduled = self.scheduled();
-        let across = width.div_ceil(TILE);
         let picture = Mutex::new(Picture::new(out.data_mut(), request.backdrop, width, self.max_steps));
-        self.for_each(across * height.div_ceil(TILE), |job, scratch| {
-            let (x, y) = (job % across * TILE, job / across * TILE);
-            let tile = Tile { x, y, width: TILE.min(width - x), height: TILE.min(height - y) };
-            let Scratch { rays, lanes, shaded, .. } = scratch;
-            self.dispatch.run(March {
-                lattice: &self.lattice,
-                occupancy: &self.occupancy,
-                pose: request.pose,
-                intrinsics: request.intrinsics,
-                tile,
-                rays,
-            });
-            shaded.clear();
-            lanes.queue(rays, tile, shaded);
-            self.dispatch.run(Shade {
-                field: &self.field,
-                frame: &frame,
-                lattice: &self.lattice,
-                origin: request.pose.origin(),
-                rays,
-                scheduled,
-                faithful: self.faithful(),
-                work: lanes,
-                out: shaded,
-            });
-            picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, shaded);
-        });
+        let between = node_intrinsics(request.intrinsics);
+        let at_nodes = self.draw(
+            |patch, work| {
+                let Work { rays, lanes, shaded, .. } = work;
+                self.dispatch.run(March {
+                    lattice: &self.lattice,
+                    occupancy: &self.occupancy,
+                    pose: request.pose,
+                    intrinsics: if patch.spacing == 1 { request.intrinsics } else { &between },
+                    tile: patch.tile,
+                    wanted: patch.wanted,
+                    rays,
+                });
+                shaded.clear();
+                lanes.queue(rays, patch.tile, shaded);
+                self.dispatch.run(Shade {
+                    field: &self.field,
+                    frame: &frame,
+                    lattice: &self.lattice,
+                    origin: request.pose.origin(),
+                    rays,
+                    scheduled,
+                    faithful: self.faithful(),
+                    work: lanes,
+                    out: shaded,
+                });
+            },
+            |tile, shaded| picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, shaded),
+        );
         let mut picture = picture.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(max_steps) = scheduled {
             picture.apply_schedule(max_steps);
         }
+        picture.stats.merge(&at_nodes);
         Ok(picture.stats)
     }
 
@@ -249,12 +298,63 @@ impl Engine {
         self.profile == Profile::Parity
     }
 
+    /// Fills the tiles of a picture with light, in no particular order: all pixels traced, or the nodes and what lies
+    /// between. Returns what the nodes took.
+    ///
+    /// * `trace`: puts the light of a patch into [`Work::shaded`], zeros where it is not wanted.
+    /// * `put`: takes a finished tile of pixels.
+    fn draw(
+        &self,
+        trace: impl Fn(Patch<'_>, &mut Work) + Sync,
+        put: impl Fn(Tile, &Shaded) + Sync,
+    ) -> FrameStats {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let mut stats = FrameStats::default();
+        let Some(tolerance) = self.tolerance else {
+            self.for_each(Tile::count(width, height), |number, Scratch { work, .. }| {
+                let tile = Tile::of(number, width, height);
+                trace(Patch { tile, spacing: 1, wanted: None }, work);
+                put(tile, &work.shaded);
+            });
+            return stats;
+        };
+        let mut nodes = Nodes::new(width, height);
+        let (across, down) = (nodes.width, nodes.height);
+        let taken = Mutex::new((&mut nodes, &mut stats));
+        self.for_each(Tile::count(across, down), |number, Scratch { work, .. }| {
+            let tile = Tile::of(number, across, down);
+            trace(Patch { tile, spacing: 2, wanted: None }, work);
+            let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.0.add(tile, &work.shaded.light);
+            taken.1.add(&work.shaded);
+        });
+        self.for_each(Tile::count(width, height), |number, Scratch { work, between }| {
+            let tile = Tile::of(number, width, height);
+            let lit = between.look(&nodes, tile);
+            if lit && between.choose(tile, tolerance) > 0 {
+                trace(Patch { tile, spacing: 1, wanted: Some(&between.wanted) }, work);
+            } else {
+                work.shaded.clear();
+            }
+            if lit {
+                between.fill(tile, &mut work.shaded.light);
+            }
+            put(tile, &work.shaded);
+        });
+        stats
+    }
+
     fn new_scratch(&self) -> Scratch {
-        Scratch {
+        Scratch { between: Between::new(), work: self.new_work() }
+    }
+
+    fn new_work(&self) -> Work {
+        Work {
             rays: Rays::new(self.max_steps + OVERRUN),
             lanes: Lanes::new(),
             shaded: Shaded::new(self.scheduled()),
             torso: TorsoRows::new(),
+            torso_pixels: Vec::new(),
         }
     }
 

@@ -116,6 +116,25 @@ pub(super) struct Tile {
     pub(super) height: usize,
 }
 
+impl Tile {
+    /// The tiles of a picture of `width` × `height`, row by row.
+    pub(super) fn all(width: usize, height: usize) -> impl Iterator<Item = Self> {
+        (0..Self::count(width, height)).map(move |number| Self::of(number, width, height))
+    }
+
+    /// How many tiles a picture has.
+    pub(super) fn count(width: usize, height: usize) -> usize {
+        width.div_ceil(TILE) * height.div_ceil(TILE)
+    }
+
+    /// Tile `number` of a picture.
+    pub(super) fn of(number: usize, width: usize, height: usize) -> Self {
+        let across = width.div_ceil(TILE);
+        let (x, y) = (number % across * TILE, number / across * TILE);
+        Self { x, y, width: TILE.min(width - x), height: TILE.min(height - y) }
+    }
+}
+
 /// Rays of a tile and the samples they take, ray `row × TILE + column`.
 #[derive(Debug)]
 pub(super) struct Rays {
@@ -153,6 +172,8 @@ pub(super) struct March<'a> {
     pub(super) pose: &'a Pose,
     pub(super) intrinsics: &'a Intrinsics,
     pub(super) tile: Tile,
+    /// `[TILE_RAYS]`: whose samples are wanted; the others have none.
+    pub(super) wanted: Option<&'a [bool]>,
     pub(super) rays: &'a mut Rays,
 }
 
@@ -161,20 +182,46 @@ impl Kernel for March<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { lattice, occupancy, pose, intrinsics, tile, rays } = self;
+        let Self { lattice, occupancy, pose, intrinsics, tile, wanted, rays } = self;
         for row in 0..tile.height {
             let mut column = 0;
             while column < tile.width {
                 let first = row * TILE + column;
+                // Lanes past the tile's edge are rays of no pixel.
+                let live = S::LANES.min(tile.width - column);
+                let skipped = Skipped::of(wanted, first, live);
+                if skipped.0[..S::LANES].iter().all(|skipped| *skipped > 0.0) {
+                    rays.count[first..first + S::LANES].fill(0);
+                    column += S::LANES;
+                    continue;
+                }
                 let direction = directions(s, pose, intrinsics, tile.x + column, tile.y + row);
                 for (direction, to) in direction.into_iter().zip(&mut rays.direction) {
                     s.store(direction, &mut to[first..first + S::LANES]);
                 }
-                // Lanes past the tile's edge are rays of no pixel.
-                march(s, lattice, occupancy, pose.origin(), direction, first, tile.width - column, rays);
+                march(s, lattice, occupancy, pose.origin(), direction, first, &skipped, rays);
                 column += S::LANES;
             }
         }
+    }
+}
+
+/// Rays of a vector that take no samples: 1, the others 0.
+#[derive(Debug)]
+pub(super) struct Skipped([f32; TILE]);
+
+impl Skipped {
+    /// Of the vector that starts at ray `first`: the lanes from `live` on, and those that are not wanted.
+    #[inline(always)]
+    pub(super) fn of(wanted: Option<&[bool]>, first: usize, live: usize) -> Self {
+        let mut skipped = [0.0; TILE];
+        skipped[live..].fill(1.0);
+        if let Some(wanted) = wanted {
+            for (skipped, wanted) in skipped.iter_mut().zip(&wanted[first..first + live]) {
+                *skipped = if *wanted { 0.0 } else { 1.0 };
+            }
+        }
+        Self(skipped)
     }
 }
 
@@ -198,7 +245,7 @@ fn directions<S: Simd>(s: S, pose: &Pose, intrinsics: &Intrinsics, x: usize, y: 
     out
 }
 
-/// Samples of the first `live` of one vector of rays, the vector starting at ray `first`.
+/// Samples of one vector of rays, the vector starting at ray `first`.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "sample counts are far below 2^24")]
 pub(super) fn march<S: Simd>(
@@ -208,17 +255,13 @@ pub(super) fn march<S: Simd>(
     origin: [f32; 3],
     direction: [S::F; 3],
     first: usize,
-    live: usize,
+    skipped: &Skipped,
     rays: &mut Rays,
 ) {
     rays.count[first..first + S::LANES].fill(0);
     let Some(occupied) = occupancy.bounds() else { return };
     let (mut t, mut far) = lattice.near_far(s, origin, direction);
-    if live < S::LANES {
-        let mut dead = [0.0; TILE];
-        dead[live..].fill(1.0);
-        far = s.select(s.lt(s.splat(0.5), s.load(&dead)), s.splat(-1.0), far);
-    }
+    far = s.select(s.lt(s.splat(0.5), s.load(&skipped.0)), s.splat(-1.0), far);
     // NaN from a ray within a face's plane must not cut anything off: `max` and `min` drop it.
     let (mut enter, mut leave) = (s.splat(0.0), s.splat(f32::MAX));
     for axis in 0..3 {

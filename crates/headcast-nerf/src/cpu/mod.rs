@@ -11,8 +11,10 @@
 //! | `packet`, `dense16`, `integer` | linear layers in `f32` and in 16-bit integers; from one to the other |
 //! | `torso` | pixel, pose → what is behind the head |
 //! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
+//! | `nodes` | light of a quarter of the pixels → of those between, and which of them to trace |
 //! | `engine` | a frame on all cores |
 //! | [`probe`] | each stage by itself, for tests and benches |
+//! | [`measure`] | how long frames and stages take, on the caller's clocks |
 
 mod dense16;
 mod engine;
@@ -22,6 +24,8 @@ mod fold;
 mod grid_encode;
 mod integer;
 mod march;
+pub mod measure;
+mod nodes;
 mod occupancy;
 mod packet;
 mod picture;

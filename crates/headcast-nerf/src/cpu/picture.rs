@@ -14,6 +14,20 @@ pub struct FrameStats {
     pub rays: u64,
 }
 
+impl FrameStats {
+    pub(super) fn add(&mut self, shaded: &Shaded) {
+        self.samples += shaded.samples;
+        self.lanes += shaded.lanes;
+        self.rays += shaded.rays;
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.lanes += other.lanes;
+        self.rays += other.rays;
+    }
+}
+
 /// A picture in the making.
 #[derive(Debug)]
 pub(super) struct Picture<'a> {
@@ -60,9 +74,7 @@ impl<'a> Picture<'a> {
             let (row, column) = (overrun.ray / TILE, overrun.ray % TILE);
             Overrun { ray: (tile.y + row) * self.width + tile.x + column, ..*overrun }
         }));
-        self.stats.samples += shaded.samples;
-        self.stats.lanes += shaded.lanes;
-        self.stats.rays += shaded.rays;
+        self.stats.add(shaded);
     }
 
     /// Takes back what rays collected past the end of upstream's schedule.

@@ -9,7 +9,7 @@ use super::Engine;
 use super::evaluate::FieldRows;
 use super::fold::{Field, FrameField};
 use super::grid_encode::FEATURES;
-use super::march::{Lattice, March, Rays, TILE, Tile, march};
+use super::march::{Lattice, March, Rays, Skipped, TILE, Tile, march};
 use super::occupancy::Occupancy;
 use super::packet::PACKET;
 use super::shade::{Lanes, OVERRUN, Shade, Shaded};
@@ -135,16 +135,20 @@ pub fn torso(engine: &Engine, pose: &Pose) -> Vec<TorsoPixel> {
     let Some(torso) = &engine.torso else { return Vec::new() };
     let posed = torso.posed(pose);
     let mut work = TorsoRows::new();
-    let mut out = Vec::with_capacity(torso.visible());
-    for packet in 0..torso.packets() {
-        engine.dispatch.run(ShadeTorso { torso: &posed, packet, work: &mut work });
-        out.extend((0..work.len).map(|lane| TorsoPixel {
-            pixel: work.pixels[lane],
-            alpha: work.out[0].0[lane],
-            rgb: [1, 2, 3].map(|channel| work.out[channel].0[lane]),
-            offset: [0, 1].map(|axis| work.offset[axis].0[lane]),
-        }));
+    let (mut out, mut pixels) = (Vec::new(), Vec::new());
+    for tile in Tile::all(engine.width() as usize, engine.height() as usize) {
+        torso.list(tile, 1, None, &mut pixels);
+        for pixels in pixels.chunks(PACKET) {
+            engine.dispatch.run(ShadeTorso { torso: &posed, pixels, work: &mut work });
+            out.extend(pixels.iter().enumerate().map(|(lane, (pixel, _))| TorsoPixel {
+                pixel: *pixel,
+                alpha: work.out[0].0[lane],
+                rgb: [1, 2, 3].map(|channel| work.out[channel].0[lane]),
+                offset: [0, 1].map(|axis| work.offset[axis].0[lane]),
+            }));
+        }
     }
+    out.sort_by_key(|pixel| pixel.pixel);
     out
 }
 
@@ -238,12 +242,17 @@ impl<'a> Stages<'a> {
         march_tile(self.engine, pose, intrinsics, tile, &mut self.rays);
         self.rays.count.iter().map(|count| *count as usize).sum()
     }
+}
 
-    /// Floating-point operations of `rounds` rounds of multiply-adds that keep every unit busy and touch
-    /// no memory: what the instruction set could do at best.
-    pub fn peak(&self, rounds: usize) -> u64 {
-        self.engine.dispatch.run(Peak { rounds })
-    }
+/// Floating-point operations of `rounds` rounds of multiply-adds that keep every unit busy and touch no memory: what the
+/// instruction set could do at best.
+pub fn peak_f32(engine: &Engine, rounds: usize) -> u64 {
+    engine.dispatch.run(PeakF32 { rounds })
+}
+
+/// As [`peak_f32`], for 16-bit integers that are multiplied and added up in 32 bits.
+pub fn peak_i16(engine: &Engine, rounds: usize) -> u64 {
+    engine.dispatch.run(PeakI16 { rounds })
 }
 
 impl Engine {
@@ -262,7 +271,7 @@ fn load(rows: &mut [super::packet::Row; 3], values: &[[f32; 3]]) {
 
 fn march_tile(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics, tile: Tile, rays: &mut Rays) {
     let Engine { lattice, occupancy, .. } = engine;
-    engine.dispatch.run(March { lattice, occupancy, pose, intrinsics, tile, rays });
+    engine.dispatch.run(March { lattice, occupancy, pose, intrinsics, tile, wanted: None, rays });
 }
 
 struct Encode<'a> {
@@ -310,23 +319,24 @@ impl Kernel for MarchRow<'_> {
             for (direction, from) in direction.iter_mut().zip(&self.rays.direction) {
                 *direction = s.load(&from[first..first + S::LANES]);
             }
-            let live = self.live - first;
-            march(s, self.lattice, self.occupancy, self.origin, direction, first, live, self.rays);
+            let skipped = Skipped::of(None, first, S::LANES.min(self.live - first));
+            march(s, self.lattice, self.occupancy, self.origin, direction, first, &skipped, self.rays);
             first += S::LANES;
         }
     }
 }
 
-struct Peak {
+/// Chains of a peak's loop: enough to hide the latency of two pipes, few enough for sixteen registers.
+const CHAINS: usize = 12;
+
+struct PeakF32 {
     rounds: usize,
 }
 
-impl Kernel for Peak {
+impl Kernel for PeakF32 {
     type Output = u64;
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> u64 {
-        /// Enough to hide the latency of two pipes, few enough for sixteen registers.
-        const CHAINS: usize = 12;
         let factor = s.splat(std::hint::black_box(0.999_9));
         let mut sums = [s.splat(std::hint::black_box(1.0)); CHAINS];
         for _ in 0..self.rounds {
@@ -340,5 +350,30 @@ impl Kernel for Peak {
             std::hint::black_box(&out);
         }
         (self.rounds * CHAINS * S::LANES * 2) as u64
+    }
+}
+
+struct PeakI16 {
+    rounds: usize,
+}
+
+impl Kernel for PeakI16 {
+    type Output = u64;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> u64 {
+        let factor = s.splat_i(std::hint::black_box(0x0003_0005));
+        let mut sums = [s.splat_i(std::hint::black_box(1)); CHAINS];
+        for _ in 0..self.rounds {
+            for sum in &mut sums {
+                // The sum is a factor, too, or the products could be taken out of the loop.
+                *sum = s.dot(*sum, *sum, factor);
+            }
+        }
+        let mut out = [0; PACKET];
+        for sum in sums {
+            s.store_i(sum, &mut out);
+            std::hint::black_box(&out);
+        }
+        (self.rounds * CHAINS * S::LANES * 4) as u64
     }
 }

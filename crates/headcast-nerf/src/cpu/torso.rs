@@ -8,6 +8,7 @@ use headcast_core::Pose;
 use super::error::RenderError;
 use super::fold::{at, expect, matrix};
 use super::grid_encode::{halves, quantise, step_of};
+use super::march::{TILE, Tile};
 use super::packet::{Layer, Narrow, PACKET, Row, rows};
 use super::simd::math::color_activation;
 use super::simd::{Kernel, Simd};
@@ -34,8 +35,9 @@ pub(super) struct TorsoEngine {
     /// Value of one integer step of each feature: part of the weights that read it.
     steps: [f32; FEATURES],
     width: usize,
-    /// Pixels where the torso may be seen, in order.
-    visible: Vec<u32>,
+    height: usize,
+    /// `[height, width]`: where the torso may be seen.
+    visible: Vec<bool>,
     /// `[height]` and `[width]`: what [`PER_AXIS`] says, of the shrunk coordinate.
     down: Vec<[f32; PER_AXIS]>,
     across: Vec<[f32; PER_AXIS]>,
@@ -82,9 +84,7 @@ impl TorsoEngine {
         let mut visible = Vec::new();
         for j in 0..height {
             for i in 0..width {
-                if torso_mask(torso, plane_coordinates(width, height, i, j)) {
-                    visible.push(j * width + i);
-                }
+                visible.push(torso_mask(torso, plane_coordinates(width, height, i, j)));
             }
         }
         let (levels, steps) = levels(&torso.grid)?;
@@ -92,6 +92,7 @@ impl TorsoEngine {
             levels,
             steps,
             width: width as usize,
+            height: height as usize,
             visible,
             down: (0..height)
                 .map(|j| encode_axis(plane_coordinates(width, height, 0, j)[0] * shrink))
@@ -107,14 +108,30 @@ impl TorsoEngine {
         })
     }
 
-    /// Number of pixels where the torso may be seen.
-    pub(super) fn visible(&self) -> usize {
-        self.visible.len()
-    }
-
-    /// Packets needed for every visible pixel.
-    pub(super) fn packets(&self) -> usize {
-        self.visible.len().div_ceil(PACKET)
+    /// Lists the pixels of `tile` where the torso may be seen, and the ray of each within the tile.
+    ///
+    /// * `spacing`: of a tile of nodes, how many pixels there are from one to the next; those beyond the picture's edge
+    ///   stand for the ones on it.
+    /// * `wanted`: `[TILE_RAYS]`; `None` is all.
+    pub(super) fn list(
+        &self,
+        tile: Tile,
+        spacing: usize,
+        wanted: Option<&[bool]>,
+        pixels: &mut Vec<(u32, usize)>,
+    ) {
+        pixels.clear();
+        for row in 0..tile.height {
+            let first = ((tile.y + row) * spacing).min(self.height - 1) * self.width;
+            for column in 0..tile.width {
+                let ray = row * TILE + column;
+                let pixel = first + ((tile.x + column) * spacing).min(self.width - 1);
+                if self.visible[pixel] && wanted.is_none_or(|wanted| wanted[ray]) {
+                    #[expect(clippy::cast_possible_truncation, reason = "sides are 16-bit numbers")]
+                    pixels.push((pixel as u32, ray));
+                }
+            }
+        }
     }
 
     /// Multiplies the pose into the first layers.
@@ -192,10 +209,6 @@ pub(super) struct TorsoRows {
     pub(super) offset: [Row; 2],
     /// Opacity, red, green, blue.
     pub(super) out: [Row; 4],
-    /// The pixels of the packet.
-    pub(super) pixels: [u32; PACKET],
-    /// How many of them count.
-    pub(super) len: usize,
 }
 
 impl TorsoRows {
@@ -206,18 +219,13 @@ impl TorsoRows {
             second: rows(HIDDEN),
             offset: [Row::ZERO; 2],
             out: [Row::ZERO; 4],
-            pixels: [0; PACKET],
-            len: 0,
         }
     }
 
-    /// Takes the pixels of packet `packet`, and the encoded positions of those pixels.
-    fn gather(&mut self, engine: &TorsoEngine, packet: usize) {
-        let pixels = &engine.visible[packet * PACKET..];
-        self.len = pixels.len().min(PACKET);
-        self.pixels[..self.len].copy_from_slice(&pixels[..self.len]);
-        for lane in 0..self.len {
-            let pixel = self.pixels[lane] as usize;
+    /// Takes the encoded positions of the packet's pixels.
+    fn gather(&mut self, engine: &TorsoEngine, pixels: &[(u32, usize)]) {
+        for (lane, (pixel, _)) in pixels.iter().enumerate() {
+            let pixel = *pixel as usize;
             let encoded = [&engine.down[pixel / engine.width], &engine.across[pixel % engine.width]];
             for (k, rows) in self.input[FEATURES..].as_chunks_mut::<2>().0.iter_mut().enumerate() {
                 rows[0].0[lane] = encoded[0][k];
@@ -227,10 +235,11 @@ impl TorsoRows {
     }
 }
 
-/// Opacity and colour of the visible pixels of one packet.
+/// Opacity and colour of up to [`PACKET`] pixels.
 pub(super) struct ShadeTorso<'a> {
     pub(super) torso: &'a PosedTorso<'a>,
-    pub(super) packet: usize,
+    /// Of [`TorsoEngine::list`].
+    pub(super) pixels: &'a [(u32, usize)],
     pub(super) work: &'a mut TorsoRows,
 }
 
@@ -239,9 +248,9 @@ impl Kernel for ShadeTorso<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { torso, packet, work } = self;
+        let Self { torso, pixels, work } = self;
         let engine = torso.engine;
-        work.gather(engine, packet);
+        work.gather(engine, pixels);
         torso.deform_in.forward_relu(s, &work.input[FEATURES..], &mut work.first);
         engine.deform_hidden.forward_relu(s, &work.first, &mut work.second);
         let mut lane = 0;

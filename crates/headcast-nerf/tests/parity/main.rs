@@ -28,6 +28,7 @@ mod npz;
 mod kernels;
 mod pictures;
 mod poison;
+mod profiles;
 mod scene;
 mod speech;
 
