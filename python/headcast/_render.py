@@ -45,7 +45,8 @@ def render(
     :param audio: path of a recording, or ``(samples, rate)`` as for :class:`headcast.Stream`.
     :param out: folder to fill; made when missing. An earlier clip in it is replaced.
     :param features: speech features made elsewhere (``.npy``, one window per frame) instead of the built-in model.
-    :param profile: ``quality``, or ``parity`` to compare pictures with upstream's.
+    :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
+        the fastest), or ``parity`` to compare pictures with upstream's.
     :param frames: folder for every frame as PNG.
     :param threads: rendering threads. Default: one per core.
     :param data_dir: where avatars are kept. Default: ``HEADCAST_DATA_DIR``, else the user's data folder.

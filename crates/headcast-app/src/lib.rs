@@ -11,6 +11,7 @@ pub mod cli;
 pub mod data_dir;
 pub mod jobs;
 mod meter;
+mod process;
 pub mod render;
 pub mod server;
 pub mod studio;

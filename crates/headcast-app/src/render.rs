@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::core::{RgbImage, Timeline};
 use headcast::media::store::{SegmentStore as _, StoreError, file_name};
-use headcast::nerf::Profile;
 use headcast::nerf::avatar::{Avatar, AvatarError};
 use headcast::source::{FrameDone, MakeError};
 use headcast::{ClipFolder, ClipFolderError, SegmentSource, Session};
 
 use crate::jobs::{OpenError, Reporter};
-use crate::studio::{LocalStudio, Prepared, Recording};
+use crate::studio::{Choice, LocalStudio, Prepared, Recording};
 
 /// What is to be rendered, and where to.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub struct Request {
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<PathBuf>,
     /// Quality against fidelity to upstream.
-    pub profile: Profile,
+    pub profile: Choice,
     /// Folder for the playlist, the segments and `video.mp4`.
     pub output: PathBuf,
     /// Folder for every frame as PNG.
@@ -170,14 +169,14 @@ pub fn render(
 }
 
 /// An avatar by its name, or else by its folder.
-fn prepare(studio: &LocalStudio, avatar: &str, profile: Profile) -> Result<Prepared, RenderError> {
+fn prepare(studio: &LocalStudio, avatar: &str, choice: Choice) -> Result<Prepared, RenderError> {
     let folder = Path::new(avatar);
     let loaded = match studio.known_avatars().load(avatar)? {
         Some(loaded) => loaded,
         None if folder.is_dir() => Avatar::load(folder)?,
         None => return Err(RenderError::UnknownAvatar { name: avatar.to_owned() }),
     };
-    studio.prepare(loaded, profile).map_err(|error| open_error(error, avatar))
+    studio.prepare(loaded, choice).map_err(|error| open_error(error, avatar))
 }
 
 fn open_error(error: OpenError, name: &str) -> RenderError {

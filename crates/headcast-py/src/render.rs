@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use headcast::core::Timeline;
-use headcast::nerf::Profile;
 use headcast_app::jobs::{Level, Phase, Reporter};
 use headcast_app::render::{Request, Watcher, render as render_clip};
-use headcast_app::studio::{EngineSettings, LocalStudio};
+use headcast_app::studio::{Choice, EngineSettings, LocalStudio};
 use pyo3::prelude::*;
 
 use crate::audio::Audio;
@@ -31,10 +30,7 @@ pub(crate) fn render(
     on_progress: Option<Py<PyAny>>,
 ) -> PyResult<(PathBuf, PathBuf, u64, usize, Vec<String>)> {
     let data_dir = self::data_dir(data_dir)?;
-    let profile = Profile::from_name(profile).ok_or_else(|| {
-        let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
-        Error::new_err(format!("there is no profile {profile:?}; use {}", known.join(" or ")))
-    })?;
+    let profile = Choice::from_name(profile).map_err(Error::new_err)?;
     let engine = EngineSettings::from_env(threads).map_err(Error::new_err)?;
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);

@@ -41,7 +41,31 @@ pub(super) enum Command {
     /// Import, list and inspect avatars
     #[command(subcommand)]
     Avatar(AvatarCommand),
+    /// Measure how fast this machine renders an avatar, and where the time goes
+    Bench(BenchOptions),
 }
+
+#[derive(Debug, Args)]
+pub(super) struct BenchOptions {
+    /// Avatar: a name from `headcast avatar list`, or the folder of one
+    #[arg(long, default_value = "milo", value_name = "NAME|DIR")]
+    pub(super) avatar: String,
+    /// Measure this profile alone [default: all of them]
+    #[arg(long, value_enum)]
+    pub(super) profile: Option<ProfileName>,
+    /// Frames timed for each profile
+    #[arg(long, default_value_t = BENCH_FRAMES, value_name = "N")]
+    pub(super) frames: NonZeroUsize,
+    /// Print one JSON object for programs
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    #[command(flatten)]
+    pub(super) engine: EngineOptions,
+}
+
+const BENCH_FRAMES: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 #[derive(Debug, Args)]
 pub(super) struct ServeOptions {
@@ -111,7 +135,7 @@ pub(super) struct RenderOptions {
     /// Audio features made elsewhere (.npy, one window per video frame) instead of the built-in extractor
     #[arg(long, value_name = "FILE.npy")]
     pub(super) features: Option<PathBuf>,
-    /// Quality against fidelity to upstream
+    /// Quality against speed
     #[arg(long, value_enum, default_value_t)]
     pub(super) profile: ProfileName,
     /// Folder to write index.m3u8, the segments and video.mp4 to
@@ -311,6 +335,12 @@ pub(super) enum ProfileName {
     /// Every ray has its own sample budget; independent of the rest of the picture
     #[default]
     Quality,
+    /// The best of quality, fast and preview that this machine renders in real time, else the fastest
+    Auto,
+    /// Traces what has detail and interpolates what is smooth
+    Fast,
+    /// Half the resolution for the person, for weak machines
+    Preview,
     /// Upstream's step schedule for the whole frame, to compare pictures with upstream's
     Parity,
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod avatar;
+mod bench;
 mod failure;
 mod pipe;
 mod progress;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Render(options) => render::run(&options),
         Command::Pipe(options) => pipe::run(&options),
         Command::Avatar(command) => avatar::run(&command),
+        Command::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use super::shutdown;
 use crate::data_dir;
 use crate::jobs::{Level, OpenErrorKind, Phase, Reporter};
 use crate::render::{Left, RenderError, Request, Watcher, render};
-use crate::studio::{EngineSettings, LocalStudio, Recording, build_notes};
+use crate::studio::{Choice, EngineSettings, LocalStudio, Recording, build_notes};
 
 pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     let progress = Progress::new(options.quiet);
@@ -51,12 +51,15 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-impl From<ProfileName> for Profile {
+impl From<ProfileName> for Choice {
     fn from(name: ProfileName) -> Self {
-        match name {
-            ProfileName::Quality => Self::Quality,
-            ProfileName::Parity => Self::Parity,
-        }
+        Self::Profile(match name {
+            ProfileName::Auto => return Self::Auto,
+            ProfileName::Quality => Profile::Quality,
+            ProfileName::Fast => Profile::Fast,
+            ProfileName::Preview => Profile::Preview,
+            ProfileName::Parity => Profile::Parity,
+        })
     }
 }
 

@@ -211,6 +211,8 @@ pub struct Opened {
     pub source: Arc<dyn SegmentSource>,
     /// Remarks for the log: silence, a clip that was cut, features that were repeated.
     pub warnings: Vec<String>,
+    /// The profile that was chosen for a request that leaves the choice to the studio; the job keeps it. `None` as asked for.
+    pub profile: Option<String>,
 }
 
 impl std::fmt::Debug for Opened {
@@ -218,6 +220,7 @@ impl std::fmt::Debug for Opened {
         f.debug_struct("Opened")
             .field("segments", &self.source.plan().len())
             .field("warnings", &self.warnings)
+            .field("profile", &self.profile)
             .finish()
     }
 }

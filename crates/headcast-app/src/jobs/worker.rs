@@ -97,7 +97,8 @@ fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
             });
         }
     };
-    let request = JobRequest { features, ..job.request().clone() };
+    // The studio chooses once: what is made later must look like what was made.
+    let request = JobRequest { features, profile: job.profile(), ..job.request().clone() };
     if let Some(pushed) = &request.pushed {
         let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
         let place = shared.disk.folder(job.id()).input();

@@ -122,6 +122,7 @@ pub(super) struct JobView {
     state: StateName,
     avatar: String,
     audio_name: String,
+    /// As asked for; instead of `auto` the one that was chosen, as soon as the job is opened.
     profile: Option<String>,
     /// Milliseconds since 1970, as all instants here.
     created_ms: u64,
@@ -241,7 +242,7 @@ impl JobView {
             state: snapshot.state.into(),
             avatar: job.request().avatar.clone(),
             audio_name: job.request().audio_name.clone(),
-            profile: job.request().profile.clone(),
+            profile: job.profile(),
             created_ms: millis(job.created()),
             started_ms: snapshot.started.map(millis),
             finished_ms: snapshot.finished.map(millis),

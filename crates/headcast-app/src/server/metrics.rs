@@ -159,7 +159,7 @@ fn text(state: &AppState) -> String {
         metrics.held.value(),
     );
     out.single("headcast_event_streams", "gauge", "Open event streams.", metrics.streams.value());
-    if let Some(bytes) = resident_bytes() {
+    if let Some(bytes) = crate::process::resident_bytes() {
         out.single("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", bytes);
     }
     out.0
@@ -202,13 +202,6 @@ impl Page {
 
 fn seconds(duration: Duration) -> String {
     duration.as_secs_f64().to_string()
-}
-
-/// `VmRSS` of this process; `None` where the system does not say it in a file.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]

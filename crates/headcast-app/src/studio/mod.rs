@@ -2,13 +2,14 @@
 
 mod avatars;
 mod builtin;
+mod choice;
 mod pace;
 pub(crate) mod pushed;
 mod recording;
 mod samples;
 mod spools;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -31,6 +32,7 @@ use crate::jobs::{
 use pace::Paced;
 
 pub use avatars::{Avatars, Entry};
+pub use choice::Choice;
 pub use recording::Recording;
 pub use spools::beside as spools_beside;
 
@@ -90,6 +92,8 @@ pub struct LocalStudio {
     spools: Spools,
     /// Last used last.
     ready: Mutex<VecDeque<(Key, Prepared)>>,
+    /// What [`Choice::Auto`] means for an avatar, as it was when it was last replaced.
+    chosen: Mutex<HashMap<(String, Option<SystemTime>), Profile>>,
 }
 
 /// Which renderer: the avatar's name, when it was last replaced, and the profile.
@@ -113,6 +117,7 @@ impl LocalStudio {
             limits: Limits::default(),
             spools: spools::beside(data_dir),
             ready: Mutex::new(VecDeque::new()),
+            chosen: Mutex::default(),
         }
     }
 
@@ -133,14 +138,30 @@ impl LocalStudio {
     /// # Errors
     /// As [`Self::prepare_named`].
     pub fn warm_up(&self) -> Result<Prepared, OpenError> {
-        self.prepare_named(builtin::NAME, Profile::default())
+        self.prepare_named(builtin::NAME, Choice::default())
     }
 
     /// The renderer of the avatar called `name`, measured.
     ///
     /// # Errors
     /// [`OpenError`] when there is no such avatar, it is damaged, or it cannot be rendered.
-    pub fn prepare_named(&self, name: &str, profile: Profile) -> Result<Prepared, OpenError> {
+    pub fn prepare_named(&self, name: &str, choice: Choice) -> Result<Prepared, OpenError> {
+        if let Choice::Profile(profile) = choice {
+            return self.prepare_profile(name, profile);
+        }
+        // Held while profiles are measured: what two jobs measure at once is wrong for both.
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), self.avatars.version(name));
+        if let Some(profile) = chosen.get(&key) {
+            return self.prepare_profile(name, *profile);
+        }
+        let prepared = choose(|profile| self.prepare_profile(name, profile))?;
+        chosen.retain(|(known, _), _| known != name);
+        chosen.insert(key, prepared.renderer.profile());
+        Ok(prepared)
+    }
+
+    fn prepare_profile(&self, name: &str, profile: Profile) -> Result<Prepared, OpenError> {
         // Held while a renderer is made: two jobs that want the same one make it once.
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (name.to_owned(), self.avatars.version(name), profile);
@@ -150,7 +171,7 @@ impl LocalStudio {
             return Ok(ready[ready.len() - 1].1.clone());
         }
         let avatar = self.avatars.load(name).map_err(avatar_error)?.ok_or_else(|| unknown_avatar(name))?;
-        let prepared = self.prepare(avatar, profile)?;
+        let prepared = self.measured(&Arc::new(avatar), profile)?;
         while ready.len() >= RENDERERS {
             ready.pop_front();
         }
@@ -161,13 +182,22 @@ impl LocalStudio {
     /// Lets go of the renderers of an avatar that is not what it was.
     fn forget(&self, name: &str) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).retain(|(key, _)| key.0 != name);
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _), _| known != name);
     }
 
     /// A renderer for `avatar`, measured with a few frames.
     ///
     /// # Errors
     /// [`OpenError`] when it cannot be rendered.
-    pub fn prepare(&self, avatar: Avatar, profile: Profile) -> Result<Prepared, OpenError> {
+    pub fn prepare(&self, avatar: Avatar, choice: Choice) -> Result<Prepared, OpenError> {
+        let avatar = Arc::new(avatar);
+        match choice {
+            Choice::Profile(profile) => self.measured(&avatar, profile),
+            Choice::Auto => choose(|profile| self.measured(&avatar, profile)),
+        }
+    }
+
+    fn measured(&self, avatar: &Arc<Avatar>, profile: Profile) -> Result<Prepared, OpenError> {
         let internal = |error: RenderError| OpenError {
             kind: OpenErrorKind::Internal,
             code: "avatar_unusable",
@@ -175,7 +205,7 @@ impl LocalStudio {
         };
         let settings =
             Settings { profile, threads: self.engine.threads, simd: self.engine.simd, ..Settings::default() };
-        let renderer = Arc::new(Renderer::new(Arc::new(avatar), &settings).map_err(internal)?);
+        let renderer = Arc::new(Renderer::new(Arc::clone(avatar), &settings).map_err(internal)?);
         let mut picture = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).map_err(|error| {
             OpenError { kind: OpenErrorKind::Internal, code: "avatar_unusable", message: error.to_string() }
         })?;
@@ -286,9 +316,9 @@ impl LocalStudio {
         ends: Option<&[u64]>,
         reporter: &dyn Reporter,
     ) -> Result<Opened, OpenError> {
-        let profile = profile(request)?;
+        let choice = choice(request)?;
         reporter.phase(Phase::Preparing);
-        let prepared = self.prepare_named(&request.avatar, profile)?;
+        let prepared = self.prepare_named(&request.avatar, choice)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         let (session, warnings) = self.session_cut_at(
             &prepared,
@@ -302,7 +332,8 @@ impl LocalStudio {
             Some(fps) => Arc::new(Paced::new(session, fps)),
             None => Arc::new(session),
         };
-        Ok(Opened { source, warnings })
+        let decided = || prepared.renderer.profile().name().to_owned();
+        Ok(Opened { source, warnings, profile: (choice == Choice::Auto).then(decided) })
     }
 }
 
@@ -324,9 +355,7 @@ impl Studio for LocalStudio {
     }
 
     fn profiles(&self) -> Vec<String> {
-        let default = Profile::default();
-        let others = Profile::ALL.into_iter().filter(|profile| *profile != default);
-        std::iter::once(default).chain(others).map(|profile| profile.name().to_owned()).collect()
+        Choice::ALL.map(|choice| choice.name().to_owned()).to_vec()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -350,7 +379,7 @@ impl Studio for LocalStudio {
     }
 
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
-        profile(request)?;
+        choice(request)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits)
             .map_err(audio_error)?;
@@ -388,11 +417,24 @@ pub fn build_notes() -> Vec<String> {
     notes
 }
 
-fn profile(request: &JobRequest) -> Result<Profile, OpenError> {
-    let Some(name) = &request.profile else { return Ok(Profile::default()) };
-    Profile::from_name(name).ok_or_else(|| {
-        let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
-        unusable("unknown_profile", format!("there is no profile \"{name}\"; use {}", known.join(" or ")))
+fn choice(request: &JobRequest) -> Result<Choice, OpenError> {
+    let Some(name) = &request.profile else { return Ok(Choice::default()) };
+    Choice::from_name(name).map_err(|message| unusable("unknown_profile", message))
+}
+
+/// The renderer that [`Choice::Auto`] means, of those that `prepare` makes and measures.
+fn choose(mut prepare: impl FnMut(Profile) -> Result<Prepared, OpenError>) -> Result<Prepared, OpenError> {
+    let mut only: Option<Prepared> = None;
+    choice::choose(FrameRate::PAL.as_f64() / SPEED_MARGIN, |profile| {
+        let prepared = match only.take() {
+            Some(prepared) => prepared,
+            None => prepare(profile)?,
+        };
+        if !prepared.renderer.has_faster_profiles() {
+            only = Some(prepared.clone());
+        }
+        let fps = prepared.fps;
+        Ok((prepared, fps))
     })
 }
 

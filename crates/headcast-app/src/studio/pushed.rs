@@ -95,7 +95,7 @@ pub(crate) fn open(
         None => config.without_sound(),
     };
     let warnings = sound.iter().flat_map(|sound| &sound.warnings).map(ToString::to_string).collect();
-    Ok((Opened { source: Arc::new(Outside { plan, config }), warnings }, sound))
+    Ok((Opened { source: Arc::new(Outside { plan, config }), warnings, profile: None }, sound))
 }
 
 /// What is known of segments that are made of frames from outside.

@@ -91,6 +91,10 @@ impl Run {
     }
 
     fn job_with(&self, name: &str, frames: usize, features: Option<Bytes>) -> Arc<Job> {
+        self.job_in(name, frames, features, None)
+    }
+
+    fn job_in(&self, name: &str, frames: usize, features: Option<Bytes>, profile: Option<&str>) -> Arc<Job> {
         let upload = tempfile::NamedTempFile::with_prefix_in("upload-", &self.uploads).unwrap();
         std::fs::write(upload.path(), vec![b'x'; frames]).unwrap();
         let upload = upload.into_temp_path();
@@ -98,7 +102,7 @@ impl Run {
             audio: Input::File(upload.to_path_buf()),
             audio_name: name.to_owned(),
             avatar: "milo".to_owned(),
-            profile: None,
+            profile: profile.map(str::to_owned),
             features: features.map(Input::Memory),
             pushed: None,
         };

@@ -180,3 +180,40 @@ fn a_job_can_be_run_again_from_what_is_stored() {
     assert!(again.has_features());
     assert_eq!(run.segments(&again), segments);
 }
+
+#[test]
+fn a_profile_is_chosen_once_for_a_job() {
+    let place = Place::new();
+    let at = |chooses| {
+        let mut studio = Double::default();
+        studio.chooses = chooses;
+        place.start_studio(studio, Limits::default())
+    };
+    let undisturbed = |profile| {
+        let place = Place::new();
+        let run = place.start_open();
+        let job = run.job_in("speech.wav", 60, None, Some(profile));
+        until(&job, State::Done);
+        run.segments(&job)
+    };
+    let run = at("fast");
+    let job = run.job_in("speech.wav", 60, None, Some("auto"));
+    run.gate.allow(20);
+    eventually("two segments", || job.made_from_start() == 2);
+    assert_eq!(job.profile().as_deref(), Some("fast"));
+    let id = job.id();
+    run.stop();
+
+    // The machine has become faster, as it is measured now.
+    let run = at("quality");
+    run.gate.open();
+    let job = run.find(id);
+    until(&job, State::Done);
+    assert_eq!(job.profile().as_deref(), Some("fast"));
+    let segments = run.segments(&job);
+    assert!(segments == undisturbed("fast"), "what is made after a restart looks like what was made before");
+    assert!(segments != undisturbed("quality"), "control: profiles differ");
+    let new = run.job_in("speech.wav", 60, None, Some("auto"));
+    until(&new, State::Done);
+    assert!(run.segments(&new) == undisturbed("quality"), "a new job is another choice");
+}

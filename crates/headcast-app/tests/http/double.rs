@@ -55,6 +55,8 @@ pub(super) struct Double {
     pub(super) speed: Option<Speed>,
     /// Whether a job that is opened again is cut where it was.
     pub(super) keeps_plan: bool,
+    /// What it chooses for who asks for `auto`; each profile has other pictures.
+    pub(super) chooses: &'static str,
     /// Name and title of what was imported.
     imported: Mutex<Vec<(String, String)>>,
 }
@@ -161,8 +163,11 @@ impl Studio for Double {
         let kept = SegmentPlan::from_ends(timeline, ends.to_vec()).filter(|_| self.keeps_plan);
         let speed = self.speed.unwrap_or(Speed(1000));
         let plan = kept.unwrap_or_else(|| SegmentPlan::new(timeline, speed));
-        let source = Colours::new(plan, Arc::clone(&self.gate), request.audio_name.clone());
-        Ok(Opened { source: Arc::new(source), warnings: vec!["a warning".to_owned()] })
+        let chosen = (request.profile.as_deref() == Some("auto")).then(|| self.chooses.to_owned());
+        let profile = chosen.as_ref().or(request.profile.as_ref()).map_or(0, String::len);
+        let source =
+            Colours { profile, ..Colours::new(plan, Arc::clone(&self.gate), request.audio_name.clone()) };
+        Ok(Opened { source: Arc::new(source), warnings: vec!["a warning".to_owned()], profile: chosen })
     }
 }
 
@@ -177,6 +182,8 @@ struct Colours {
     units: Vec<Bytes>,
     gate: Arc<Gate>,
     behaviour: String,
+    /// Letters of its name.
+    profile: usize,
 }
 
 impl Colours {
@@ -186,7 +193,7 @@ impl Colours {
         let mut units = encoder.push(&vec![0.0; samples]).unwrap();
         units.extend(encoder.finish().unwrap());
         let config = Config::new(64, 64, FrameRate::PAL).unwrap().channels(Channels::Mono);
-        Self { plan, config, units, gate, behaviour }
+        Self { plan, config, units, gate, behaviour, profile: 0 }
     }
 }
 
@@ -215,7 +222,8 @@ impl SegmentSource for Colours {
                 return Err(MakeError::Render { frame: FrameIndex(frame), reason: "no light".to_owned() });
             }
             let shade = u8::try_from(frame * 37 % 256).unwrap();
-            let image = RgbImage::filled(64, 64, [shade, 128, 255 - shade]).unwrap();
+            let profile = u8::try_from(128 + self.profile).unwrap();
+            let image = RgbImage::filled(64, 64, [shade, profile, 255 - shade]).unwrap();
             if let ControlFlow::Break(()) = on_frame(FrameDone { frame: FrameIndex(frame), image: &image }) {
                 return Err(MakeError::Cancelled);
             }

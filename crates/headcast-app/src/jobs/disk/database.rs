@@ -250,7 +250,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
 fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let update = "UPDATE jobs SET state = ?2, failure_code = ?3, failure_message = ?4, started_ms = ?5,
         finished_ms = ?6, segment_ends = ?7, frame_rate_num = ?8, frame_rate_den = ?9, width = ?10,
-        height = ?11, qp = ?12, channels = ?13 WHERE id = ?1";
+        height = ?11, qp = ?12, channels = ?13, profile = ?14 WHERE id = ?1";
     let clip = record.clip.as_ref();
     let values = params![
         record.id,
@@ -266,6 +266,7 @@ fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Resul
         clip.map(|clip| clip.height),
         clip.map(|clip| clip.qp),
         clip.map(|clip| clip.channels),
+        record.profile,
     ];
     connection.prepare(update)?.execute(values).map(drop)
 }

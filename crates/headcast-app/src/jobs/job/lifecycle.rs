@@ -81,6 +81,9 @@ impl Job {
         for warning in opened.warnings {
             self.publish(&mut inner, EventBody::Log(Level::Warn, warning));
         }
+        if opened.profile.is_some() {
+            inner.profile = opened.profile;
+        }
         if inner.plan.as_ref() != Some(&plan) {
             inner.made = vec![false; plan.len()];
             inner.timings = vec![None; plan.len()];

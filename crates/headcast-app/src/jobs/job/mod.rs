@@ -125,6 +125,8 @@ struct Inner {
     state: State,
     failure: Option<Failure>,
     progress: Progress,
+    /// As asked for, until the studio has chosen one.
+    profile: Option<String>,
     /// There while it is worked on: a job that was taken up again, or made way for others, has none.
     source: Option<Arc<dyn SegmentSource>>,
     plan: Option<SegmentPlan>,
@@ -237,6 +239,7 @@ impl Job {
                 state,
                 failure,
                 progress,
+                profile: row.profile,
                 source: None,
                 plan,
                 media,
@@ -338,6 +341,11 @@ impl Job {
         }
     }
 
+    /// The quality setting that it is rendered with: as asked for, or what the studio chose when it was opened.
+    pub fn profile(&self) -> Option<String> {
+        self.lock().profile.clone()
+    }
+
     /// Its segments, once it is opened.
     pub fn plan(&self) -> Option<SegmentPlan> {
         self.lock().plan.clone()
@@ -397,7 +405,7 @@ impl Job {
         Row {
             id: self.id,
             avatar: self.request.avatar.clone(),
-            profile: self.request.profile.clone(),
+            profile: inner.profile.clone(),
             audio_name: self.request.audio_name.clone(),
             has_features: self.has_features,
             pushed: self.request.pushed,
