@@ -25,6 +25,7 @@ const HOMES: &[(&str, &str)] = &[
     ("clap", "headcast-app"),
     ("anyhow", "headcast-app"),
     ("indicatif", "headcast-app"),
+    ("libc", "headcast-app"),
     ("rusqlite", "headcast-app"),
     ("symphonia", "headcast-audio"),
     ("rubato", "headcast-audio"),

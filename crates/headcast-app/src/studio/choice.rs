@@ -7,9 +7,9 @@ use headcast::nerf::Profile;
 pub enum Choice {
     /// This profile.
     Profile(Profile),
-    /// What the machine is fast enough for: the best of [`AUTO`] that renders in real time with some margin, else the
-    /// fastest of them. Decided once for each avatar, from the speed measured at its first use; a job keeps what
-    /// was decided when it was opened.
+    /// What the machine is fast enough for: the best of `quality`, `fast` and `preview` that renders in real time with
+    /// some margin, else the fastest of them. Decided once for each avatar, from the speed measured at its first use; a
+    /// job keeps what was decided when it was opened.
     Auto,
 }
 
