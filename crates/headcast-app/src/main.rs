@@ -7,9 +7,9 @@ fn main() -> ExitCode {
     headcast_app::cli::main()
 }
 
-/// glibc gives up to eight heaps per core to threads, and what one of them needed once stays with it: a server that ran
-/// for an hour held 90 MB more than after a minute, and with one heap 13 MB more (`docs/performance.md`). Threads that
-/// render or encode allocate next to nothing meanwhile, so they do not wait for each other.
+/// glibc gives up to eight heaps per core to threads, and what one of them needed once stays with it: after an hour a
+/// server held 91 MB more than after a minute, and with one heap 24 MB (`docs/performance.md`). Threads that render
+/// or encode allocate next to nothing meanwhile, so they do not wait for each other.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a call into the C library, which has no safe form")]
 fn share_one_heap() {
