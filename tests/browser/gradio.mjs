@@ -97,6 +97,10 @@ try {
   };
   await page.goto(url);
   const frameOf = (title) => page.frameLocator(`iframe[title="${title}"]`);
+  // Gradio builds its page in the browser, after the document is loaded.
+  for (const button of ['#fast', '#broken']) await page.locator(button).waitFor();
+  await frameOf('headcast player').locator('#note:not(:empty)').waitFor();
+  await frameOf('headcast log').locator('#lines').waitFor({ state: 'attached' });
 
   /** Clicks, and watches the video to its end. */
   async function run(name, button, { plays }) {
