@@ -33,7 +33,8 @@ cargo xtask <command>
   bench      all benchmarks, in release mode
 
 Tests that need ffmpeg, ffprobe, mpv, VLC, GStreamer, Chromium, Node.js or Python are skipped where these are missing,
-loudly and counted; with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure.
+loudly and counted; with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure. Where CI is set, results and skips are
+shown, and the whole output of what fails.
 ";
 
 fn main() -> ExitCode {
@@ -84,7 +85,7 @@ fn check() -> Outcome {
     python::check()
 }
 
-/// Every test; what tests print is shown, so that a skip is seen.
+/// Every test; what tests print is read, so that a skip is seen.
 fn test() -> Outcome {
     cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
 }

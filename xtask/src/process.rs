@@ -35,17 +35,31 @@ pub(crate) fn cargo(args: &[&str]) -> Outcome {
     run(Command::new("cargo").args(args))
 }
 
-/// Runs `command` in the repository's root unless it says otherwise, and shows what it prints.
+/// Runs `command` in the repository's root unless it says otherwise, and shows what it prints: all of it, or, where the
+/// environment has `CI`, results and skips alone, and the rest of it if it fails. Of tests that pass, skips alone.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    run_for(command, PATIENCE)
+    let brief = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    run_for(command, PATIENCE, &mut Transcript::new(brief))
 }
 
-fn run_for(command: &mut Command, patience: Duration) -> Outcome {
+fn run_for(command: &mut Command, patience: Duration, transcript: &mut Transcript) -> Outcome {
     let text = announce(command);
+    let outcome = watch(command, &text, patience, transcript);
+    if outcome.is_err() {
+        transcript.tell_the_rest();
+    }
+    outcome
+}
+
+fn watch(command: &mut Command, text: &str, patience: Duration, transcript: &mut Transcript) -> Outcome {
     let started = Instant::now();
     let failed = |error: std::io::Error| format!("`{text}` cannot be run: {error}");
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let output = child.stdout.take().expect("stdout is piped");
+    // One pipe for both, so that what belongs together stays together.
+    let (output, input) = std::io::pipe().map_err(failed)?;
+    let mut child =
+        command.stdout(input.try_clone().map_err(failed)?).stderr(input).spawn().map_err(failed)?;
+    // The command has copies of the pipe, which would keep it from ending.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let (send, lines) = mpsc::sync_channel(64);
     thread::spawn(move || {
         // What players and browsers print need not be text.
@@ -58,16 +72,13 @@ fn run_for(command: &mut Command, patience: Duration) -> Outcome {
         match lines.recv_timeout(Duration::from_millis(200)) {
             Ok(line) => {
                 heard = Instant::now();
-                println!("{line}");
-                if line.contains("SKIPPED") {
-                    note_skip(&line);
-                }
+                transcript.take(line);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             // What it left running may hold its output open.
             Err(mpsc::RecvTimeoutError::Timeout) if status.is_some() => break,
             Err(mpsc::RecvTimeoutError::Timeout) if heard.elapsed() > patience => {
-                return Err(give_up(&text, &mut child, patience));
+                return Err(give_up(text, &mut child, patience));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => status = child.try_wait().map_err(failed)?,
         }
@@ -75,6 +86,45 @@ fn run_for(command: &mut Command, patience: Duration) -> Outcome {
     let status = child.wait().map_err(failed)?;
     println!("({} s)", started.elapsed().as_secs());
     if status.success() { Ok(()) } else { Err(format!("`{text}` failed ({status})")) }
+}
+
+/// What a command printed, and how much of it is shown.
+struct Transcript {
+    /// Whether only results and skips are shown while it runs.
+    brief: bool,
+    /// Whether these lines are what tests printed that passed: some of them panic on purpose.
+    of_successes: bool,
+    held: Vec<String>,
+}
+
+impl Transcript {
+    fn new(brief: bool) -> Self {
+        Self { brief, of_successes: false, held: Vec::new() }
+    }
+
+    fn take(&mut self, line: String) {
+        let result = line.starts_with("test result:");
+        if result || line == "successes:" || line == "failures:" {
+            self.of_successes = line == "successes:";
+        }
+        let skip = line.contains("SKIPPED");
+        if skip {
+            note_skip(&line);
+        }
+        // Of the test harness, of browsers and Gradio clients, and of Python's unittest.
+        let result = result || line.contains(" passed, ") || line.starts_with("Ran ");
+        if skip || result || !(self.brief || self.of_successes) {
+            println!("{line}");
+        } else if !self.of_successes {
+            self.held.push(line);
+        }
+    }
+
+    fn tell_the_rest(&mut self) {
+        for line in self.held.drain(..) {
+            println!("{line}");
+        }
+    }
 }
 
 /// Prints the command.
@@ -128,7 +178,30 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, patience: u64) -> Outcome {
-        run_for(Command::new("sh").args(["-c", script]), Duration::from_secs(patience))
+        run_for(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(patience),
+            &mut Transcript::new(false),
+        )
+    }
+
+    /// What is held back of `lines`, which are all that is told of a failure beside results.
+    fn held(brief: bool, lines: &str) -> String {
+        let mut transcript = Transcript::new(brief);
+        lines.lines().for_each(|line| transcript.take(line.to_owned()));
+        transcript.held.join("\n")
+    }
+
+    #[test]
+    fn a_failure_is_told_without_what_passed() {
+        const OUTPUT: &str = "test one ... ok\ntest two ... FAILED\n\nsuccesses:\n\n---- one stdout ----\nthread 'one' \
+                              panicked\n\nfailures:\n\n---- two stdout ----\nthe reason\n\ntest result: FAILED. 1 \
+                              passed\nerror: test failed";
+        let told = held(true, OUTPUT);
+        assert!(told.contains("two ... FAILED") && told.contains("the reason"), "{told}");
+        assert!(told.ends_with("error: test failed"), "{told}");
+        assert!(!told.contains("panicked") && !told.contains("test result"), "{told}");
+        assert_eq!(held(false, OUTPUT), "", "shown while it runs");
     }
 
     #[test]
@@ -138,6 +211,16 @@ mod tests {
             assert_eq!(reason.matches("sleep").count(), 4, "two in the command, two that ran: {reason}");
         }
         assert!(shell("sleep 2; echo late", 30).is_ok(), "the control");
+    }
+
+    #[test]
+    fn both_outputs_are_read() {
+        let mut transcript = Transcript::new(true);
+        let script = "echo one; echo two >&2; echo three";
+        let outcome =
+            watch(Command::new("sh").args(["-c", script]), script, Duration::from_secs(60), &mut transcript);
+        assert!(outcome.is_ok());
+        assert_eq!(transcript.held, ["one", "two", "three"]);
     }
 
     #[test]
