@@ -1,6 +1,7 @@
 //! Talking-head radiance fields: checkpoints, avatars, the scalar reference and the CPU renderer.
 
 pub mod avatar;
+pub mod body;
 pub mod checkpoint;
 pub mod conditioning;
 pub mod cpu;
@@ -10,6 +11,7 @@ pub mod profile;
 mod reference_engine;
 pub mod renderer;
 
+pub use body::Body;
 pub use cpu::{RenderError, SimdLevel};
 pub use profile::Profile;
 pub use renderer::{Clip, Probe, Renderer, Settings};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
+use crate::body::{Blinks, Body, Eyes, Poses};
 use crate::conditioning::{AUDIO_CODE_LEN, AudioCodes, Ears, WIDE_CODE_LEN, mirror, smooth_eye, smooth_path};
 use crate::cpu::{Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel};
 use crate::model::Network;
@@ -18,7 +19,7 @@ use crate::reference_engine::{ReferenceEngine, ReferenceRequest};
 const BACKDROPS: usize = 4;
 
 /// How a [`Renderer`] works. `Default` is what we ship: quality, every core, the fastest instructions, and
-/// smoothing as the avatar asks for.
+/// the body as recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Settings {
     /// Which samples count.
@@ -27,14 +28,8 @@ pub struct Settings {
     pub threads: Option<NonZero<usize>>,
     /// Instruction set; `None` is the fastest of this CPU.
     pub simd: Option<SimdLevel>,
-    /// Averages camera poses over seven frames; `None` as the avatar says.
-    pub smooth_path: Option<bool>,
-    /// Averages eye values over three frames; `None` as the avatar says.
-    pub smooth_eye: Option<bool>,
-    /// Blends each audio code with the one before; `None` as the avatar says.
-    pub smooth_lips: Option<bool>,
-    /// Keeps the eyes this far shut, 0 open to 1, instead of blinking as recorded.
-    pub fix_eye: Option<f32>,
+    /// What the avatar does besides speaking.
+    pub body: Body,
 }
 
 /// What an avatar hears in every frame of a clip, put aside: 128 bytes a frame for ER-NeRF, 256 for the others.
@@ -87,6 +82,11 @@ pub struct Renderer {
     poses: Vec<Pose>,
     /// One a pose, smoothed or fixed if asked for.
     eyes: Vec<f32>,
+    /// Instead of `eyes`.
+    blinks: Option<Blinks>,
+    shown: Poses,
+    /// Instead of the avatar's.
+    background: Option<RgbImage>,
     smooth_lips: bool,
     /// Last used last, at most [`BACKDROPS`].
     backdrops: Mutex<VecDeque<(usize, Arc<Vec<f32>>)>>,
@@ -104,14 +104,14 @@ impl Renderer {
     /// Prepares `avatar`: some 20 ms and 10 MB, then 12 MB of backdrops at 512×512.
     ///
     /// # Errors
-    /// [`RenderError::NoPoses`], [`RenderError::EyeValue`], and those of [`Engine::new`].
+    /// [`RenderError::NoPoses`], [`RenderError::NoSuchPose`], [`RenderError::EyeValue`], [`RenderError::NoEyes`], and
+    /// those of [`Engine::new`].
     pub fn new(avatar: Arc<Avatar>, settings: &Settings) -> Result<Self, RenderError> {
         if avatar.poses.is_empty() {
             return Err(RenderError::NoPoses);
         }
-        if let Some(value) = settings.fix_eye.filter(|value| !(0.0..=1.0).contains(value)) {
-            return Err(RenderError::EyeValue { value });
-        }
+        let body = settings.body;
+        check_body(&avatar, &body)?;
         let config = Config {
             profile: settings.profile,
             threads: settings.threads.unwrap_or_else(default_threads),
@@ -131,23 +131,29 @@ impl Renderer {
             }
         };
         let smoothing = avatar.smoothing;
-        let poses = match settings.smooth_path.unwrap_or(smoothing.path) {
+        let poses = match body.smooth_path.unwrap_or(smoothing.path) {
             true => smooth_path(&avatar.poses),
             false => avatar.poses.clone(),
         };
-        let mut eyes = match settings.smooth_eye.unwrap_or(smoothing.eyes) {
+        let mut eyes = match body.smooth_eyes.unwrap_or(smoothing.eyes) {
             true => smooth_eye(&avatar.eyes),
             false => avatar.eyes.clone(),
         };
         eyes.resize(poses.len(), 0.0);
-        if let Some(value) = settings.fix_eye {
+        if let Eyes::Fixed(value) = body.eyes {
             eyes.fill(value);
         }
+        let size = |_| RenderError::Size { width: avatar.width, height: avatar.height };
+        let background = body.background.map(|colour| RgbImage::filled(avatar.width, avatar.height, colour));
+        let background = background.transpose().map_err(size)?;
         Ok(Self {
             engine,
             poses,
+            blinks: (body.eyes == Eyes::Blinking).then(|| Blinks::new(&eyes)),
             eyes,
-            smooth_lips: settings.smooth_lips.unwrap_or(smoothing.lips),
+            shown: body.poses,
+            background,
+            smooth_lips: body.smooth_lips.unwrap_or(smoothing.lips),
             backdrops: Mutex::new(VecDeque::with_capacity(BACKDROPS)),
             avatar,
         })
@@ -184,7 +190,8 @@ impl Renderer {
 
     /// Renders frame `frame` of `clip` into `out`.
     ///
-    /// Poses, eyes and captured torsos are taken back and forth: `0 … n-1, n-1 … 0, 0 …`.
+    /// Poses, eyes and captured torsos are taken back and forth, `0 … n-1, n-1 … 0, 0 …`, unless the settings' [`Body`]
+    /// says otherwise.
     ///
     /// # Errors
     /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the avatar's size,
@@ -196,7 +203,9 @@ impl Renderer {
         out: &mut RgbImage,
     ) -> Result<FrameStats, RenderError> {
         let code = clip.code(frame)?;
-        self.render_pose(mirror(frame.0, self.poses.len()), &code, out)
+        let pose = self.shown.at(frame.0, self.poses.len());
+        let eye = self.blinks.map_or(self.eyes[pose], |blinks| blinks.at(frame.0));
+        self.render_pose(pose, eye, &code, out)
     }
 
     /// Renders a frame, or a much smaller picture where a frame takes minutes or hours, for a caller who wants to know how long a
@@ -215,13 +224,13 @@ impl Renderer {
         let pose = mirror(pose, self.poses.len());
         match &self.engine {
             AnyEngine::Cpu(_) => {
-                let stats = self.render_pose(pose, &[0.0; AUDIO_CODE_LEN], out)?;
+                let stats = self.render_pose(pose, self.eyes[pose], &[0.0; AUDIO_CODE_LEN], out)?;
                 Ok(Probe { stats, share: 1.0 })
             }
             AnyEngine::Reference(engine) => {
                 let backdrop = self.backdrop(pose)?;
                 let code = [0.0; WIDE_CODE_LEN];
-                let request = self.reference_request(pose, &code, &backdrop);
+                let request = self.reference_request(pose, self.eyes[pose], &code, &backdrop);
                 let (stats, share) = engine.probe(&self.avatar, &request);
                 Ok(Probe { stats, share })
             }
@@ -231,19 +240,20 @@ impl Renderer {
     fn reference_request<'a>(
         &self,
         pose: usize,
+        eye: f32,
         code: &'a [f32],
         background: &'a [f32],
     ) -> ReferenceRequest<'a> {
-        ReferenceRequest {
-            pose: self.poses[pose],
-            intrinsics: self.avatar.intrinsics,
-            code,
-            eye: self.eyes[pose],
-            background,
-        }
+        ReferenceRequest { pose: self.poses[pose], intrinsics: self.avatar.intrinsics, code, eye, background }
     }
 
-    fn render_pose(&self, pose: usize, code: &[f32], out: &mut RgbImage) -> Result<FrameStats, RenderError> {
+    fn render_pose(
+        &self,
+        pose: usize,
+        eye: f32,
+        code: &[f32],
+        out: &mut RgbImage,
+    ) -> Result<FrameStats, RenderError> {
         let backdrop = self.backdrop(pose)?;
         match &self.engine {
             AnyEngine::Cpu(engine) => engine.render(
@@ -251,13 +261,13 @@ impl Renderer {
                     pose: &self.poses[pose],
                     intrinsics: &self.avatar.intrinsics,
                     code: code.as_array().expect("a clip's codes are as wide as its model makes them"),
-                    eye: self.eyes[pose],
+                    eye,
                     backdrop: &backdrop,
                 },
                 out,
             ),
             AnyEngine::Reference(engine) => {
-                engine.render(&self.avatar, &self.reference_request(pose, code, &backdrop), out)
+                engine.render(&self.avatar, &self.reference_request(pose, eye, code, &backdrop), out)
             }
         }
     }
@@ -268,7 +278,8 @@ impl Renderer {
         if let Some((_, backdrop)) = kept().iter().find(|(of, _)| *of == pose) {
             return Ok(Arc::clone(backdrop));
         }
-        let background = self.avatar.backdrop(pose)?;
+        let background =
+            self.avatar.backdrop(pose, self.background.as_ref().unwrap_or(&self.avatar.background))?;
         let backdrop = Arc::new(match &self.engine {
             AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
             // It draws the torso itself.
@@ -329,6 +340,23 @@ const _: () = {
     shared::<Renderer>();
     shared::<Clip>();
 };
+
+fn check_body(avatar: &Avatar, body: &Body) -> Result<(), RenderError> {
+    if let Eyes::Fixed(value) = body.eyes
+        && !(0.0..=1.0).contains(&value)
+    {
+        return Err(RenderError::EyeValue { value });
+    }
+    if body.eyes != Eyes::Recorded && !avatar.model.has_eye() {
+        return Err(RenderError::NoEyes);
+    }
+    match body.poses {
+        Poses::Still(pose) if pose >= avatar.poses.len() => {
+            Err(RenderError::NoSuchPose { pose, poses: avatar.poses.len() })
+        }
+        _ => Ok(()),
+    }
+}
 
 fn default_threads() -> NonZero<usize> {
     std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)

@@ -137,7 +137,7 @@ impl Bench {
             let fps = probe.share / (clock().wall - start.wall).max(1e-9);
             return Ok(Measured { profile, fps, engine: None });
         };
-        let background = self.avatar.backdrop(0)?;
+        let background = self.avatar.backdrop(0, &self.avatar.background)?;
         let subject = Subject {
             intrinsics: &self.avatar.intrinsics,
             poses: &self.avatar.poses,

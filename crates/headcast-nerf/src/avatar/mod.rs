@@ -204,15 +204,22 @@ impl Avatar {
     /// What the head is composited over: for a model with a torso net (which paints over it) or without
     /// captured torsos the background, else the captured torso of pose `pose_index` on the background.
     ///
+    /// * `background`: [`Self::background`], or another picture of the avatar's size.
+    ///
     /// # Errors
     /// [`AvatarError`] when the torso picture is missing, damaged or of another size.
     ///
     /// # Panics
-    /// If `pose_index` is not below the number of poses.
-    pub fn backdrop(&self, pose_index: usize) -> Result<Cow<'_, RgbImage>, AvatarError> {
+    /// If `pose_index` is not below the number of poses, or `background` has another size.
+    pub fn backdrop<'a>(
+        &self,
+        pose_index: usize,
+        background: &'a RgbImage,
+    ) -> Result<Cow<'a, RgbImage>, AvatarError> {
         assert!(pose_index < self.poses.len(), "pose {pose_index} of {}", self.poses.len());
+        assert_eq!((background.width(), background.height()), (self.width, self.height));
         let (file, bytes) = match &self.torso_images {
-            TorsoImages::None => return Ok(Cow::Borrowed(&self.background)),
+            TorsoImages::None => return Ok(Cow::Borrowed(background)),
             TorsoImages::Memory(images) => {
                 (format!("torso picture {pose_index}"), images[pose_index].clone())
             }
@@ -226,7 +233,7 @@ impl Avatar {
         };
         let torso = picture::decode_png(&file, &bytes)?;
         check_size(&file, (torso.width, torso.height), (self.width, self.height))?;
-        Ok(Cow::Owned(picture::composite(&torso, &self.background)))
+        Ok(Cow::Owned(picture::composite(&torso, background)))
     }
 
     /// Whether captured torsos are part of the avatar.

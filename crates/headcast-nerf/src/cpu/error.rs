@@ -60,6 +60,17 @@ pub enum RenderError {
         /// What was asked for.
         value: f32,
     },
+    /// Leave the eyes as recorded.
+    #[error("the avatar's network has no eye value, so its eyes are as they were recorded; leave `eyes` out")]
+    NoEyes,
+    /// Choose a pose that there is.
+    #[error("there is no pose {pose}; the avatar has {poses}, the first one is 0")]
+    NoSuchPose {
+        /// What was asked for.
+        pose: usize,
+        /// How many there are.
+        poses: usize,
+    },
     /// Restore the file that the message names, or import the avatar again.
     #[error(transparent)]
     Avatar(#[from] AvatarError),

@@ -244,7 +244,7 @@ fn heads_without_a_torso_take_captured_torsos() {
     assert!(report.notes[0].contains("torso_imgs"), "{:?}", report.notes);
     let bare = Avatar::load(&report.path).unwrap();
     assert!(!bare.has_torso_images());
-    assert_eq!(*bare.backdrop(0).unwrap(), bare.background);
+    assert_eq!(*bare.backdrop(0, &bare.background).unwrap(), bare.background);
     fs::remove_dir_all(subject.library()).unwrap();
 
     // Opaque red in the left half, for frames 0 and 2 only: one is missing.
@@ -263,13 +263,13 @@ fn heads_without_a_torso_take_captured_torsos() {
     subject.put("torso_imgs/0.png", &torso);
     let report = import(&subject.request(), &subject.library()).unwrap();
     let avatar = Avatar::load(&report.path).unwrap();
-    let red: RgbImage = avatar.backdrop(1).unwrap().into_owned();
+    let red: RgbImage = avatar.backdrop(1, &avatar.background).unwrap().into_owned();
     assert_eq!([red.pixel(15, 0), red.pixel(16, 0)], [[255, 0, 0], [10, 200, 30]]);
     let get = |name: &str| fs::read(report.path.join(name)).ok().map(Cow::Owned);
-    assert_eq!(*Avatar::from_files("ann", &get).unwrap().backdrop(1).unwrap(), red);
+    assert_eq!(*Avatar::from_files("ann", &get).unwrap().backdrop(1, &avatar.background).unwrap(), red);
     // Removed behind its back.
     fs::remove_file(report.path.join("torso/2.png")).unwrap();
-    assert!(avatar.backdrop(1).unwrap_err().to_string().contains("torso/2.png"));
+    assert!(avatar.backdrop(1, &avatar.background).unwrap_err().to_string().contains("torso/2.png"));
     assert!(
         Avatar::from_files("ann", &|name| fs::read(report.path.join(name)).ok().map(Cow::Owned)).is_err()
     );

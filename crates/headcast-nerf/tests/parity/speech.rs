@@ -8,6 +8,8 @@ use std::sync::Arc;
 use headcast_core::npy::Array;
 use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
+use headcast_nerf::body::{Blinks, Body, Eyes, Poses};
+use headcast_nerf::conditioning::smooth_eye;
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
 use headcast_nerf::{Clip, Probe, Profile, Renderer, Settings};
 
@@ -60,6 +62,10 @@ fn settings(profile: Profile) -> Settings {
     Settings { profile, threads: NonZero::new(2), ..Settings::default() }
 }
 
+fn moving(body: Body, profile: Profile) -> Settings {
+    Settings { body, ..settings(profile) }
+}
+
 fn render(renderer: &Renderer, clip: &Clip, frame: u64) -> RgbImage {
     let mut out = RgbImage::filled(renderer.width(), renderer.height(), [7; 3]).unwrap();
     renderer.render(clip, FrameIndex(frame), &mut out).unwrap();
@@ -71,9 +77,10 @@ fn imported_fixtures_meet_their_goldens() {
     let library = tempfile::tempdir().unwrap();
     for name in ALL {
         let options = Options::read(&fixture_folder(name)).unwrap();
-        let fix_eye = options.number("fix_eye").map(|v| v as f32);
+        let eyes = options.number("fix_eye").map_or(Eyes::Recorded, |v| Eyes::Fixed(v as f32));
         let avatar = Arc::new(imported(name, library.path()));
-        let renderer = Renderer::new(avatar, &Settings { fix_eye, ..settings(Profile::Parity) }).unwrap();
+        let renderer =
+            Renderer::new(avatar, &moving(Body { eyes, ..Body::default() }, Profile::Parity)).unwrap();
         let track = features(name);
         let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
         assert_eq!(clip.frames(), track.rows() as u64);
@@ -105,7 +112,7 @@ fn imported_rad_nerf_fixtures_meet_their_goldens() {
         }
         let frame = Options::read(&fixture_folder(name)).unwrap().frames()[0];
         let golden = golden.u8(&format!("frame{frame}_u8")).data;
-        let still = Settings { smooth_lips: Some(false), ..settings(Profile::Parity) };
+        let still = moving(Body { smooth_lips: Some(false), ..Body::default() }, Profile::Parity);
         let still = Renderer::new(avatar, &still).unwrap();
         let clip = still.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
         let ours = render(&still, &clip, frame.max(1) as u64);
@@ -146,28 +153,75 @@ fn settings_replace_what_the_avatar_asks_for() {
     let library = tempfile::tempdir().unwrap();
     let avatar = Arc::new(imported("er-torso", library.path()));
     let track = features("er-torso");
-    let picture = |settings: Settings| {
-        let renderer = Renderer::new(Arc::clone(&avatar), &settings).unwrap();
+    let picture = |body: Body| {
+        let renderer = Renderer::new(Arc::clone(&avatar), &moving(body, Profile::Quality)).unwrap();
         let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
         render(&renderer, &clip, 4)
     };
-    let base = settings(Profile::Quality);
+    let base = Body::default();
     let shipped = picture(base);
     // The fixture smooths everything.
-    let same = Settings { smooth_path: Some(true), smooth_eye: Some(true), smooth_lips: Some(true), ..base };
+    let same = Body { smooth_path: Some(true), smooth_eyes: Some(true), smooth_lips: Some(true), ..base };
     assert_eq!(picture(same), shipped);
     let changes = [
-        ("path", Settings { smooth_path: Some(false), ..base }),
-        ("eye", Settings { smooth_eye: Some(false), ..base }),
-        ("lips", Settings { smooth_lips: Some(false), ..base }),
-        ("fixed eye", Settings { fix_eye: Some(1.0), ..base }),
+        ("path", Body { smooth_path: Some(false), ..base }),
+        ("eyes", Body { smooth_eyes: Some(false), ..base }),
+        ("lips", Body { smooth_lips: Some(false), ..base }),
+        ("fixed eyes", Body { eyes: Eyes::Fixed(1.0), ..base }),
+        ("another pose", Body { poses: Poses::Still(0), ..base }),
+        ("green", Body { background: Some([0, 177, 64]), ..base }),
     ];
-    for (what, settings) in changes {
-        assert_ne!(picture(settings), shipped, "{what}");
+    for (what, body) in changes {
+        assert_ne!(picture(body), shipped, "{what}");
     }
-    let fixed = Settings { fix_eye: Some(0.3), ..base };
-    let unsmoothed = Settings { smooth_eye: Some(false), ..fixed };
-    assert_eq!(picture(fixed), picture(unsmoothed), "a fixed eye has nothing to smooth");
+    let fixed = Body { eyes: Eyes::Fixed(0.3), ..base };
+    let unsmoothed = Body { smooth_eyes: Some(false), ..fixed };
+    assert_eq!(picture(fixed), picture(unsmoothed), "fixed eyes have nothing to smooth");
+    let green = picture(Body { background: Some([0, 177, 64]), ..base });
+    let corner = green.pixel(0, 0);
+    assert!(corner == [0, 177, 64] && corner != shipped.pixel(0, 0), "{corner:?}");
+    let here = Body { poses: Poses::Still(4), ..base };
+    assert_eq!(picture(here), shipped, "frame 4 of a loop shows pose 4");
+}
+
+#[test]
+fn eyes_blink_by_the_frame_not_by_the_pose() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let track = features("er-torso");
+    let still = Body { poses: Poses::Still(0), ..Body::default() };
+    let blinking = Body { eyes: Eyes::Blinking, ..still };
+    let blinks = Blinks::new(&smooth_eye(&avatar.eyes));
+    // Far past the end of the features, where every frame sounds the same: the eyes alone differ.
+    let (awake, asleep) = (750, (750..825).max_by(|a, b| blinks.at(*a).total_cmp(&blinks.at(*b))).unwrap());
+    assert!(track.rows() < 740 && blinks.at(asleep) > blinks.at(awake) + 0.2);
+    let picture = |body: Body, frame: u64| {
+        let renderer = Renderer::new(Arc::clone(&avatar), &moving(body, Profile::Quality)).unwrap();
+        let clip = renderer.clip(&track, 1000, &Spools::in_memory()).unwrap();
+        render(&renderer, &clip, frame)
+    };
+    assert_ne!(picture(blinking, asleep), picture(blinking, awake));
+    assert_eq!(picture(still, asleep), picture(still, awake), "control: without blinks both are the same");
+    for frame in [awake, asleep] {
+        let fixed = Body { eyes: Eyes::Fixed(blinks.at(frame)), ..still };
+        assert_eq!(picture(blinking, frame), picture(fixed, frame));
+    }
+}
+
+#[test]
+fn what_a_body_cannot_do_is_refused() {
+    let library = tempfile::tempdir().unwrap();
+    let refusal = |avatar: &Arc<Avatar>, body: &str| {
+        let settings = moving(body.parse().unwrap(), Profile::Quality);
+        Renderer::new(Arc::clone(avatar), &settings).unwrap_err().to_string()
+    };
+    let error = refusal(&Arc::new(imported("er-torso", library.path())), "poses=4000");
+    assert!(error.contains("no pose 4000") && error.contains("the avatar has"), "{error}");
+    let eyeless = Arc::new(imported("rad-noeye-noind-att1", library.path()));
+    for eyes in ["eyes=blink", "eyes=0.5"] {
+        let error = refusal(&eyeless, eyes);
+        assert!(error.contains("no eye value"), "{error}");
+    }
 }
 
 #[test]
@@ -222,7 +276,7 @@ fn refusals_name_both_sides() {
     assert!(matches!(error, RenderError::PictureSize { found: (3, 4), .. }), "{error}");
 
     for value in [f32::NAN, -0.1, 1.1] {
-        let settings = Settings { fix_eye: Some(value), ..settings(Profile::Quality) };
+        let settings = moving(Body { eyes: Eyes::Fixed(value), ..Body::default() }, Profile::Quality);
         let error = Renderer::new(Arc::clone(&avatar), &settings).unwrap_err();
         assert!(matches!(error, RenderError::EyeValue { .. }), "{error}");
     }
