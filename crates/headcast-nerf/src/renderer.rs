@@ -119,7 +119,7 @@ impl Renderer {
         };
         let engine = match &avatar.model {
             Network::Er(model) => {
-                AnyEngine::Cpu(Box::new(Engine::new(model, avatar.width, avatar.height, &config)?))
+                AnyEngine::Cpu(Box::new(Engine::new(&**model, avatar.width, avatar.height, &config)?))
             }
             Network::Rad(_) | Network::Ad(_) => {
                 let sides = 1..=RgbImage::MAX_SIDE;
@@ -260,7 +260,7 @@ impl Renderer {
                 &FrameRequest {
                     pose: &self.poses[pose],
                     intrinsics: &self.avatar.intrinsics,
-                    code: code.as_array().expect("a clip's codes are as wide as its model makes them"),
+                    code,
                     eye,
                     backdrop: &backdrop,
                 },

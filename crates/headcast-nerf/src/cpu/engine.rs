@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use headcast_core::{Intrinsics, Pose, RgbImage};
 
 use super::error::RenderError;
-use super::fold::Field;
+use super::field::AnyField;
 use super::march::{Lattice, March, Rays, TILE, Tile};
 use super::nodes::{Between, Nodes, node_intrinsics};
 use super::occupancy::Occupancy;
@@ -16,8 +16,7 @@ use super::picture::{FrameStats, Picture};
 use super::shade::{Lanes, OVERRUN, Shade, Shaded};
 use super::simd::{Dispatch, SimdLevel};
 use super::torso::{ShadeTorso, TorsoEngine, TorsoRows};
-use crate::conditioning::AudioCode;
-use crate::model::ErNerf;
+use crate::model::Scene;
 use crate::profile::Profile;
 
 /// Most samples a ray may be given, so that a checkpoint's options cannot ask for any amount of memory.
@@ -45,7 +44,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Engine {
     pub(super) dispatch: Dispatch,
-    pub(super) field: Field,
+    pub(super) field: AnyField,
     pub(super) lattice: Lattice,
     pub(super) occupancy: Occupancy,
     pub(super) torso: Option<TorsoEngine>,
@@ -66,8 +65,8 @@ pub struct FrameRequest<'a> {
     pub pose: &'a Pose,
     /// For the engine's picture size.
     pub intrinsics: &'a Intrinsics,
-    /// What the frame says.
-    pub code: &'a AudioCode,
+    /// What the frame says: [`Engine::code_len`] values.
+    pub code: &'a [f32],
     /// 0 open, 1 closed.
     pub eye: f32,
     /// `[height, width, 3]` in `[0, 1]`: what is behind the head, of [`Engine::backdrop`].
@@ -123,22 +122,28 @@ impl Engine {
     /// # Errors
     /// [`RenderError::SimdUnavailable`] when the CPU lacks the level, [`RenderError::Size`] for a side of 0
     /// or above [`RgbImage::MAX_SIDE`], [`RenderError::Unsupported`] for a network of other sizes.
-    pub fn new(model: &ErNerf, width: u32, height: u32, config: &Config) -> Result<Self, RenderError> {
+    pub fn new<'a>(
+        model: impl Into<Scene<'a>>,
+        width: u32,
+        height: u32,
+        config: &Config,
+    ) -> Result<Self, RenderError> {
+        let model = model.into();
         let dispatch = Dispatch::new(config.simd)
             .ok_or(RenderError::SimdUnavailable { wanted: config.simd, best: SimdLevel::best() })?;
         let sides = 1..=RgbImage::MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) {
             return Err(RenderError::Size { width, height });
         }
-        let options = &model.options;
+        let options = model.options();
         if !(1..=MAX_STEPS).contains(&options.max_steps) {
             return Err(RenderError::Unsupported {
                 what: format!("max_steps {}, outside 1 to {MAX_STEPS}", options.max_steps),
             });
         }
-        let torso = model.torso.as_ref();
-        let occupancy = Occupancy::new(&model.density_bitfield, options.cascades, options.bound)?;
-        let field = Field::new(model)?;
+        let torso = model.torso();
+        let occupancy = Occupancy::new(model.density_bitfield(), options.cascades, options.bound)?;
+        let field = AnyField::new(model)?;
         let field = match config.profile {
             Profile::Parity => field,
             _ => field.with_integers(dispatch, &occupancy.points(PROBES)),
@@ -146,7 +151,7 @@ impl Engine {
         Ok(Self {
             dispatch,
             field,
-            lattice: Lattice::new(options, model.aabb),
+            lattice: Lattice::new(options, *model.aabb()),
             occupancy,
             torso: torso
                 .map(|torso| TorsoEngine::new(torso, options.torso_shrink, width, height))
@@ -188,6 +193,11 @@ impl Engine {
 
     pub(super) fn max_steps(&self) -> usize {
         self.max_steps
+    }
+
+    /// Values of the audio codes that the model hears.
+    pub fn code_len(&self) -> usize {
+        self.field.code_len()
     }
 
     /// Multiply-adds of one sample after folding, the encoding aside.
@@ -243,7 +253,7 @@ impl Engine {
     /// [`RenderError::PictureSize`] when `out` has another size.
     ///
     /// # Panics
-    /// If the request's backdrop is not of the engine's size.
+    /// If the request's backdrop is not of the engine's size, or its code has not [`Self::code_len`] values.
     pub fn render(&self, request: &FrameRequest<'_>, out: &mut RgbImage) -> Result<FrameStats, RenderError> {
         self.check_size(out)?;
         let (width, height) = (self.width as usize, self.height as usize);
@@ -266,9 +276,7 @@ impl Engine {
                 });
                 shaded.clear();
                 lanes.queue(rays, patch.tile, shaded);
-                self.dispatch.run(Shade {
-                    field: &self.field,
-                    frame: &frame,
+                let shade = Shade {
                     lattice: &self.lattice,
                     origin: request.pose.origin(),
                     rays,
@@ -276,7 +284,8 @@ impl Engine {
                     faithful: self.faithful(),
                     work: lanes,
                     out: shaded,
-                });
+                };
+                frame.run(self.dispatch, shade);
             },
             |tile, shaded| picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, shaded),
         );

@@ -1,11 +1,11 @@
 //! Density and colour of a packet.
 
-use super::fold::{DIRECTION, EYE_HIDDEN, Field, FrameField, HIDDEN};
-use super::grid_encode::FEATURES;
+use super::dense16::MAX_PAIRS;
+use super::field::{DIRECTION, Field, FrameField, HIDDEN, Head};
 use super::integer::IntegerRows;
 use super::packet::{PACKET, Row, rows};
 use super::simd::Simd;
-use super::simd::math::{color_activation, sigmoid};
+use super::simd::math::color_activation;
 
 /// Rows that one evaluation of the field works in.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct FieldRows {
     pub(super) position: [Row; 3],
     /// Unit vectors.
     pub(super) direction: [Row; 3],
-    /// Features, hidden rows of both attentions.
+    /// Inputs of sigma, features first.
     pub(super) first: Box<[Row]>,
     /// Hidden rows of sigma, the first ones; then hidden rows of colour.
     second: Box<[Row]>,
@@ -33,7 +33,7 @@ impl FieldRows {
         Self {
             position: [Row::ZERO; 3],
             direction: [Row::ZERO; 3],
-            first: rows(FEATURES + HIDDEN + EYE_HIDDEN),
+            first: rows(2 * MAX_PAIRS),
             second: rows(HIDDEN),
             third: rows(HIDDEN + DIRECTION),
             integer: IntegerRows::new(),
@@ -42,54 +42,34 @@ impl FieldRows {
         }
     }
 
-    /// Features of the packet, in integer steps: `[36]` rows.
-    pub(super) fn features(&self) -> &[Row] {
-        &self.first[..FEATURES]
+    /// The vector of positions that starts at `at`.
+    #[inline(always)]
+    pub(super) fn position<S: Simd>(&self, s: S, at: usize) -> [S::F; 3] {
+        load3(s, &self.position, at)
     }
 
-    /// Encodes the packet's positions.
+    /// Hidden rows of sigma, from its inputs.
     #[inline(always)]
-    pub(super) fn encode<S: Simd>(&mut self, s: S, field: &Field) {
-        let mut at = 0;
-        while at < PACKET {
-            let p = load3(s, &self.position, at);
-            field.planes.encode(s, p, at, &mut self.first);
-            at += S::LANES;
-        }
-    }
-
-    /// Both attentions: hidden rows of the audio channel attention and the eye attention, after the features.
-    #[inline(always)]
-    pub(super) fn attend<S: Simd>(&mut self, s: S, field: &Field) {
-        const EYE: usize = FEATURES + HIDDEN;
-        let (features, attention) = self.first.split_at_mut(FEATURES);
-        field.attention.forward_relu(s, features, attention);
-        let Some(eye) = &field.eye else { return };
-        let mut at = 0;
-        while at < PACKET {
-            let [logit] = eye.forward(s, &self.first[EYE..], at);
-            // Lanes do not meet, so the row that held these lanes' first hidden value is free.
-            s.store(sigmoid(s, logit), &mut self.first[EYE].0[at..at + S::LANES]);
-            at += S::LANES;
-        }
-    }
-
-    /// Hidden rows of sigma, behind [`Self::attend`].
-    #[inline(always)]
-    pub(super) fn hide<S: Simd>(&mut self, s: S, field: &Field, frame: &FrameField) -> [&[Row]; 2] {
+    pub(super) fn hide<S: Simd, H: Head>(
+        &mut self,
+        s: S,
+        field: &Field<H>,
+        frame: &FrameField<H>,
+    ) -> [&[Row]; 2] {
         frame.sigma_in.forward_relu(s, &self.first, &mut self.second);
         field.hidden.forward_relu(s, &self.second, &mut self.third[..HIDDEN]);
         [&self.second, &self.third[..HIDDEN]]
     }
 
-    /// Density and colour of the packet, from its features and directions.
+    /// Density and colour of the packet, from the features of its positions and from its directions.
     #[inline(always)]
-    pub(super) fn evaluate<S: Simd>(&mut self, s: S, field: &Field, frame: &FrameField) {
+    pub(super) fn evaluate<S: Simd, H: Head>(&mut self, s: S, field: &Field<H>, frame: &FrameField<H>) {
+        field.head.place(s, &frame.head, self);
         if let (Some(integer), Some(frame)) = (&field.integer, &frame.integer) {
-            self.evaluate_integer(s, integer, frame);
+            self.evaluate_integer(s, integer, frame, field.range);
             return;
         }
-        self.attend(s, field);
+        field.head.attend(s, self);
         let mut at = 0;
         while at < PACKET {
             let direction = load3(s, &self.direction, at);
@@ -106,7 +86,7 @@ impl FieldRows {
             s.store(log_sigma, &mut self.log_sigma.0[at..at + S::LANES]);
             let rgb = field.rgb.forward(s, &self.second, at);
             for (logit, row) in rgb.into_iter().zip(&mut self.rgb) {
-                s.store(color_activation(s, logit), &mut row.0[at..at + S::LANES]);
+                s.store(color_activation(s, field.range, logit), &mut row.0[at..at + S::LANES]);
             }
             at += S::LANES;
         }

@@ -5,31 +5,23 @@
 //! the layers that see the audio code. An activation has 15 bits for four times that, and saturates beyond.
 //! Density and colour leave the last sums as `f32`, without another rounding.
 
-use super::dense16::{Activations, Active, FULL, Layer16, PairRow, chunk};
+use super::dense16::{Activations, Active, FULL, Layer16, MAX_PAIRS, PairRow, chunk};
 use super::evaluate::{FieldRows, direction_encode, load3};
-use super::fold::{DIRECTION, EYE_HIDDEN, Field, FrameField, HIDDEN};
-use super::grid_encode::FEATURES;
+use super::field::{DIRECTION, Field, FrameField, HIDDEN, Head};
 use super::packet::{PACKET, Row};
-use super::simd::math::{color_activation, sigmoid};
+use super::simd::math::{ColorRange, color_activation};
 use super::simd::{Dispatch, Kernel, Simd};
 
-/// Pairs of the first layer of sigma: features, attention, and the eye with nothing beside it.
-const FEATURE_PAIRS: usize = FEATURES / 2;
-const EYE_PAIR: usize = FEATURE_PAIRS + HIDDEN / 2;
 /// Pairs of the colour layer: hidden units, direction.
 const DIRECTION_PAIRS: std::ops::Range<usize> = HIDDEN / 2..(HIDDEN + DIRECTION) / 2;
-/// Every feature is read.
-const FEATURES_ACTIVE: Active = Active::all(FEATURE_PAIRS);
 
 /// What does not change while an avatar speaks.
 #[derive(Debug)]
-pub(super) struct IntegerField {
-    attention: Layer16,
-    /// Hidden layer of the eye attention, and what its sums contribute to the logit.
-    eye: Option<(Layer16, Vec<[f32; 1]>)>,
+pub(super) struct IntegerField<H: Head> {
+    head: H::Integer,
     /// Value of one of each input of sigma.
     sigma_units: Vec<f32>,
-    /// Packets of points on the head, features and attention done.
+    /// Packets of points on the head, behind [`Head::attend`].
     probes: Vec<FieldRows>,
 }
 
@@ -45,10 +37,9 @@ pub(super) struct IntegerFrame {
     rgb: Vec<[f32; 3]>,
 }
 
-impl IntegerField {
+impl<H: Head> IntegerField<H> {
     /// * `points`: where the reach of activations is measured.
-    pub(super) fn new(dispatch: Dispatch, field: &Field, points: &[[f32; 3]]) -> Self {
-        let mut largest = [0.0; HIDDEN];
+    pub(super) fn new(dispatch: Dispatch, field: &Field<H>, points: &[[f32; 3]]) -> Self {
         let mut probes = Vec::with_capacity(points.len().div_ceil(PACKET));
         for points in points.chunks(PACKET) {
             let mut rows = FieldRows::new();
@@ -59,30 +50,22 @@ impl IntegerField {
                     row.0[lane] = value;
                 }
             }
-            dispatch.run(Attend { field, rows: &mut rows });
-            raise(&mut largest, &rows.first[FEATURES..]);
+            dispatch.run(Attend { head: &field.head, rows: &mut rows });
             probes.push(rows);
         }
-        level_up(&mut largest);
-        let features = [1.0; FEATURES];
-        let weight = |r, k| field.attention.weight(r, k);
-        let attention = Layer16::new(HIDDEN, &features, |_| true, weight, None, &largest);
-        let eye = field.eye.as_ref().map(|eye| {
-            let weight = |r, k| field.attention.weight(HIDDEN + r, k);
-            let layer = Layer16::new(EYE_HIDDEN, &features, |_| true, weight, None, &[]);
-            let head = in_sums(eye.weights(), &layer);
-            (layer, head)
-        });
-        let mut sigma_units = features.to_vec();
-        sigma_units.extend(attention.units());
-        if eye.is_some() {
-            sigma_units.extend([1.0 / FULL, 0.0]);
-        }
-        Self { attention, eye, sigma_units, probes }
+        let (head, more) = field.head.integer(&probes);
+        let mut sigma_units = vec![1.0; H::FEATURES];
+        sigma_units.extend(more);
+        Self { head, sigma_units, probes }
     }
 
     /// * `frame`: the frame in `f32`.
-    pub(super) fn of_frame(&self, dispatch: Dispatch, field: &Field, frame: &FrameField) -> IntegerFrame {
+    pub(super) fn of_frame(
+        &self,
+        dispatch: Dispatch,
+        field: &Field<H>,
+        frame: &FrameField<H>,
+    ) -> IntegerFrame {
         let mut largest = [[0.0; HIDDEN]; 2];
         let mut work = FieldRows::new();
         for probe in &self.probes {
@@ -91,7 +74,8 @@ impl IntegerField {
         }
         largest.iter_mut().for_each(level_up);
         let weight = |r, k| if k < frame.sigma_in.inputs() { frame.sigma_in.weight(r, k) } else { 0.0 };
-        let sigma_in = Layer16::new(HIDDEN, &self.sigma_units, |k| k < FEATURES, weight, None, &largest[0]);
+        let (units, bias) = (&self.sigma_units, frame.sigma_in.bias());
+        let sigma_in = Layer16::new(HIDDEN, units, |k| k < H::FEATURES, weight, Some(bias), &largest[0]);
         let weight = |r, k| field.hidden.weight(r, k);
         let hidden = Layer16::new(HIDDEN, &sigma_in.units(), |_| false, weight, None, &largest[1]);
         let mut units = hidden.units();
@@ -109,8 +93,16 @@ impl IntegerField {
 }
 
 /// Weights of outputs that read a layer's sums instead of its values.
-fn in_sums<const N: usize>(weights: &[[f32; N]], layer: &Layer16) -> Vec<[f32; N]> {
+pub(super) fn in_sums<const N: usize>(weights: &[[f32; N]], layer: &Layer16) -> Vec<[f32; N]> {
     weights.iter().enumerate().map(|(r, weights)| weights.map(|w| w * layer.unit_of_sum(r))).collect()
+}
+
+/// How far a layer's units reach in packets of points, for [`Layer16::new`].
+pub(super) fn reach<'a>(packets: impl Iterator<Item = &'a [Row]>) -> [f32; HIDDEN] {
+    let mut largest = [0.0; HIDDEN];
+    packets.for_each(|rows| raise(&mut largest, rows));
+    level_up(&mut largest);
+    largest
 }
 
 /// Raises `largest` to what the rows reach.
@@ -130,33 +122,34 @@ fn level_up(largest: &mut [f32; HIDDEN]) {
     }
 }
 
-struct Attend<'a> {
-    field: &'a Field,
+struct Attend<'a, H> {
+    head: &'a H,
     rows: &'a mut FieldRows,
 }
 
-impl Kernel for Attend<'_> {
+impl<H: Head> Kernel for Attend<'_, H> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        self.rows.encode(s, self.field);
-        self.rows.attend(s, self.field);
+        self.head.encode(s, self.rows);
+        self.head.attend(s, self.rows);
     }
 }
 
-struct Hide<'a> {
-    field: &'a Field,
-    frame: &'a FrameField,
+struct Hide<'a, H: Head> {
+    field: &'a Field<H>,
+    frame: &'a FrameField<H>,
     rows: &'a mut FieldRows,
     largest: &'a mut [[f32; HIDDEN]; 2],
 }
 
-impl Kernel for Hide<'_> {
+impl<H: Head> Kernel for Hide<'_, H> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
+        self.field.head.place(s, &self.frame.head, self.rows);
         let hidden = self.rows.hide(s, self.field, self.frame);
         for (largest, rows) in self.largest.iter_mut().zip(hidden) {
             raise(largest, rows);
@@ -167,8 +160,8 @@ impl Kernel for Hide<'_> {
 /// Rows that the integer layers work in: two values of every sample each.
 #[derive(Debug)]
 pub(super) struct IntegerRows {
-    /// Features, hidden units of the attention, the eye attention.
-    first: [PairRow; EYE_PAIR + 1],
+    /// Inputs of sigma.
+    first: [PairRow; MAX_PAIRS],
     /// First hidden units of sigma.
     second: [PairRow; HIDDEN / 2],
     /// Second hidden units of sigma, the direction.
@@ -178,7 +171,7 @@ pub(super) struct IntegerRows {
 impl IntegerRows {
     pub(super) fn new() -> Box<Self> {
         Box::new(Self {
-            first: [PairRow::ZERO; EYE_PAIR + 1],
+            first: [PairRow::ZERO; MAX_PAIRS],
             second: [PairRow::ZERO; HIDDEN / 2],
             third: [PairRow::ZERO; (HIDDEN + DIRECTION) / 2],
         })
@@ -188,21 +181,34 @@ impl IntegerRows {
 impl FieldRows {
     /// Density and colour of the packet, from its features and directions, in integers.
     #[inline(always)]
-    pub(super) fn evaluate_integer<S: Simd>(&mut self, s: S, field: &IntegerField, frame: &IntegerFrame) {
+    pub(super) fn evaluate_integer<S: Simd, H: Head>(
+        &mut self,
+        s: S,
+        field: &IntegerField<H>,
+        frame: &IntegerFrame,
+        range: ColorRange,
+    ) {
         let mut at = 0;
         while at < PACKET {
-            self.evaluate_chunk(s, field, frame, at);
+            self.evaluate_chunk(s, field, frame, range, at);
             at += chunk::<S>();
         }
     }
 
     #[inline(always)]
-    fn evaluate_chunk<S: Simd>(&mut self, s: S, field: &IntegerField, frame: &IntegerFrame, at: usize) {
+    fn evaluate_chunk<S: Simd, H: Head>(
+        &mut self,
+        s: S,
+        field: &IntegerField<H>,
+        frame: &IntegerFrame,
+        range: ColorRange,
+        at: usize,
+    ) {
         let vectors = chunk::<S>() / S::LANES;
         let IntegerRows { first, second, third } = &mut *self.integer;
         for v in 0..vectors {
             let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
-            for (pair, rows) in first.iter_mut().zip(self.first[..FEATURES].as_chunks::<2>().0) {
+            for (pair, rows) in first.iter_mut().zip(self.first[..H::FEATURES].as_chunks::<2>().0) {
                 let [low, high] = [s.load(&rows[0].0[lanes.clone()]), s.load(&rows[1].0[lanes.clone()])];
                 s.store_i(s.pair(s.round(low), s.round(high)), &mut pair.0[lanes.clone()]);
             }
@@ -217,19 +223,8 @@ impl FieldRows {
             }
         }
 
-        let mut active = FEATURES_ACTIVE;
-        let (features, attention) = first.split_at_mut(FEATURE_PAIRS);
-        let to = Activations { rows: attention, first_pair: FEATURE_PAIRS, active: &mut active };
-        field.attention.forward(s, features, &FEATURES_ACTIVE, at, Some(to), &[[]; HIDDEN]);
-        if let Some((layer, head)) = &field.eye {
-            let [logit] = layer.forward(s, features, &FEATURES_ACTIVE, at, None, head);
-            for (v, logit) in logit.into_iter().enumerate().take(vectors) {
-                let eye = s.round(s.mul(sigmoid(s, logit), s.splat(FULL)));
-                let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
-                s.store_i(s.pair(eye, s.splat_i(0)), &mut first[EYE_PAIR].0[lanes]);
-            }
-            active.push(EYE_PAIR, true);
-        }
+        let mut active = const { Active::all(H::FEATURES / 2) };
+        H::attend_integer(s, &field.head, first, at, &mut active);
 
         let mut active_second = Active::NONE;
         let to = Activations { rows: second, first_pair: 0, active: &mut active_second };
@@ -246,7 +241,7 @@ impl FieldRows {
             let lanes = at + v * S::LANES..at + (v + 1) * S::LANES;
             s.store(log_sigma[v], &mut self.log_sigma.0[lanes.clone()]);
             for (logit, row) in rgb.into_iter().zip(&mut self.rgb) {
-                s.store(color_activation(s, logit[v]), &mut row.0[lanes.clone()]);
+                s.store(color_activation(s, range, logit[v]), &mut row.0[lanes.clone()]);
             }
         }
     }

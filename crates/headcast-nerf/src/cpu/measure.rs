@@ -6,7 +6,6 @@ use headcast_core::{Intrinsics, Pose, RgbImage};
 
 use super::probe::{self, Stages};
 use super::{Engine, FrameRequest, FrameStats, RenderError};
-use crate::conditioning::AudioCode;
 
 /// What is rendered: the view of an engine's model.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +82,7 @@ pub struct Peak {
 }
 
 /// Any audio code will do: it changes colours, and work hardly.
-const CODE: AudioCode = [0.1; 32];
+const CODE: f32 = 0.1;
 const EYE: f32 = 0.2;
 
 /// Renders `count` frames, at least one, after one that warms caches; poses far apart.
@@ -100,6 +99,7 @@ pub fn frames(
     clock: &dyn Fn() -> Seconds,
 ) -> Result<Frames, RenderError> {
     let count = count.max(1);
+    let code = vec![CODE; engine.code_len()];
     let mut out =
         RgbImage::filled(engine.width(), engine.height(), [0; 3]).expect("an engine has a picture's size");
     let mut sum = Frames {
@@ -114,7 +114,7 @@ pub fn frames(
         let backdrop = engine.backdrop(pose, subject.background)?;
         let between = clock();
         let intrinsics = subject.intrinsics;
-        let request = FrameRequest { pose, intrinsics, code: &CODE, eye: EYE, backdrop: &backdrop };
+        let request = FrameRequest { pose, intrinsics, code: &code, eye: EYE, backdrop: &backdrop };
         let stats = engine.render(&request, &mut out)?;
         let after = clock();
         if round > 0 {
@@ -159,7 +159,13 @@ pub fn stages(
         }
     }
     let packets: Vec<&[[f32; 3]]> = points.chunks_exact(Stages::SAMPLES).collect();
-    let mut stages = Stages::new(engine, &CODE, EYE, packets.first()?, &directions[..Stages::SAMPLES]);
+    let mut stages = Stages::new(
+        engine,
+        &vec![CODE; engine.code_len()],
+        EYE,
+        packets.first()?,
+        &directions[..Stages::SAMPLES],
+    );
     let samples = to_f64(points.len());
     let march = a_round(seconds, clock, || {
         for (x, y) in tiles(engine) {

@@ -2,12 +2,14 @@
 //!
 //! A frame is cut into tiles of 32×32 pixels. For each tile `march` finds the samples of its rays, and
 //! `shade` evaluates the field at 32 samples of 32 rays at a time. Kernels are generic over the instruction
-//! set (`simd`); `fold` multiplies together what an avatar and a frame determine.
+//! set (`simd`); `field` and the heads multiply together what an avatar and a frame determine.
 //!
 //! | module | stage |
 //! |---|---|
 //! | `occupancy`, `march` | pixels → rays → distances of their samples |
-//! | `grid_encode`, `evaluate`, `shade` | position → features, direction → density, colour → what a ray collects |
+//! | `field` | what networks have in common, and the seam to their heads |
+//! | `head`, `grid_encode` | ER-NeRF: position → features → inputs of sigma |
+//! | `evaluate`, `shade` | inputs of sigma, direction → density, colour → what a ray collects |
 //! | `packet`, `dense16`, `integer` | linear layers in `f32` and in 16-bit integers; from one to the other |
 //! | `torso` | pixel, pose → what is behind the head |
 //! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
@@ -20,8 +22,9 @@ mod dense16;
 mod engine;
 mod error;
 mod evaluate;
-mod fold;
+mod field;
 mod grid_encode;
+mod head;
 mod integer;
 mod march;
 pub mod measure;

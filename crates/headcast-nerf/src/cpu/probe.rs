@@ -7,15 +7,13 @@ use headcast_core::{Intrinsics, Pose};
 
 use super::Engine;
 use super::evaluate::FieldRows;
-use super::fold::{Field, FrameField};
-use super::grid_encode::FEATURES;
+use super::field::{AnyFrame, Field, FieldKernel, FrameField, Head};
 use super::march::{Lattice, March, Rays, Skipped, TILE, Tile, march};
 use super::occupancy::Occupancy;
 use super::packet::PACKET;
 use super::shade::{Lanes, OVERRUN, Shade, Shaded};
 use super::simd::{Kernel, Simd};
 use super::torso::{ShadeTorso, TorsoRows};
-use crate::conditioning::AudioCode;
 
 /// Density and colour of one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,17 +37,19 @@ pub struct TorsoPixel {
     pub offset: [f32; 2],
 }
 
-/// The 36 grid features of every point, in the checkpoint's units.
-pub fn encode(engine: &Engine, points: &[[f32; 3]]) -> Vec<[f32; FEATURES]> {
+/// The grid features of every point, in the checkpoint's units.
+pub fn encode(engine: &Engine, points: &[[f32; 3]]) -> Vec<Vec<f32>> {
+    let frame = engine.field.of_frame(engine.dispatch, &vec![0.0; engine.code_len()], 0.0);
     let mut work = FieldRows::new();
     let mut out = Vec::with_capacity(points.len());
-    let steps = engine.field.planes.steps();
+    let steps = engine.field.steps();
     for points in points.chunks(PACKET) {
         load(&mut work.position, points);
-        engine.dispatch.run(Encode { field: &engine.field, work: &mut work });
-        out.extend(
-            (0..points.len()).map(|lane| std::array::from_fn(|k| work.features()[k].0[lane] * steps[k])),
-        );
+        frame.run(engine.dispatch, Encode { work: &mut work });
+        out.extend((0..points.len()).map(|lane| {
+            let features = steps.iter().zip(&work.first);
+            features.map(|(step, row)| row.0[lane] * step).collect()
+        }));
     }
     out
 }
@@ -60,7 +60,7 @@ pub fn encode(engine: &Engine, points: &[[f32; 3]]) -> Vec<[f32; FEATURES]> {
 /// If there are not as many directions as points.
 pub fn field(
     engine: &Engine,
-    code: &AudioCode,
+    code: &[f32],
     eye: f32,
     points: &[[f32; 3]],
     directions: &[[f32; 3]],
@@ -72,8 +72,8 @@ pub fn field(
     for (points, directions) in points.chunks(PACKET).zip(directions.chunks(PACKET)) {
         load(&mut work.position, points);
         load(&mut work.direction, directions);
-        engine.dispatch.run(Encode { field: &engine.field, work: &mut work });
-        engine.dispatch.run(Evaluate { field: &engine.field, frame: &frame, work: &mut work });
+        frame.run(engine.dispatch, Encode { work: &mut work });
+        frame.run(engine.dispatch, Evaluate { work: &mut work });
         out.extend((0..points.len()).map(|lane| FieldPoint {
             log_sigma: work.log_sigma.0[lane],
             rgb: [0, 1, 2].map(|channel| work.rgb[channel].0[lane]),
@@ -154,13 +154,7 @@ pub fn torso(engine: &Engine, pose: &Pose) -> Vec<TorsoPixel> {
 
 /// What the ray of every pixel collects: the sum of its weights, then red, green and blue times weights;
 /// row-major, before the backdrop, with every ray given the most samples it may have.
-pub fn light(
-    engine: &Engine,
-    pose: &Pose,
-    intrinsics: &Intrinsics,
-    code: &AudioCode,
-    eye: f32,
-) -> Vec<[f32; 4]> {
+pub fn light(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics, code: &[f32], eye: f32) -> Vec<[f32; 4]> {
     let (width, height) = (engine.width() as usize, engine.height() as usize);
     let frame = engine.field.of_frame(engine.dispatch, code, eye);
     let mut rays = Rays::new(engine.sample_capacity());
@@ -172,9 +166,7 @@ pub fn light(
             march_tile(engine, pose, intrinsics, tile, &mut rays);
             shaded.clear();
             lanes.queue(&rays, tile, &mut shaded);
-            engine.dispatch.run(Shade {
-                field: &engine.field,
-                frame: &frame,
+            let shade = Shade {
                 lattice: &engine.lattice,
                 origin: pose.origin(),
                 rays: &rays,
@@ -182,7 +174,8 @@ pub fn light(
                 faithful: engine.faithful(),
                 work: &mut lanes,
                 out: &mut shaded,
-            });
+            };
+            frame.run(engine.dispatch, shade);
             for row in 0..tile.height {
                 let first = (y + row) * width + x;
                 out[first..first + tile.width]
@@ -197,7 +190,7 @@ pub fn light(
 #[derive(Debug)]
 pub struct Stages<'a> {
     engine: &'a Engine,
-    frame: FrameField,
+    frame: AnyFrame<'a>,
     work: FieldRows,
     rays: Rays,
 }
@@ -211,7 +204,7 @@ impl<'a> Stages<'a> {
     /// * `points`, `directions`: [`Self::SAMPLES`] of them, in every round the same.
     pub fn new(
         engine: &'a Engine,
-        code: &AudioCode,
+        code: &[f32],
         eye: f32,
         points: &[[f32; 3]],
         directions: &[[f32; 3]],
@@ -226,13 +219,13 @@ impl<'a> Stages<'a> {
     /// Encodes `points`, [`Self::SAMPLES`] of them.
     pub fn encode(&mut self, points: &[[f32; 3]]) {
         load(&mut self.work.position, points);
-        self.engine.dispatch.run(Encode { field: &self.engine.field, work: &mut self.work });
+        self.frame.run(self.engine.dispatch, Encode { work: &mut self.work });
     }
 
     /// Density and colour from the features of the last [`Self::encode`].
     pub fn evaluate(&mut self) -> f32 {
         let Self { engine, frame, work, .. } = self;
-        engine.dispatch.run(Evaluate { field: &engine.field, frame, work });
+        frame.run(engine.dispatch, Evaluate { work });
         self.work.rgb[0].0[0]
     }
 
@@ -275,29 +268,26 @@ fn march_tile(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics, tile: Tile,
 }
 
 struct Encode<'a> {
-    field: &'a Field,
     work: &'a mut FieldRows,
 }
 
-impl Kernel for Encode<'_> {
+impl FieldKernel for Encode<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        self.work.encode(s, self.field);
+    fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, _: &FrameField<H>) {
+        field.head.encode(s, self.work);
     }
 }
 
 struct Evaluate<'a> {
-    field: &'a Field,
-    frame: &'a FrameField,
     work: &'a mut FieldRows,
 }
 
-impl Kernel for Evaluate<'_> {
+impl FieldKernel for Evaluate<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        self.work.evaluate(s, self.field, self.frame);
+    fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, frame: &FrameField<H>) {
+        self.work.evaluate(s, field, frame);
     }
 }
 

@@ -5,11 +5,11 @@
 //! that the lanes run dry together.
 
 use super::evaluate::{FieldRows, load3};
-use super::fold::{Field, FrameField};
+use super::field::{Field, FieldKernel, FrameField, Head};
 use super::march::{Lattice, Rays, TILE, TILE_RAYS, Tile};
 use super::packet::{PACKET, Row};
+use super::simd::Simd;
 use super::simd::math::exp;
-use super::simd::{Kernel, Simd};
 
 /// Transmittance in front of a sample below which upstream's rays end behind it.
 const OPAQUE: f32 = 1e-4;
@@ -73,8 +73,6 @@ impl Shaded {
 
 /// Shades every ray of a tile.
 pub(super) struct Shade<'a> {
-    pub(super) field: &'a Field,
-    pub(super) frame: &'a FrameField,
     pub(super) lattice: &'a Lattice,
     pub(super) origin: [f32; 3],
     pub(super) rays: &'a Rays,
@@ -200,12 +198,12 @@ impl Lanes {
     }
 }
 
-impl Kernel for Shade<'_> {
+impl FieldKernel for Shade<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { field, frame, lattice, origin, rays, scheduled, faithful, work, out } = self;
+    fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, frame: &FrameField<H>) {
+        let Self { lattice, origin, rays, scheduled, faithful, work, out } = self;
         while work.refill(rays) {
             let mut at = 0;
             while at < PACKET {
@@ -217,7 +215,7 @@ impl Kernel for Shade<'_> {
                 }
                 at += S::LANES;
             }
-            work.rows.encode(s, field);
+            field.head.encode(s, &mut work.rows);
             work.rows.evaluate(s, field, frame);
             composite(s, lattice, work);
             out.lanes += PACKET as u64;

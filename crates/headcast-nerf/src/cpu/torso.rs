@@ -6,11 +6,11 @@
 use headcast_core::Pose;
 
 use super::error::RenderError;
-use super::fold::{at, expect, matrix};
+use super::field::{at, expect, matrix};
 use super::grid_encode::{halves, quantise, step_of};
 use super::march::{TILE, Tile};
 use super::packet::{Layer, Narrow, PACKET, Row, rows};
-use super::simd::math::color_activation;
+use super::simd::math::{ColorRange, color_activation};
 use super::simd::{Kernel, Simd};
 use crate::conditioning::torso_pose_code;
 use crate::field::{frequency_encode, grid_levels, plane_coordinates, torso_mask};
@@ -271,7 +271,7 @@ impl Kernel for ShadeTorso<'_> {
         while lane < PACKET {
             let out = engine.net_out.forward(s, &work.second, lane);
             for (logit, row) in out.into_iter().zip(&mut work.out) {
-                s.store(color_activation(s, logit), &mut row.0[lane..lane + S::LANES]);
+                s.store(color_activation(s, ColorRange::STRETCHED, logit), &mut row.0[lane..lane + S::LANES]);
             }
             lane += S::LANES;
         }

@@ -88,7 +88,7 @@ at_every_level!(any_size_renders, super::sizes);
 fn refusals_say_what_to_do() {
     let scene = Scene::fixture("er-head");
     let config = |simd| Config { profile: Profile::Quality, threads: std::num::NonZero::<usize>::MIN, simd };
-    let make = |model, width, height| Engine::new(model, width, height, &config(SimdLevel::Scalar));
+    let make = |model: &_, width, height| Engine::new(model, width, height, &config(SimdLevel::Scalar));
     assert!(matches!(make(&scene.model, 0, 5), Err(RenderError::Size { width: 0, height: 5 })));
     assert!(make(&scene.model, 9000, 5).is_err());
 

@@ -31,10 +31,22 @@ pub(in crate::cpu) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
-/// ER-NeRF's colour activation: `sigmoid(x) * 1.002 - 0.001`.
+/// What the sigmoid of a colour or an opacity is stretched to.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cpu) struct ColorRange {
+    factor: f32,
+    below: f32,
+}
+
+impl ColorRange {
+    /// ER-NeRF's: a thousandth beyond 0 and 1.
+    pub(in crate::cpu) const STRETCHED: Self = Self { factor: 1.002, below: 0.001 };
+}
+
+/// Colour or opacity of a logit.
 #[inline(always)]
-pub(in crate::cpu) fn color_activation<S: Simd>(s: S, x: S::F) -> S::F {
-    s.sub(s.mul(sigmoid(s, x), s.splat(1.002)), s.splat(0.001))
+pub(in crate::cpu) fn color_activation<S: Simd>(s: S, range: ColorRange, x: S::F) -> S::F {
+    s.sub(s.mul(sigmoid(s, x), s.splat(range.factor)), s.splat(range.below))
 }
 
 #[cfg(test)]
