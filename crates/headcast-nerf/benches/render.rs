@@ -1,6 +1,6 @@
 //! Frames per second of the CPU renderer, where the time goes, and how far from the hardware's limit.
 //!
-//! `cargo bench -p headcast-nerf`, with `-- avx512` for one instruction set. Renders the built-in avatar; `HEADCAST_BENCH_AVATAR` names another avatar's
+//! `cargo bench -p headcast-nerf`, with `-- avx512 preview` for one instruction set, one profile. Renders the built-in avatar; `HEADCAST_BENCH_AVATAR` names another avatar's
 //! folder, or a folder with a checkpoint `ngp.pth` and its `transforms_val.json`. Times are processor time
 //! where the system tells it, so that other work on the machine matters little.
 #![expect(
@@ -70,7 +70,9 @@ fn report(subject: &Subject, level: SimdLevel, cores: NonZero<usize>) {
     println!("  prepared in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let peak = measure::peak(&single, STAGE, &clock);
     println!("  peak of a core: {:.0} GFLOP/s in f32, {:.0} GOP/s in i16", peak.f32 / 1e9, peak.i16 / 1e9);
-    for profile in Profile::ALL {
+    let named: Vec<Profile> = std::env::args().filter_map(|name| Profile::from_name(&name)).collect();
+    let profiles = if named.is_empty() { Profile::ALL.to_vec() } else { named };
+    for &profile in &profiles {
         for threads in [NonZero::<usize>::MIN, cores] {
             frames(&what, &engine(profile, threads));
             if cores.get() == 1 {
@@ -78,7 +80,11 @@ fn report(subject: &Subject, level: SimdLevel, cores: NonZero<usize>) {
             }
         }
     }
+    // The sparse profiles run the stages of `quality`.
     for profile in [Profile::Parity, Profile::Quality] {
+        if profile == Profile::Parity && !profiles.contains(&profile) {
+            continue;
+        }
         stages(&what, &engine(profile, NonZero::<usize>::MIN), peak);
     }
 }

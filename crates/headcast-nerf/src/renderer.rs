@@ -24,7 +24,7 @@ const BACKDROPS: usize = 4;
 pub struct Settings {
     /// Which samples count.
     pub profile: Profile,
-    /// Threads that work on one frame; `None` is one a core.
+    /// Threads that work at a time; `None` is one a core.
     pub threads: Option<NonZero<usize>>,
     /// Instruction set; `None` is the fastest of this CPU.
     pub simd: Option<SimdLevel>,
@@ -314,6 +314,15 @@ impl Renderer {
         match &self.engine {
             AnyEngine::Cpu(engine) => engine.profile(),
             AnyEngine::Reference(engine) => engine.profile,
+        }
+    }
+
+    /// How many frames at the same time keep every thread at work: two, where there are threads that one frame leaves idle
+    /// now and then. They share [`Settings::threads`], and the one that was begun first goes first.
+    pub fn frames_at_once(&self) -> usize {
+        match &self.engine {
+            AnyEngine::Cpu(engine) if engine.threads().get() > 1 => 2,
+            _ => 1,
         }
     }
 

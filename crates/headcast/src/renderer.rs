@@ -16,6 +16,12 @@ pub trait FrameSource: Send + Sync {
     /// # Errors
     /// One sentence on why the frame cannot be made.
     fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String>;
+
+    /// How many frames to ask for at the same time, from as many threads: what the end of one leaves idle, the next one
+    /// uses. 1 by default, and 0 counts as 1.
+    fn at_once(&self) -> usize {
+        1
+    }
 }
 
 /// An avatar that has heard a clip.
@@ -50,5 +56,9 @@ impl FrameSource for TalkingHead {
 
     fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
         self.renderer.render(&self.clip, frame, out).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn at_once(&self) -> usize {
+        self.renderer.frames_at_once()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
@@ -54,32 +54,84 @@ impl Session {
         self
     }
 
-    /// Renders frame after frame into recycled pictures and hands them to the encoder.
+    /// Renders the frames of a segment and hands them to the encoder in order.
     fn render(
         &self,
         index: usize,
         to_encoder: &SyncSender<RgbImage>,
-        recycled: &Receiver<RgbImage>,
+        spare: &Spare,
         on_frame: &mut OnFrame<'_>,
     ) -> Result<(), MakeError> {
-        let (width, height) = self.frames.size();
         let frames = self.plan.frames(index).expect("the caller asks for a planned segment");
-        for frame in frames.map(FrameIndex) {
-            let cannot = |reason| MakeError::Render { frame, reason };
-            let mut image = match recycled.try_recv() {
-                Ok(image) => image,
-                Err(_) => RgbImage::filled(width, height, [0; 3]).map_err(|e| cannot(e.to_string()))?,
-            };
-            self.frames.render(frame, &mut image).map_err(cannot)?;
+        let length = usize::try_from(frames.end - frames.start).unwrap_or(usize::MAX);
+        let at_once = self.frames.at_once().clamp(1, length.max(1));
+        let mut hand_over = |frame, image| {
             if on_frame(FrameDone { frame, image: &image }).is_break() {
                 return Err(MakeError::Cancelled);
             }
-            if to_encoder.send(image).is_err() {
-                // The encoder stopped; its own error says why.
-                return Ok(());
+            // False when the encoder stopped; its own error says why.
+            Ok(to_encoder.send(image).is_ok())
+        };
+        if at_once == 1 {
+            for frame in frames.map(FrameIndex) {
+                if !hand_over(frame, self.render_frame(frame, spare)?)? {
+                    break;
+                }
             }
+            return Ok(());
         }
-        Ok(())
+        thread::scope(|scope| {
+            let mut painters = Vec::with_capacity(at_once);
+            for first in 0..at_once {
+                let own = frames.clone().skip(first).step_by(at_once).map(FrameIndex);
+                let (done, pictures) = mpsc::sync_channel(1);
+                let paint = move || {
+                    for frame in own {
+                        let picture = self.render_frame(frame, spare);
+                        let failed = picture.is_err();
+                        if done.send(picture).is_err() || failed {
+                            break;
+                        }
+                    }
+                };
+                let painter = thread::Builder::new()
+                    .name("frames".into())
+                    .spawn_scoped(scope, paint)
+                    .map_err(|error| {
+                        let reason = format!("its thread cannot be started: {error}");
+                        MakeError::Render { frame: FrameIndex(frames.start + first as u64), reason }
+                    })?;
+                painters.push((pictures, painter));
+            }
+            for (number, frame) in frames.map(FrameIndex).enumerate() {
+                let slot = number % at_once;
+                let Ok(picture) = painters[slot].0.recv() else {
+                    // Only a panic ends a painter before its last frame and without a word.
+                    let (pictures, painter) = painters.swap_remove(slot);
+                    drop((pictures, painters));
+                    if let Err(panic) = painter.join() {
+                        std::panic::resume_unwind(panic);
+                    }
+                    break;
+                };
+                if !hand_over(frame, picture?)? {
+                    break;
+                }
+            }
+            // Painters end with the frame that they are at: nobody takes it.
+            Ok(())
+        })
+    }
+
+    fn render_frame(&self, frame: FrameIndex, spare: &Spare) -> Result<RgbImage, MakeError> {
+        let cannot = |reason| MakeError::Render { frame, reason };
+        let (width, height) = self.frames.size();
+        let mut image = match spare.take() {
+            Some(image) => image,
+            None => RgbImage::filled(width, height, [0; 3]).map_err(|e| cannot(e.to_string()))?,
+        };
+        self.frames.render(frame, &mut image).map_err(cannot)?;
+        Ok(image)
     }
 
     /// Encodes frames until the renderer hangs up.
@@ -87,7 +139,7 @@ impl Session {
         &self,
         index: usize,
         frames: &Receiver<RgbImage>,
-        recycle: &SyncSender<RgbImage>,
+        spare: &Spare,
     ) -> Result<Option<Bytes>, String> {
         let text = |error: segment::Error| error.to_string();
         let mut encoder = SegmentEncoder::new(&self.config, &self.plan, index).map_err(text)?;
@@ -95,8 +147,7 @@ impl Session {
         for image in frames {
             encoder.push(&image).map_err(text)?;
             left -= 1;
-            // Full means that enough pictures are in flight already.
-            let _ = recycle.try_send(image);
+            spare.put(image);
         }
         if left > 0 {
             // The renderer gave up, and says why itself.
@@ -104,6 +155,20 @@ impl Session {
         }
         let units = self.track.wait(encoder.audio_units()).map_err(|error| error.to_string())?;
         encoder.finish(&units).map(Some).map_err(text)
+    }
+}
+
+/// Pictures that were encoded, to be drawn into again: as many as were ever in flight.
+#[derive(Debug, Default)]
+struct Spare(Mutex<Vec<RgbImage>>);
+
+impl Spare {
+    fn take(&self) -> Option<RgbImage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, image: RgbImage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(image);
     }
 }
 
@@ -124,13 +189,13 @@ impl SegmentSource for Session {
         assert!(index < self.plan.len(), "segment {index} of {}", self.plan.len());
         let failed = |reason| MakeError::Encode { index, reason };
         let (to_encoder, frames) = mpsc::sync_channel(FRAMES_IN_FLIGHT);
-        let (recycle, recycled) = mpsc::sync_channel(FRAMES_IN_FLIGHT + 1);
+        let spare = &Spare::default();
         thread::scope(|scope| {
             let encoder = thread::Builder::new()
                 .name("encoder".into())
-                .spawn_scoped(scope, move || self.encode(index, &frames, &recycle))
+                .spawn_scoped(scope, move || self.encode(index, &frames, spare))
                 .map_err(|error| failed(format!("its thread cannot be started: {error}")))?;
-            let rendered = self.render(index, &to_encoder, &recycled, on_frame);
+            let rendered = self.render(index, &to_encoder, spare, on_frame);
             drop(to_encoder);
             let encoded = match encoder.join() {
                 Ok(encoded) => encoded,

@@ -5,6 +5,7 @@ mod common;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,9 @@ struct Flashes {
     flashes: Vec<u64>,
     rendered: AtomicU64,
     broken: Option<u64>,
+    /// The frame that panics.
+    fatal: Option<u64>,
+    at_once: usize,
 }
 
 impl FrameSource for Flashes {
@@ -33,6 +37,7 @@ impl FrameSource for Flashes {
 
     fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
         self.rendered.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(self.fatal, Some(frame.0), "a bug");
         if self.broken == Some(frame.0) {
             return Err("the picture fell off the wall".into());
         }
@@ -40,6 +45,10 @@ impl FrameSource for Flashes {
             if self.flashes.contains(&frame.0) { 250 } else { 20 + u8::try_from(frame.0 % 16).unwrap() };
         out.data_mut().fill(level);
         Ok(())
+    }
+
+    fn at_once(&self) -> usize {
+        self.at_once
     }
 }
 
@@ -83,6 +92,51 @@ fn order_does_not_show_in_the_bytes() {
     let (other, _) = self::session(clicks(7.0, &[1.0]), Flashes { flashes: vec![3], ..Flashes::default() });
     assert_ne!(make(&other, 0), in_order[0]);
     assert_eq!(make(&other, 2), in_order[2]);
+}
+
+/// Frames that are made at the same time come in order, and a segment may have fewer of them than could be.
+#[test]
+fn frames_at_once_do_not_show_in_the_bytes() {
+    let flashes = || Flashes { flashes: vec![3, 17, 40], ..Flashes::default() };
+    let (one, _) = session(clicks(3.0, &[1.0]), flashes());
+    for at_once in [2, 3, 1000] {
+        let (several, frames) = session(clicks(3.0, &[1.0]), Flashes { at_once, ..flashes() });
+        let mut seen = Vec::new();
+        for k in 0..one.plan().len() {
+            let bytes = several.make_segment(k, &mut |done: FrameDone<'_>| {
+                seen.push(done.frame.0);
+                ControlFlow::Continue(())
+            });
+            assert_eq!(bytes.unwrap(), make(&one, k), "segment {k}, {at_once} at once");
+        }
+        assert!(seen.iter().copied().eq(0..75), "{at_once} at once: {seen:?}");
+        assert_eq!(frames.rendered.load(Ordering::Relaxed), 75);
+    }
+}
+
+#[test]
+fn frames_at_once_end_together() {
+    let (cancelled, frames) = session(clicks(4.0, &[]), Flashes { at_once: 2, ..Flashes::default() });
+    let mut seen = 0;
+    let made = cancelled.make_segment(2, &mut |_: FrameDone<'_>| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(made, Err(MakeError::Cancelled)));
+    // Those that were asked for, one more of each thread that waits to be taken, and one that each is at.
+    assert!(frames.rendered.load(Ordering::Relaxed) <= 3 + 2 + 2);
+    assert!(!make(&cancelled, 2).is_empty());
+
+    let (failing, _) =
+        session(clicks(2.0, &[]), Flashes { broken: Some(5), at_once: 2, ..Flashes::default() });
+    let error = failing.make_segment(0, &mut unwatched).unwrap_err();
+    assert!(matches!(error, MakeError::Render { frame: FrameIndex(5), .. }), "{error}");
+
+    let (fatal, _) = session(clicks(2.0, &[]), Flashes { fatal: Some(5), at_once: 2, ..Flashes::default() });
+    let made = catch_unwind(AssertUnwindSafe(|| fatal.make_segment(0, &mut unwatched).map(drop)));
+    let panic = made.unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("a bug"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use headcast_core::{Intrinsics, Pose, RgbImage};
 
+use super::cores::{Cores, Turn};
 use super::error::RenderError;
 use super::field::AnyField;
 use super::march::{Lattice, March, Rays, TILE, Tile};
@@ -30,7 +31,7 @@ const PROBES: usize = 1024;
 pub struct Config {
     /// Which samples count.
     pub profile: Profile,
-    /// Threads that work on one frame.
+    /// Threads that work at a time.
     pub threads: NonZero<usize>,
     /// Instruction set.
     pub simd: SimdLevel,
@@ -38,7 +39,7 @@ pub struct Config {
 
 /// A model made ready to render at one size.
 ///
-/// Frames may be rendered from several threads at once; each call uses [`Config::threads`] of its own.
+/// Frames may be rendered from several threads at once: they share [`Config::threads`] cores, and who calls first goes first.
 /// A picture is a function of its [`FrameRequest`] alone, bit by bit, for a given profile; AVX2 and AVX-512, with
 /// and without VNNI, make the same bits, scalar code rounds differently where it has no fused multiply-add.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub struct Engine {
     /// See [`tolerance`].
     tolerance: Option<f32>,
     threads: NonZero<usize>,
+    cores: Cores,
     max_steps: usize,
     width: u32,
     height: u32,
@@ -159,6 +161,7 @@ impl Engine {
             profile: config.profile,
             tolerance: tolerance(config.profile),
             threads: config.threads,
+            cores: Cores::new(config.threads),
             max_steps: options.max_steps as usize,
             width,
             height,
@@ -181,7 +184,7 @@ impl Engine {
         self.dispatch.level()
     }
 
-    /// Threads that work on one frame.
+    /// Threads that work at a time.
     pub fn threads(&self) -> NonZero<usize> {
         self.threads
     }
@@ -212,12 +215,16 @@ impl Engine {
     /// [`RenderError::PictureSize`] when `background` has another size.
     pub fn backdrop(&self, pose: &Pose, background: &RgbImage) -> Result<Vec<f32>, RenderError> {
         self.check_size(background)?;
+        let turn = self.cores.turn();
+        let core = self.cores.take(turn);
         let mut out: Vec<f32> = background.data().iter().map(|v| f32::from(*v) / 255.0).collect();
         let Some(torso) = &self.torso else { return Ok(out) };
         let posed = torso.posed(pose);
+        drop(core);
         let width = self.width as usize;
         let picture = Mutex::new(&mut out);
         self.draw(
+            turn,
             |patch, work| {
                 let Work { shaded, torso: rows, torso_pixels: pixels, .. } = work;
                 shaded.clear();
@@ -258,11 +265,15 @@ impl Engine {
         self.check_size(out)?;
         let (width, height) = (self.width as usize, self.height as usize);
         assert_eq!(request.backdrop.len(), width * height * 3, "the backdrop has the picture's size");
+        let turn = self.cores.turn();
+        let core = self.cores.take(turn);
         let frame = self.field.of_frame(self.dispatch, request.code, request.eye);
+        drop(core);
         let scheduled = self.scheduled();
         let picture = Mutex::new(Picture::new(out.data_mut(), request.backdrop, width, self.max_steps));
         let between = node_intrinsics(request.intrinsics);
         let at_nodes = self.draw(
+            turn,
             |patch, work| {
                 let Work { rays, lanes, shaded, .. } = work;
                 self.dispatch.run(March {
@@ -314,13 +325,14 @@ impl Engine {
     /// * `put`: takes a finished tile of pixels.
     fn draw(
         &self,
+        turn: Turn,
         trace: impl Fn(Patch<'_>, &mut Work) + Sync,
         put: impl Fn(Tile, &Shaded) + Sync,
     ) -> FrameStats {
         let (width, height) = (self.width as usize, self.height as usize);
         let mut stats = FrameStats::default();
         let Some(tolerance) = self.tolerance else {
-            self.for_each(Tile::count(width, height), |number, Scratch { work, .. }| {
+            self.for_each(turn, Tile::count(width, height), |number, Scratch { work, .. }| {
                 let tile = Tile::of(number, width, height);
                 trace(Patch { tile, spacing: 1, wanted: None }, work);
                 put(tile, &work.shaded);
@@ -330,14 +342,14 @@ impl Engine {
         let mut nodes = Nodes::new(width, height);
         let (across, down) = (nodes.width, nodes.height);
         let taken = Mutex::new((&mut nodes, &mut stats));
-        self.for_each(Tile::count(across, down), |number, Scratch { work, .. }| {
+        self.for_each(turn, Tile::count(across, down), |number, Scratch { work, .. }| {
             let tile = Tile::of(number, across, down);
             trace(Patch { tile, spacing: 2, wanted: None }, work);
             let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.0.add(tile, &work.shaded.light);
             taken.1.add(&work.shaded);
         });
-        self.for_each(Tile::count(width, height), |number, Scratch { work, between }| {
+        self.for_each(turn, Tile::count(width, height), |number, Scratch { work, between }| {
             let tile = Tile::of(number, width, height);
             let lit = between.look(&nodes, tile);
             if lit && between.choose(tile, tolerance) > 0 {
@@ -376,9 +388,10 @@ impl Engine {
     }
 
     /// Calls `job` for every number below `jobs`, on [`Self::threads`] threads, in no particular order.
-    fn for_each(&self, jobs: usize, job: impl Fn(usize, &mut Scratch) + Sync) {
+    fn for_each(&self, turn: Turn, jobs: usize, job: impl Fn(usize, &mut Scratch) + Sync) {
         let next = AtomicUsize::new(0);
         let work = || {
+            let core = self.cores.take(turn);
             let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut scratch = kept.unwrap_or_else(|| self.new_scratch());
             loop {
@@ -387,6 +400,7 @@ impl Engine {
                     break;
                 }
                 job(number, &mut scratch);
+                core.give_way();
             }
             self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         };

@@ -14,10 +14,11 @@
 //! | `torso` | pixel, pose → what is behind the head |
 //! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
 //! | `nodes` | light of a quarter of the pixels → of those between, and which of them to trace |
-//! | `engine` | a frame on all cores |
+//! | `engine`, `cores` | a frame on all cores, or two that share them |
 //! | [`probe`] | each stage by itself, for tests and benches |
 //! | [`measure`] | how long frames and stages take, on the caller's clocks |
 
+mod cores;
 mod dense16;
 mod engine;
 mod error;
