@@ -116,7 +116,7 @@ fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, profile: Profile) {
 }
 
 /// `seconds` of the sample recording, again and again, as a WAV file.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped; half a minute")]
+#[expect(clippy::cast_possible_truncation, reason = "clamped; half a minute")]
 fn clip(seconds: u64) -> Vec<u8> {
     let recording = fs::read(assets().join("samples/en_male_short.flac")).unwrap();
     let ingest = Ingest::open(Cursor::new(recording), Some("clip.flac"), &Limits::default()).unwrap();

@@ -148,7 +148,7 @@ mod tests {
     fn what_was_begun_first_goes_first() {
         let cores = cores(1);
         let (early, late) = (cores.turn(), cores.turn());
-        let (done, order) = mpsc::channel();
+        let (done, order) = mpsc::sync_channel(3);
         thread::scope(|scope| {
             let core = cores.take(late);
             // Nobody waits yet: the core is kept.
