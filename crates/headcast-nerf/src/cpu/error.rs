@@ -35,6 +35,9 @@ pub enum RenderError {
         /// Width and height handed over.
         found: (u32, u32),
     },
+    /// Nothing: whoever asked for the frame asked for it to be given up.
+    #[error("the frame was given up")]
+    Stopped,
     /// Pick a size that headcast accepts.
     #[error("pictures of {width}x{height} are outside 1 to {} pixels a side", RgbImage::MAX_SIDE)]
     Size {
