@@ -7,13 +7,12 @@ use std::num::NonZero;
 use headcast_core::{Intrinsics, Pose, RgbImage};
 
 use crate::avatar::Avatar;
-use crate::conditioning::dataset_pose;
 use crate::cpu::{FrameStats, RenderError};
-use crate::field::{AdReference, AdRequest, Budget, FieldRequest, Reference, to_u8};
-use crate::model::{AdNerf, AdOptions, Network, Scene};
+use crate::field::{Budget, FieldRequest, Reference, to_u8};
+use crate::model::Network;
 use crate::profile::Profile;
 
-/// How a frame is rendered by [`Reference`] or [`AdReference`].
+/// How a frame is rendered by [`Reference`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReferenceEngine {
     pub(crate) profile: Profile,
@@ -63,15 +62,11 @@ impl ReferenceEngine {
         Ok(stats)
     }
 
-    /// Renders the view in a picture so small that it takes seconds, not hours, and says which share of a frame's
+    /// Renders the view in a picture so small that it takes seconds, not minutes, and says which share of a frame's
     /// work that is.
     pub(crate) fn probe(&self, avatar: &Avatar, request: &ReferenceRequest<'_>) -> (FrameStats, f64) {
-        let limit = match &avatar.model {
-            Network::Ad(_) => AD_PROBE,
-            Network::Er(_) | Network::Rad(_) => SCENE_PROBE,
-        };
         let (full_width, full_height) = (f64::from(avatar.width), f64::from(avatar.height));
-        let shrink = (limit / (full_width * full_height)).sqrt().min(1.0);
+        let shrink = (SCENE_PROBE / (full_width * full_height)).sqrt().min(1.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a side of a picture")]
         let [width, height] = [full_width, full_height].map(|side| ((side * shrink) as u32).max(2));
         let (across, down) = (f64::from(width) / full_width, f64::from(height) / full_height);
@@ -97,20 +92,7 @@ impl ReferenceEngine {
         width: u32,
         height: u32,
     ) -> (Vec<f32>, FrameStats) {
-        match model {
-            Network::Er(model) => self.scene(Scene::Er(model), request, width, height),
-            Network::Rad(model) => self.scene(Scene::Rad(model), request, width, height),
-            Network::Ad(model) => self.ad(model, request, width, height),
-        }
-    }
-
-    fn scene(
-        &self,
-        scene: Scene<'_>,
-        request: &ReferenceRequest<'_>,
-        width: u32,
-        height: u32,
-    ) -> (Vec<f32>, FrameStats) {
+        let scene = model.as_scene().expect("AD-NeRF has an engine of its own");
         let budget = match self.profile {
             Profile::Parity => Budget::Frame,
             // As many as upstream's schedule ever gives.
@@ -130,32 +112,7 @@ impl ReferenceEngine {
         let rays = frame.samples.iter().filter(|samples| **samples > 0).count() as u64;
         (frame.rgb, FrameStats { samples, lanes: samples, rays })
     }
-
-    fn ad(
-        &self,
-        model: &AdNerf,
-        request: &ReferenceRequest<'_>,
-        width: u32,
-        height: u32,
-    ) -> (Vec<f32>, FrameStats) {
-        let frame = AdReference::new(model).with_threads(self.threads).render(&AdRequest {
-            pose: dataset_pose(&request.pose),
-            intrinsics: request.intrinsics,
-            width,
-            height,
-            audio_code: request.code,
-            background: request.background,
-        });
-        // Every ray takes every sample, of the head and of the torso.
-        let AdOptions { samples, importance, .. } = model.options;
-        let a_field = u64::from(if importance == 0 { samples } else { 2 * samples + importance });
-        let rays = frame.head.len() as u64;
-        let samples = (rays + frame.torso.len() as u64) * a_field;
-        (frame.rgb, FrameStats { samples, lanes: samples, rays })
-    }
 }
 
-/// Pixels of a probe: of a network with an occupancy grid, and of an AD-NeRF, whose rays are a thousand times as much
-/// work.
+/// Pixels of a probe.
 const SCENE_PROBE: f64 = 4096.0;
-const AD_PROBE: f64 = 16.0;

@@ -8,8 +8,12 @@ use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
 use crate::body::{Blinks, Body, Eyes, Poses};
-use crate::conditioning::{AUDIO_CODE_LEN, AudioCodes, Ears, WIDE_CODE_LEN, mirror, smooth_eye, smooth_path};
-use crate::cpu::{Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel};
+use crate::conditioning::{
+    AUDIO_CODE_LEN, AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path,
+};
+use crate::cpu::{
+    AdEngine, AdFrameRequest, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
+};
 use crate::model::Network;
 use crate::profile::Profile;
 use crate::reference_engine::{ReferenceEngine, ReferenceRequest};
@@ -96,6 +100,7 @@ pub struct Renderer {
 #[derive(Debug)]
 enum AnyEngine {
     Cpu(Box<Engine>),
+    Ad(Box<AdEngine>),
     /// Of the networks that the CPU engine does not know.
     Reference(ReferenceEngine),
 }
@@ -121,7 +126,10 @@ impl Renderer {
             Network::Er(model) => {
                 AnyEngine::Cpu(Box::new(Engine::new(&**model, avatar.width, avatar.height, &config)?))
             }
-            Network::Rad(_) | Network::Ad(_) => {
+            Network::Ad(model) => {
+                AnyEngine::Ad(Box::new(AdEngine::new(model, avatar.width, avatar.height, &config)?))
+            }
+            Network::Rad(_) => {
                 let sides = 1..=RgbImage::MAX_SIDE;
                 let (width, height) = (avatar.width, avatar.height);
                 if !sides.contains(&width) || !sides.contains(&height) {
@@ -202,13 +210,29 @@ impl Renderer {
         frame: FrameIndex,
         out: &mut RgbImage,
     ) -> Result<FrameStats, RenderError> {
+        self.render_until(clip, frame, &|| false, out)
+    }
+
+    /// As [`Self::render`], for a caller who may want to give the frame up: one of AD-NeRF takes minutes.
+    ///
+    /// * `stop`: asked by AD-NeRF's engine every few milliseconds, from several threads.
+    ///
+    /// # Errors
+    /// As [`Self::render`], and [`RenderError::Stopped`] when `stop` said so.
+    pub fn render_until(
+        &self,
+        clip: &Clip,
+        frame: FrameIndex,
+        stop: &(dyn Fn() -> bool + Sync),
+        out: &mut RgbImage,
+    ) -> Result<FrameStats, RenderError> {
         let code = clip.code(frame)?;
         let pose = self.shown.at(frame.0, self.poses.len());
         let eye = self.blinks.map_or(self.eyes[pose], |blinks| blinks.at(frame.0));
-        self.render_pose(pose, eye, &code, out)
+        self.render_pose(pose, eye, &code, stop, out)
     }
 
-    /// Renders a frame, or a much smaller picture where a frame takes minutes or hours, for a caller who wants to know how long a
+    /// Renders a frame, or a small part of one where a frame takes minutes, for a caller who wants to know how long a
     /// frame of a clip takes: call it a few times with rising `round` and look at the clock. The first call also
     /// warms caches.
     ///
@@ -224,8 +248,21 @@ impl Renderer {
         let pose = mirror(pose, self.poses.len());
         match &self.engine {
             AnyEngine::Cpu(_) => {
-                let stats = self.render_pose(pose, self.eyes[pose], &[0.0; AUDIO_CODE_LEN], out)?;
+                let stats =
+                    self.render_pose(pose, self.eyes[pose], &[0.0; AUDIO_CODE_LEN], &|| false, out)?;
                 Ok(Probe { stats, share: 1.0 })
+            }
+            AnyEngine::Ad(engine) => {
+                let backdrop = self.backdrop(pose)?;
+                let code = [0.0; WIDE_CODE_LEN];
+                let request = AdFrameRequest {
+                    pose: &dataset_pose(&self.poses[pose]),
+                    intrinsics: &self.avatar.intrinsics,
+                    code: &code,
+                    background: &backdrop,
+                };
+                let (stats, share) = engine.probe(&request);
+                Ok(Probe { stats, share })
             }
             AnyEngine::Reference(engine) => {
                 let backdrop = self.backdrop(pose)?;
@@ -252,6 +289,7 @@ impl Renderer {
         pose: usize,
         eye: f32,
         code: &[f32],
+        stop: &(dyn Fn() -> bool + Sync),
         out: &mut RgbImage,
     ) -> Result<FrameStats, RenderError> {
         let backdrop = self.backdrop(pose)?;
@@ -266,6 +304,15 @@ impl Renderer {
                 },
                 out,
             ),
+            AnyEngine::Ad(engine) => {
+                let request = AdFrameRequest {
+                    pose: &dataset_pose(&self.poses[pose]),
+                    intrinsics: &self.avatar.intrinsics,
+                    code,
+                    background: &backdrop,
+                };
+                engine.render(&request, stop, out)
+            }
             AnyEngine::Reference(engine) => {
                 engine.render(&self.avatar, &self.reference_request(pose, eye, code, &backdrop), out)
             }
@@ -282,8 +329,10 @@ impl Renderer {
             self.avatar.backdrop(pose, self.background.as_ref().unwrap_or(&self.avatar.background))?;
         let backdrop = Arc::new(match &self.engine {
             AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
-            // It draws the torso itself.
-            AnyEngine::Reference(_) => background.data().iter().map(|v| f32::from(*v) / 255.0).collect(),
+            // They draw the torso themselves.
+            AnyEngine::Ad(_) | AnyEngine::Reference(_) => {
+                background.data().iter().map(|v| f32::from(*v) / 255.0).collect()
+            }
         });
         let mut kept = kept();
         while kept.len() >= BACKDROPS {
@@ -313,6 +362,7 @@ impl Renderer {
     pub fn profile(&self) -> Profile {
         match &self.engine {
             AnyEngine::Cpu(engine) => engine.profile(),
+            AnyEngine::Ad(engine) => engine.profile(),
             AnyEngine::Reference(engine) => engine.profile,
         }
     }
@@ -335,6 +385,7 @@ impl Renderer {
     pub fn describe(&self) -> String {
         let (threads, what) = match &self.engine {
             AnyEngine::Cpu(engine) => (engine.threads(), engine.simd().name()),
+            AnyEngine::Ad(engine) => (engine.threads(), engine.simd().name()),
             AnyEngine::Reference(engine) => (engine.threads, "reference"),
         };
         let profile = self.profile();

@@ -376,7 +376,7 @@ fn warnings<R: Read + Seek>(report: &Report, checkpoint: &mut Checkpoint<R>) -> 
         );
     }
     if report.family == Family::AdNerf {
-        warnings.push("AD-NeRF has no fast renderer here: a frame of 450x450 takes hours".to_owned());
+        warnings.push("AD-NeRF is slow by nature: a frame of 450x450 takes minutes on a CPU".to_owned());
     }
     warnings
 }

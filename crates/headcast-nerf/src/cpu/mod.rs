@@ -15,11 +15,11 @@
 //! | `picture` | collected light, backdrop → 8 bits; upstream's step schedule |
 //! | `nodes` | light of a quarter of the pixels → of those between, and which of them to trace |
 //! | `engine`, `cores` | a frame on all cores, or two that share them |
-//! | `ad_nerf` | the same for AD-NeRF, which has no grid |
+//! | [`ad_nerf`] | the same for AD-NeRF, which has no grid |
 //! | [`probe`] | each stage by itself, for tests and benches |
 //! | [`measure`] | how long frames and stages take, on the caller's clocks |
 
-mod ad_nerf;
+pub mod ad_nerf;
 mod cores;
 mod dense16;
 mod engine;

@@ -319,8 +319,8 @@ impl Kernel for MarchRow<'_> {
 /// Chains of a peak's loop: enough to hide the latency of two pipes, few enough for sixteen registers.
 const CHAINS: usize = 12;
 
-struct PeakF32 {
-    rounds: usize,
+pub(super) struct PeakF32 {
+    pub(super) rounds: usize,
 }
 
 impl Kernel for PeakF32 {

@@ -25,6 +25,7 @@ mod load;
 #[path = "../fixtures/npz.rs"]
 mod npz;
 
+mod ad_nerf;
 mod kernels;
 mod pictures;
 mod poison;

@@ -14,7 +14,7 @@ use super::super::shade::Shaded;
 use super::super::simd::{Dispatch, SimdLevel};
 use super::depths::Depths;
 use super::lanes::{Lanes, Light, Query, Ray};
-use super::network::{Heard, Network};
+use super::network::{BATCH, Heard, Network};
 use crate::conditioning::torso_signal;
 use crate::field::{coarse_depths, dataset_ray};
 use crate::model::{AdField, AdNerf};
@@ -84,6 +84,8 @@ struct Posed<'a> {
 struct Scratch {
     lanes: Lanes,
     depths: Depths,
+    /// Which rays to trace: number, at most [`TILE_RAYS`], column and row of the picture.
+    pixels: Vec<(usize, usize, usize)>,
     rays: Vec<Ray>,
     /// Of the coarse pass: `[TILE_RAYS, coarse samples]`.
     weights: Vec<f32>,
@@ -101,6 +103,18 @@ impl Pair {
 
     fn posed<'a>(&'a self, signal: &[f32], pose: &'a [[f32; 4]; 3]) -> Posed<'a> {
         Posed { networks: self, heard: [&self.coarse, &self.fine].map(|network| network.hear(signal)), pose }
+    }
+}
+
+impl Scratch {
+    /// Lists the pixels of a tile.
+    fn see(&mut self, tile: Tile) {
+        self.pixels.clear();
+        for row in 0..tile.height {
+            for column in 0..tile.width {
+                self.pixels.push((row * TILE + column, tile.x + column, tile.y + row));
+            }
+        }
     }
 }
 
@@ -177,6 +191,14 @@ impl AdEngine {
         self.profile
     }
 
+    pub(super) fn dispatch(&self) -> Dispatch {
+        self.dispatch
+    }
+
+    pub(super) fn head_network(&self) -> &Network {
+        &self.head.fine
+    }
+
     /// Renders a frame into `out`.
     ///
     /// * `stop`: asked every few milliseconds from every thread; when it says so, the frame is given up.
@@ -209,7 +231,8 @@ impl AdEngine {
         let picture = Mutex::new(Picture::new(out.data_mut(), request.background, width, 0));
         self.for_each(Tile::count(width, height), |number, scratch| {
             let tile = Tile::of(number, width, height);
-            self.trace(&fields, request.intrinsics, tile, scratch, &stop);
+            scratch.see(tile);
+            self.trace(&fields, request.intrinsics, scratch, &stop);
             picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, &scratch.shaded);
         });
         if stopped.load(Ordering::Relaxed) {
@@ -226,12 +249,40 @@ impl AdEngine {
         [torso, Some(self.head.posed(request.code, request.pose))]
     }
 
-    /// Puts the light of a tile's rays into [`Scratch::shaded`]: of the torso in front of the head.
+    /// Traces some rays of a frame, spread over the picture evenly, for a caller who wants to know how long a frame takes.
+    ///
+    /// Returns what it took, and which share of a frame's work that was.
+    ///
+    /// # Panics
+    /// As [`Self::render`].
+    pub fn probe(&self, request: &AdFrameRequest<'_>) -> (FrameStats, f64) {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let fields = self.posed(request);
+        let pixels = width * height;
+        let jobs = self.threads.get().min(pixels.div_ceil(BATCH));
+        let wanted = (jobs * BATCH).min(pixels);
+        let stats = Mutex::new(FrameStats::default());
+        self.for_each(jobs, |job, scratch| {
+            scratch.pixels.clear();
+            for (number, k) in (job..wanted).step_by(jobs).enumerate() {
+                // The golden ratio's multiples are spread evenly however many there are, in both directions.
+                let pixel = spread(k, pixels);
+                scratch.pixels.push((number, pixel % width, pixel / width));
+            }
+            self.trace(&fields, request.intrinsics, scratch, &|| false);
+            stats.lock().unwrap_or_else(PoisonError::into_inner).add(&scratch.shaded);
+        });
+        let stats = stats.into_inner().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
+        let share = wanted as f64 / pixels as f64;
+        (stats, share)
+    }
+
+    /// Puts the light of the rays through [`Scratch::pixels`] into [`Scratch::shaded`]: of the torso in front of the head.
     fn trace(
         &self,
         fields: &[Option<Posed<'_>>; 2],
         intrinsics: &Intrinsics,
-        tile: Tile,
         scratch: &mut Scratch,
         stop: &(dyn Fn() -> bool + Sync),
     ) {
@@ -240,13 +291,10 @@ impl AdEngine {
         for (which, field) in fields.iter().enumerate() {
             let Some(field) = field else { continue };
             scratch.rays.clear();
-            for row in 0..tile.height {
-                for column in 0..tile.width {
-                    #[expect(clippy::cast_possible_truncation, reason = "pixels of a picture")]
-                    let (i, j) = ((tile.x + column) as u32, (tile.y + row) as u32);
-                    let (origin, direction) = dataset_ray(field.pose, intrinsics, i, j);
-                    scratch.rays.push(Ray { number: row * TILE + column, origin, direction });
-                }
+            for (number, x, y) in &scratch.pixels {
+                #[expect(clippy::cast_possible_truncation, reason = "pixels of a picture")]
+                let (origin, direction) = dataset_ray(field.pose, intrinsics, *x as u32, *y as u32);
+                scratch.rays.push(Ray { number: *number, origin, direction });
             }
             scratch.shaded.rays += scratch.rays.len() as u64;
             self.two_passes(field, which, scratch, stop);
@@ -313,6 +361,7 @@ impl AdEngine {
         let depths = Depths::new(self.coarse.clone(), self.importance);
         Scratch {
             lanes: Lanes::new(self.networks()),
+            pixels: Vec::with_capacity(TILE_RAYS),
             rays: Vec::with_capacity(TILE_RAYS),
             weights: vec![0.0; TILE_RAYS * self.coarse.len()],
             fine: vec![0.0; TILE_RAYS * depths.fine()],
@@ -344,6 +393,20 @@ impl AdEngine {
             work();
         });
     }
+}
+
+/// Number `k` of a sequence without repetition that visits `count` places evenly.
+fn spread(k: usize, count: usize) -> usize {
+    // The step nearest to the golden section that has no factor in common with the count.
+    let mut step = (count * 382 / 1000).max(1);
+    while gcd(step, count) != 1 {
+        step += 1;
+    }
+    k * step % count
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Nothing in front of the background.

@@ -8,11 +8,13 @@
 //! | `depths` | weights of the coarse samples → where the fine ones go |
 //! | `lanes` | rays of a tile → samples, 128 at a time → what each ray collects |
 //! | `engine` | a frame on all cores |
+//! | [`measure`] | the networks by themselves, for benches |
 
 mod blocked;
 mod depths;
 mod engine;
 mod lanes;
+pub mod measure;
 mod network;
 mod octaves;
 

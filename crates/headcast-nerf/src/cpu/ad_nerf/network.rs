@@ -112,6 +112,11 @@ impl Network {
         })
     }
 
+    /// Values of the signal that it hears.
+    pub(super) fn signal(&self) -> usize {
+        self.hearing[0].cols
+    }
+
     /// Multiply-adds of a query, of density alone or with colour.
     pub(super) fn multiply_adds(&self, color: bool) -> usize {
         self.multiply_adds[usize::from(color)]
