@@ -91,6 +91,7 @@ def render(
     *,
     features: Optional[str],
     profile: str,
+    body: list[tuple[str, str]],
     frames: Optional[str],
     threads: Optional[int],
     data_dir: Optional[str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, Mapping, Optional, Union
 
 from . import _native
 from ._avatar import Avatar, PathLike, _path
@@ -26,6 +26,12 @@ class Rendered:
     """What the user should know about the recording."""
 
 
+def _choice(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
 def render(
     avatar: Union[Avatar, PathLike],
     audio: Audio,
@@ -33,6 +39,7 @@ def render(
     *,
     features: Optional[PathLike] = None,
     profile: str = "quality",
+    body: Optional[Mapping[str, object]] = None,
     frames: Optional[PathLike] = None,
     threads: Optional[int] = None,
     data_dir: Optional[PathLike] = None,
@@ -47,6 +54,9 @@ def render(
     :param features: speech features made elsewhere (``.npy``, one window per frame) instead of the built-in model.
     :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
         the fastest), or ``parity`` to compare pictures with upstream's.
+    :param body: what the avatar does besides speaking: ``eyes`` (``"recorded"``, ``"blink"``, or how far they are shut, 0 to 1), ``poses``
+        (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``), ``smooth_path``, ``smooth_eyes``,
+        ``smooth_lips`` (bool). Default: as recorded.
     :param frames: folder for every frame as PNG.
     :param threads: rendering threads. Default: one per core.
     :param data_dir: where avatars are kept. Default: ``HEADCAST_DATA_DIR``, else the user's data folder.
@@ -62,6 +72,7 @@ def render(
         os.fspath(out),
         features=_path(features),
         profile=profile,
+        body=[(name, _choice(value)) for name, value in (body or {}).items()],
         frames=_path(frames),
         threads=threads,
         data_dir=_path(data_dir),

@@ -7,7 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::avatar::Avatar;
 use crate::conditioning::mirror;
+use crate::cpu::RenderError;
 
 /// Choices for one clip. `Default` is as recorded, smoothed as the avatar asks for.
 ///
@@ -82,6 +84,27 @@ pub enum BodyError {
 impl Body {
     /// Names of the choices.
     pub const NAMES: [&str; 6] = ["eyes", "poses", "background", "smooth_path", "smooth_eyes", "smooth_lips"];
+
+    /// Whether `avatar` can do this.
+    ///
+    /// # Errors
+    /// [`RenderError::EyeValue`], [`RenderError::NoEyes`], [`RenderError::NoSuchPose`].
+    pub fn check(&self, avatar: &Avatar) -> Result<(), RenderError> {
+        if let Eyes::Fixed(value) = self.eyes
+            && !(0.0..=1.0).contains(&value)
+        {
+            return Err(RenderError::EyeValue { value });
+        }
+        if self.eyes != Eyes::Recorded && !avatar.model.has_eye() {
+            return Err(RenderError::NoEyes);
+        }
+        match self.poses {
+            Poses::Still(pose) if pose >= avatar.poses.len() => {
+                Err(RenderError::NoSuchPose { pose, poses: avatar.poses.len() })
+            }
+            _ => Ok(()),
+        }
+    }
 
     /// Makes the choice called `name`.
     ///

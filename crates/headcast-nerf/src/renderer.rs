@@ -116,7 +116,7 @@ impl Renderer {
             return Err(RenderError::NoPoses);
         }
         let body = settings.body;
-        check_body(&avatar, &body)?;
+        body.check(&avatar)?;
         let config = Config {
             profile: settings.profile,
             threads: settings.threads.unwrap_or_else(default_threads),
@@ -400,23 +400,6 @@ const _: () = {
     shared::<Renderer>();
     shared::<Clip>();
 };
-
-fn check_body(avatar: &Avatar, body: &Body) -> Result<(), RenderError> {
-    if let Eyes::Fixed(value) = body.eyes
-        && !(0.0..=1.0).contains(&value)
-    {
-        return Err(RenderError::EyeValue { value });
-    }
-    if body.eyes != Eyes::Recorded && !avatar.model.has_eye() {
-        return Err(RenderError::NoEyes);
-    }
-    match body.poses {
-        Poses::Still(pose) if pose >= avatar.poses.len() => {
-            Err(RenderError::NoSuchPose { pose, poses: avatar.poses.len() })
-        }
-        _ => Ok(()),
-    }
-}
 
 fn default_threads() -> NonZero<usize> {
     std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)

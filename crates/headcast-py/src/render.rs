@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use headcast::core::Timeline;
+use headcast::nerf::Body;
 use headcast_app::jobs::{Level, Phase, Reporter};
 use headcast_app::render::{Request, Watcher, render as render_clip};
 use headcast_app::studio::{Choice, EngineSettings, LocalStudio};
@@ -16,7 +17,7 @@ use crate::error::{self, Error};
 
 /// Renders a clip. Returns playlist, video, frames, segments and warnings.
 #[pyfunction]
-#[pyo3(signature = (avatar, audio, out, *, features, profile, frames, threads, data_dir, on_progress))]
+#[pyo3(signature = (avatar, audio, out, *, features, profile, body, frames, threads, data_dir, on_progress))]
 pub(crate) fn render(
     py: Python<'_>,
     avatar: String,
@@ -24,6 +25,7 @@ pub(crate) fn render(
     out: PathBuf,
     features: Option<PathBuf>,
     profile: &str,
+    body: Vec<(String, String)>,
     frames: Option<PathBuf>,
     threads: Option<NonZeroUsize>,
     data_dir: Option<PathBuf>,
@@ -32,9 +34,22 @@ pub(crate) fn render(
     let data_dir = self::data_dir(data_dir)?;
     let profile = Choice::from_name(profile).map_err(Error::new_err)?;
     let engine = EngineSettings::from_env(threads).map_err(Error::new_err)?;
+    let mut choices = Body::default();
+    for (name, value) in body {
+        choices.set(&name, &value).map_err(|error| Error::new_err(error.to_string()))?;
+    }
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
-    let request = Request { avatar, recording, name: audio.name(), features, profile, output: out, frames };
+    let request = Request {
+        avatar,
+        recording,
+        name: audio.name(),
+        features,
+        profile,
+        body: choices,
+        output: out,
+        frames,
+    };
     let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
     let rendered = py.detach(|| render_clip(&studio, request, &mut watch));
     if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {

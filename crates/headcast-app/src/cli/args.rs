@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use headcast::core::FrameRate;
+use headcast::nerf::Body;
+use headcast::nerf::body::BodyError;
 use headcast::push::Format;
 
 use crate::amount;
@@ -138,6 +140,8 @@ pub(super) struct RenderOptions {
     /// Quality against speed
     #[arg(long, value_enum, default_value_t)]
     pub(super) profile: ProfileName,
+    #[command(flatten)]
+    pub(super) body: BodyOptions,
     /// Folder to write index.m3u8, the segments and video.mp4 to
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: PathBuf,
@@ -151,6 +155,51 @@ pub(super) struct RenderOptions {
     pub(super) data: DataOptions,
     #[command(flatten)]
     pub(super) engine: EngineOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What the avatar does besides speaking")]
+pub(super) struct BodyOptions {
+    /// Eyes: recorded, blink (naturally, not as recorded), or how far they are shut, from 0 (open) to 1
+    #[arg(long, default_value = "recorded", value_name = "EYES")]
+    pub(super) eyes: String,
+    /// Head: loop (all recorded poses, back and forth), or the number of one pose to keep, the first one is 0
+    #[arg(long, default_value = "loop", value_name = "POSES")]
+    pub(super) poses: String,
+    /// What is behind the person: own (the avatar's picture), green, white, black, or a colour such as #3070ff
+    #[arg(long, default_value = "own", value_name = "COLOUR")]
+    pub(super) background: String,
+    /// Camera poses averaged over seven frames: on or off [default: as the avatar asks for]
+    #[arg(long, value_name = "ON|OFF")]
+    pub(super) smooth_path: Option<String>,
+    /// Recorded eyes averaged over three frames: on or off [default: as the avatar asks for]
+    #[arg(long, value_name = "ON|OFF")]
+    pub(super) smooth_eyes: Option<String>,
+    /// Lips that lag a little and jitter less: on or off [default: as the avatar asks for]
+    #[arg(long, value_name = "ON|OFF")]
+    pub(super) smooth_lips: Option<String>,
+}
+
+impl BodyOptions {
+    /// # Errors
+    /// What is wrong with one of them.
+    pub(super) fn body(&self) -> Result<Body, BodyError> {
+        let mut body = Body::default();
+        let given = [
+            ("eyes", Some(&self.eyes)),
+            ("poses", Some(&self.poses)),
+            ("background", Some(&self.background)),
+            ("smooth_path", self.smooth_path.as_ref()),
+            ("smooth_eyes", self.smooth_eyes.as_ref()),
+            ("smooth_lips", self.smooth_lips.as_ref()),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                body.set(name, value)?;
+            }
+        }
+        Ok(body)
+    }
 }
 
 #[derive(Debug, Args)]

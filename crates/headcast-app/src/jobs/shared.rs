@@ -456,6 +456,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         audio_name: row.audio_name.clone(),
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
+        body: row.body.clone(),
         features: None,
         pushed: row.pushed,
     };

@@ -190,6 +190,8 @@ pub struct JobRequest {
     pub avatar: String,
     /// Named quality setting; `None` for the default.
     pub profile: Option<String>,
+    /// What the avatar does besides speaking, as the studio reads it; empty for the defaults.
+    pub body: String,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<Input>,
     /// Frames that come from outside instead of an avatar; the clip may be empty then.

@@ -65,6 +65,10 @@ pub(super) struct NewJob {
     pub(super) avatar: Option<String>,
     /// Default the first of `profiles` of `/api/v1/info`.
     pub(super) profile: Option<String>,
+    /// What the avatar does besides speaking: `name=value` pairs between spaces, such as `eyes=blink background=green`.
+    /// `eyes`: `recorded`, `blink`, or how far they are shut, 0 to 1. `poses`: `loop`, or the number of one to keep.
+    /// `background`: `own`, `green`, `white`, `black` or `#rrggbb`. `smooth_path`, `smooth_eyes`, `smooth_lips`: `on`, `off`.
+    pub(super) body: Option<String>,
     /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
     pub(super) features: Option<String>,
     /// Width and height of frames that come from outside, such as `512x512`; there is no avatar then.
@@ -116,6 +120,7 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
         sample: wish.sample,
         avatar: wish.avatar,
         profile: wish.profile,
+        body: wish.body,
         size: wish.size,
         fps: wish.fps,
         pix_fmt: wish.pix_fmt,
@@ -193,7 +198,8 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         (None, None) => return Err(FieldError::NoAudio.into()),
     };
     let features = form.features.as_deref().map(|path| Input::File(path.to_path_buf()));
-    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, features, pushed };
+    let body = form.body.unwrap_or_default();
+    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, body, features, pushed };
     Ok((request, Files { audio: stored, features: form.features }))
 }
 
@@ -225,6 +231,7 @@ fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
     let others = [
         ("avatar", form.avatar.is_some()),
         ("profile", form.profile.is_some()),
+        ("body", form.body.is_some()),
         ("features", form.features.is_some()),
     ];
     match others.iter().find(|(_, there)| *there) {
@@ -269,6 +276,8 @@ pub(super) struct Rerun {
     avatar: Option<String>,
     /// Another quality setting.
     profile: Option<String>,
+    /// What else the avatar does, all of it.
+    body: Option<String>,
 }
 
 pub(super) async fn rerun(
@@ -286,7 +295,7 @@ pub(super) async fn rerun(
         Rerun::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("the body is not {{\"avatar\": …, \"profile\": …}}: {error}");
+            let detail = format!("the body is not {{\"avatar\": …, \"profile\": …, \"body\": …}}: {error}");
             Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
         })?
     };
@@ -314,6 +323,9 @@ pub(super) async fn rerun(
     if let Some(profile) = change.profile {
         check_profile(&state, &profile)?;
         request.profile = Some(profile);
+    }
+    if let Some(body) = change.body {
+        request.body = body;
     }
     // The new job takes a copy of the recording: each has files of its own.
     let job = accept(&state, request, Files::default()).await?;

@@ -124,6 +124,9 @@ pub(super) struct JobView {
     audio_name: String,
     /// As asked for; instead of `auto` the one that was chosen, as soon as the job is opened.
     profile: Option<String>,
+    /// What the avatar does besides speaking, where that is not the default: `eyes=blink background=#00b140`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    body: String,
     /// Milliseconds since 1970, as all instants here.
     created_ms: u64,
     started_ms: Option<u64>,
@@ -243,6 +246,7 @@ impl JobView {
             avatar: job.request().avatar.clone(),
             audio_name: job.request().audio_name.clone(),
             profile: job.profile(),
+            body: job.request().body.clone(),
             created_ms: millis(job.created()),
             started_ms: snapshot.started.map(millis),
             finished_ms: snapshot.finished.map(millis),

@@ -312,6 +312,7 @@ fn job_operations() -> Vec<Operation> {
             text("sample", "A clip of `/api/v1/samples`."),
             text("avatar", "One of `/api/v1/avatars`; default the first."),
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
+            text("body", "What the avatar does besides speaking, as in the JSON."),
             file("features", "Speech features made elsewhere, `.npy`."),
             text("size", "`WxH` of frames that come from outside, to `/api/v1/jobs/{id}/frames`; no avatar then, and sound if you like."),
             text("fps", "How many of them come per second: `25`, `29.97`, `30000/1001`. Default 25."),

@@ -27,6 +27,8 @@ pub struct Form {
     pub avatar: Option<String>,
     /// Name of the quality setting.
     pub profile: Option<String>,
+    /// What the avatar does besides speaking.
+    pub body: Option<String>,
     /// Speech features, `.npy`, on disk.
     pub features: Option<TempPath>,
     /// Width and height of frames that come from outside, `WxH`.
@@ -121,10 +123,10 @@ pub enum FieldError {
 }
 
 const FIELDS: &str =
-    "audio, sample, avatar, profile and features; of frames from outside size, fps, pix_fmt and frames";
+    "audio, sample, avatar, profile, body and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
-const MAX_TEXT: usize = 64;
+const MAX_TEXT: usize = 128;
 
 /// Bytes that may be under way between the network and a field: more than any field header has.
 const SLACK: u64 = 1 << 20;
@@ -172,6 +174,7 @@ pub async fn read_form(
             "pix_fmt" => put_text("pix_fmt", &mut form.pix_fmt, &mut field, &taken).await?,
             "frames" => put_text("frames", &mut form.frames, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
+            "body" => put_text("body", &mut form.body, &mut field, &taken).await?,
             _ => {
                 return Err(FieldError::Unknown { name: name.chars().take(40).collect(), fields: FIELDS });
             }

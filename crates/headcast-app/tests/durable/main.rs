@@ -103,6 +103,7 @@ impl Run {
             audio_name: name.to_owned(),
             avatar: "milo".to_owned(),
             profile: profile.map(str::to_owned),
+            body: String::new(),
             features: features.map(Input::Memory),
             pushed: None,
         };

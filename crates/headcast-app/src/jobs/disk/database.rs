@@ -63,6 +63,7 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE starts ADD COLUMN ended_ms INTEGER",
     "ALTER TABLE jobs ADD COLUMN pushed TEXT",
+    "ALTER TABLE jobs ADD COLUMN body TEXT NOT NULL DEFAULT ''",
 ];
 
 /// Why the table cannot be used.
@@ -229,8 +230,9 @@ impl Database {
 }
 
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let insert =
+        "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed, body)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.execute(
         insert,
         params![
@@ -242,6 +244,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             record.created_ms,
             record.state,
             record.pushed,
+            record.body,
         ],
     )?;
     bring_up_to_date(connection, record)
@@ -408,7 +411,7 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number, pushed
+                number, pushed, body
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -475,6 +478,7 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         started_ms: row.get(9)?,
         finished_ms: row.get(10)?,
         pushed: row.get(19)?,
+        body: row.get(20)?,
         clip,
     })
 }

@@ -27,6 +27,7 @@ pub(in super::super) struct Row {
     pub(in super::super) id: JobId,
     pub(in super::super) avatar: String,
     pub(in super::super) profile: Option<String>,
+    pub(in super::super) body: String,
     pub(in super::super) audio_name: String,
     pub(in super::super) has_features: bool,
     pub(in super::super) pushed: Option<Pushed>,
@@ -44,6 +45,8 @@ pub(super) struct Record {
     pub(super) id: String,
     pub(super) avatar: String,
     pub(super) profile: Option<String>,
+    #[serde(default)]
+    pub(super) body: String,
     pub(super) audio_name: String,
     pub(super) has_features: bool,
     /// As [`Pushed`] is written; `None` for a job whose frames are rendered here.
@@ -78,6 +81,7 @@ impl From<&Row> for Record {
             id: row.id.to_string(),
             avatar: row.avatar.clone(),
             profile: row.profile.clone(),
+            body: row.body.clone(),
             audio_name: row.audio_name.clone(),
             has_features: row.has_features,
             pushed: row.pushed.as_ref().map(ToString::to_string),
@@ -107,6 +111,7 @@ impl Record {
             id: JobId::from_str(&self.id).ok()?,
             avatar: self.avatar,
             profile: self.profile,
+            body: self.body,
             audio_name: self.audio_name,
             has_features: self.has_features,
             pushed: self.pushed.as_deref().map(str::parse).transpose().ok()?,

@@ -207,6 +207,7 @@ mod tests {
             audio_name: String::new(),
             avatar: String::new(),
             profile: None,
+            body: String::new(),
             features: None,
             pushed: "64x48 25/1 rgb24 60".parse().ok(),
         };

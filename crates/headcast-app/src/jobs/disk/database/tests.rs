@@ -9,6 +9,7 @@ fn row(state: State) -> Row {
         id: JobId::random().unwrap(),
         avatar: "milo".to_owned(),
         profile: Some("parity".to_owned()),
+        body: "eyes=blink".to_owned(),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
         has_features: true,
         pushed: "64x48 30000/1001 yuv420p 51".parse().ok(),
