@@ -35,6 +35,20 @@ class Package(Folder):
         assert_perfect(self, rendered.video, 13)
         assert_perfect(self, rendered.playlist, 13)
 
+    def test_a_body_is_chosen(self):
+        def render(**body):
+            out = self.place / "out"
+            headcast.render("milo", (tone(0.2), 48000), out, profile="preview", body=body, frames=self.place / "frames", data_dir=self.place / "data")
+            return [file.read_bytes() for file in sorted((self.place / "frames").iterdir())]
+
+        plain = render()
+        self.assertEqual(render(eyes="recorded", background="own", poses="loop"), plain)
+        self.assertNotEqual(render(background="green", smooth_lips=True, poses=2), plain)
+        with self.assertRaisesRegex(headcast.Error, "no body option 'legs'|no body option \"legs\""):
+            render(legs="long")
+        with self.assertRaisesRegex(headcast.Error, "eyes"):
+            render(eyes=1.5)
+
     def test_render_stops_when_it_is_told(self):
         def stop(done, total):
             if done == 2:

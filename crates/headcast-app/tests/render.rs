@@ -103,3 +103,51 @@ fn the_built_in_avatar_makes_a_clean_file() {
     let duration = probe(out.join("video.mp4").to_str().unwrap(), "stream=duration", "v");
     assert_eq!(duration, ["2.040000"]);
 }
+
+/// Frames of a second of silence, as PNG files, or what went wrong.
+fn frames_of_silence(place: &Path, body: &[&str]) -> Result<Vec<Vec<u8>>, String> {
+    let (silence, frames) = (place.join("silence.wav"), place.join("frames"));
+    let samples = 8000u32;
+    let header = [16, 1 | 1 << 16, samples, samples, 1 | 8 << 16].map(u32::to_le_bytes).concat();
+    let sizes = [36 + samples, samples].map(u32::to_le_bytes);
+    let silent = vec![128; samples as usize];
+    let wav: [&[u8]; 6] = [b"RIFF", &sizes[0], b"WAVEfmt ", &header, b"data", &sizes[1]];
+    fs::write(&silence, [wav.concat(), silent].concat()).unwrap();
+    let _ = fs::remove_dir_all(&frames);
+    let output = Command::new(env!("CARGO_BIN_EXE_headcast"))
+        .args(["render", "--profile", "preview", "--audio", silence.to_str().unwrap()])
+        .args(["-o", place.join("out").to_str().unwrap(), "--frames", frames.to_str().unwrap()])
+        .args(body)
+        .env("HEADCAST_DATA_DIR", place.join("data"))
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let mut names: Vec<_> = fs::read_dir(&frames).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    Ok(names.into_iter().map(|name| fs::read(name).unwrap()).collect())
+}
+
+#[test]
+fn a_body_keeps_still_when_it_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let still = frames_of_silence(place.path(), &["--poses", "3", "--eyes", "0.2"]).unwrap();
+    assert_eq!(still.len(), 25);
+    // Silence looks the same far from its ends, so what moves is the body.
+    assert!(still[12] == still[13] && still[12] == still[14]);
+    let moving = frames_of_silence(place.path(), &[]).unwrap();
+    assert!(moving[12] != moving[13], "the control");
+    let green =
+        frames_of_silence(place.path(), &["--poses", "3", "--eyes", "0.2", "--background", "green"]).unwrap();
+    assert!(green[12] == green[13] && green[12] != still[12]);
+    for (body, reason) in [
+        (["--eyes", "wide"], "0 (open) to 1"),
+        (["--poses", "99999"], "no pose 99999"),
+        (["--background", "plaid"], "#3070ff"),
+        (["--smooth-lips", "a bit"], "on or off"),
+    ] {
+        let error = frames_of_silence(place.path(), &body).unwrap_err();
+        assert!(error.contains(reason), "{body:?}: {error}");
+    }
+}

@@ -4,6 +4,13 @@ import { byId, element, setText } from './dom.js';
 import { clock, size } from './format.js';
 import { current, explain, has, t } from './i18n.js';
 
+/** What the avatar may do besides speaking, its default first: words for what `body` of a new job may be. */
+const BODY = Object.entries({
+  background: ['background.own', 'background.green', 'background.white', 'background.black', 'background.colour'],
+  eyes: ['eyes.recorded', 'eyes.blink', 'eyes.0'],
+  poses: ['poses.loop', 'poses.0'],
+});
+
 const ACCEPTED = /\.(wav|mp3|m4a|mp4|aac|flac|ogg|oga|opus|webm)$/i;
 
 /**
@@ -107,11 +114,30 @@ export function createComposer(hooks) {
     const form = new FormData();
     form.set('avatar', avatar);
     if (info && info.profiles.length > 1) form.set('profile', byId('profile').value);
+    form.set('body', body());
     if (features.files?.[0]) form.set('features', features.files[0]);
     if (sample) form.set('sample', sample);
     else if (file) form.set('audio', file);
     hooks.onGenerate(form, avatar);
   });
+
+  /** Choices that differ from the default, as the server reads them. */
+  function body() {
+    const chosen = BODY.filter(([name]) => byId(name).selectedIndex > 0).map(([name]) => [name, byId(name).value]);
+    return chosen.map(([name, value]) => `${name}=${value === 'colour' ? byId('colour').value : value}`).join(' ');
+  }
+
+  byId('background').addEventListener('change', () => render());
+
+  function renderBody() {
+    for (const [name, choices] of BODY) {
+      const select = byId(name);
+      const chosen = Math.max(0, select.selectedIndex);
+      select.replaceChildren(...choices.map((key) => element('option', { value: key.split('.')[1] }, [t(key)])));
+      select.selectedIndex = chosen;
+    }
+    byId('colour-field').hidden = byId('background').value !== 'colour';
+  }
 
   function renderSamples() {
     byId('samples').hidden = samples.length === 0;
@@ -182,6 +208,7 @@ export function createComposer(hooks) {
       ...profiles.map((name) => element('option', { value: name }, [has(`profile.${name}`) ? t(`profile.${name}`) : name])),
     );
     if (profiles.includes(value)) select.value = value;
+    renderBody();
   }
 
   return {

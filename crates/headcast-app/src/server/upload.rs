@@ -126,7 +126,10 @@ const FIELDS: &str =
     "audio, sample, avatar, profile, body and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
-const MAX_TEXT: usize = 128;
+const MAX_TEXT: usize = 64;
+
+/// Longest `body`: every choice made takes less.
+const MAX_BODY: usize = 128;
 
 /// Bytes that may be under way between the network and a field: more than any field header has.
 const SLACK: u64 = 1 << 20;
@@ -174,7 +177,7 @@ pub async fn read_form(
             "pix_fmt" => put_text("pix_fmt", &mut form.pix_fmt, &mut field, &taken).await?,
             "frames" => put_text("frames", &mut form.frames, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
-            "body" => put_text("body", &mut form.body, &mut field, &taken).await?,
+            "body" => put_text_within(MAX_BODY, "body", &mut form.body, &mut field, &taken).await?,
             _ => {
                 return Err(FieldError::Unknown { name: name.chars().take(40).collect(), fields: FIELDS });
             }
@@ -235,15 +238,25 @@ async fn put_text(
     field: &mut Field<'_>,
     taken: &AtomicU64,
 ) -> Result<(), FieldError> {
+    put_text_within(MAX_TEXT, name, place, field, taken).await
+}
+
+async fn put_text_within(
+    limit: usize,
+    name: &'static str,
+    place: &mut Option<String>,
+    field: &mut Field<'_>,
+    taken: &AtomicU64,
+) -> Result<(), FieldError> {
     refuse_second(name, place.is_some())?;
     let mut text = Vec::new();
     while let Some(chunk) = chunk(field, taken).await? {
-        if text.len() + chunk.len() > MAX_TEXT {
-            return Err(FieldError::NotText { name, limit: MAX_TEXT });
+        if text.len() + chunk.len() > limit {
+            return Err(FieldError::NotText { name, limit });
         }
         text.extend_from_slice(&chunk);
     }
-    let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name, limit: MAX_TEXT })?;
+    let text = String::from_utf8(text).map_err(|_not_utf8| FieldError::NotText { name, limit })?;
     // An empty field is what a form sends for a choice that was not made.
     *place = (!text.is_empty()).then_some(text);
     Ok(())

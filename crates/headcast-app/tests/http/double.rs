@@ -136,6 +136,7 @@ impl Studio for Double {
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         match request.audio_name.as_str() {
             "text.wav" => Err(refusal("audio_unreadable", "this is text, not audio; choose a recording")),
+            _ if request.body.contains("dance") => Err(refusal("body_unusable", "nobody dances here")),
             _ => Ok(()),
         }
     }

@@ -48,8 +48,14 @@ fn rerun(id: &str, body: &str) -> Request<Body> {
 #[tokio::test]
 async fn a_clip_is_spoken_again_by_another_avatar() {
     let bench = Bench::open();
-    let first =
-        bench.upload(&[Field::text("sample", "hello"), Field::text("profile", "parity")]).await.json();
+    let first = bench
+        .upload(&[
+            Field::text("sample", "hello"),
+            Field::text("profile", "parity"),
+            Field::text("body", "eyes=blink"),
+        ])
+        .await
+        .json();
     let first = bench.until(first["id"].as_str().unwrap(), "done").await;
     let answer = bench.ask(rerun(first["id"].as_str().unwrap(), "{\"avatar\": \"ada\"}")).await;
     let second = answer.json();
@@ -58,9 +64,13 @@ async fn a_clip_is_spoken_again_by_another_avatar() {
     assert_ne!(second["id"], first["id"]);
     assert_eq!((&second["avatar"], &second["profile"]), (&"ada".into(), &"parity".into()));
     assert_eq!(second["audio_name"], first["audio_name"]);
+    assert_eq!((&first["body"], &second["body"]), (&"eyes=blink".into(), &"eyes=blink".into()));
     assert_eq!(bench.until(second["id"].as_str().unwrap(), "done").await["clip"]["frames"], 24);
     let id = first["id"].as_str().unwrap();
+    let third = bench.ask(rerun(id, "{\"body\": \"background=green\"}")).await.json();
+    assert_eq!(third["body"], "background=green");
     for (body, status, code) in [
+        ("{\"body\": \"legs=dance\"}", 422, "body_unusable"),
         ("{\"avatar\": \"nobody\"}", 422, "no_such_avatar"),
         ("{\"profile\": \"best\"}", 422, "no_such_profile"),
         ("{\"audio\": \"/etc/passwd\"}", 400, "body_malformed"),

@@ -50,6 +50,8 @@ async fn bad_forms_are_refused_and_leave_nothing_behind() {
         (vec![audio(), Field::text("avatar", "nobody")], 422, "no_such_avatar"),
         (vec![audio(), Field::text("avatar", "../milo")], 422, "no_such_avatar"),
         (vec![audio(), Field::text("profile", "best")], 422, "no_such_profile"),
+        (vec![audio(), Field::text("body", "legs=dance")], 422, "body_unusable"),
+        (vec![audio(), Field::text("body", &"eyes=1 ".repeat(19))], 400, "field_not_text"),
         (vec![Field::text("sample", "/etc/passwd")], 422, "no_such_sample"),
         (vec![Field::text("avatar", &"m".repeat(65)), audio()], 400, "field_not_text"),
         (vec![Field::file("avatar", "x", b"\xff\xfe"), audio()], 400, "field_not_text"),
