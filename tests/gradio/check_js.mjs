@@ -34,7 +34,7 @@ const jobOf = async (playlist) => (await fetch(playlist.replace('/index.m3u8', '
 async function describes(client) {
   const { named_endpoints: named } = await client.view_api();
   const parameters = named['/generate'].parameters.map((parameter) => parameter.parameter_name);
-  check('view_api() says what there is', parameters.join() === 'audio,avatar,text,profile,features', parameters.join());
+  check('view_api() says what there is', parameters.join() === 'audio,avatar,text,profile,features,body', parameters.join());
   check('and that it yields', named['/generate'].type?.generator === true && named['/avatars'].type?.generator === false, named['/generate'].type);
 }
 

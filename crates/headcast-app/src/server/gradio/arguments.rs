@@ -20,7 +20,7 @@ impl Given {
 
 /// Their names, in order. The first three as in every Gradio app for talking heads, so that
 /// `predict(handle_file("a.wav"), "milo", api_name="/generate")` works.
-pub(super) const NAMES: [&str; 5] = ["audio", "avatar", "text", "profile", "features"];
+pub(super) const NAMES: [&str; 6] = ["audio", "avatar", "text", "profile", "features", "body"];
 
 /// What a job is made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(super) struct Arguments {
     pub(super) avatar: Option<String>,
     pub(super) profile: Option<String>,
     pub(super) features: Option<File>,
+    pub(super) body: Option<String>,
 }
 
 /// A file that was uploaded.
@@ -74,6 +75,7 @@ impl Arguments {
             avatar: text(take("avatar"))?,
             profile: text(take("profile"))?,
             features: file(take("features"))?,
+            body: text(take("body"))?,
         })
     }
 }
@@ -128,9 +130,13 @@ mod tests {
             json!({ "path": "abc/a.wav", "orig_name": "a.wav", "meta": { "_type": "gradio.FileData" } });
         let audio = || File { id: "abc".to_owned(), name: Some("a.wav".to_owned()) };
         let short = list(json!([file])).unwrap();
-        assert_eq!(short, Arguments { audio: audio(), avatar: None, profile: None, features: None });
-        assert_eq!(list(json!([file, null, "", null, null])).unwrap(), short);
-        let long = list(json!([file, "milo", "", "parity", { "path": "x" }])).unwrap();
+        assert_eq!(
+            short,
+            Arguments { audio: audio(), avatar: None, profile: None, features: None, body: None }
+        );
+        assert_eq!(list(json!([file, null, "", null, null, ""])).unwrap(), short);
+        let long = list(json!([file, "milo", "", "parity", { "path": "x" }, "eyes=blink"])).unwrap();
+        assert_eq!(long.body.as_deref(), Some("eyes=blink"));
         assert_eq!(long.avatar.as_deref(), Some("milo"));
         assert_eq!(long.profile.as_deref(), Some("parity"));
         assert_eq!(long.features, Some(File { id: "x".to_owned(), name: None }));
@@ -150,7 +156,8 @@ mod tests {
             (json!([{ "path": "https://example.org/a.wav" }]), "fetches nothing"),
             (json!([file, 7]), "avatar is not a text"),
             (json!([file, "", "", "", [1]]), "features is not a file"),
-            (json!([file, "", "", "", null, 1]), "too many"),
+            (json!([file, "", "", "", null, 1]), "body is not a text"),
+            (json!([file, "", "", "", null, "", 1]), "too many"),
         ] {
             let error = list(given.clone()).unwrap_err();
             assert!(error.contains(words), "{given}: {error}");

@@ -102,7 +102,7 @@ fn parts(state: &AppState, endpoint: Endpoint) -> (Vec<Part>, Vec<Part>, &'stati
         }
         Endpoint::Generate => {
             let names: Vec<_> = state.studio().avatars().into_iter().map(|avatar| avatar.name).collect();
-            let [audio, avatar, text, profile, features] = NAMES;
+            let [audio, avatar, text, profile, features, body] = NAMES;
             let inputs = vec![
                 Part::file(
                     audio,
@@ -123,6 +123,11 @@ fn parts(state: &AppState, endpoint: Endpoint) -> (Vec<Part>, Vec<Part>, &'stati
                     "Features",
                     "File",
                     "speech features made elsewhere: handle_file() of a .npy file; None for the built-in model",
+                ),
+                Part::text(
+                    body,
+                    "Body",
+                    "what the avatar does besides speaking, such as eyes=blink background=green; empty for as recorded",
                 ),
             ];
             let outputs = vec![

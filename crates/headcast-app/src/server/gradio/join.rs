@@ -104,12 +104,13 @@ fn avatars(state: &AppState) -> Outputs {
 }
 
 async fn generate(state: &AppState, given: Given) -> Result<Arc<Job>, String> {
-    let Arguments { audio, avatar, profile, features } = Arguments::of(given)?;
+    let Arguments { audio, avatar, profile, features, body } = Arguments::of(given)?;
     let id = |file: &File| file.id.clone();
     let wish = NewJob {
         upload: Some(id(&audio)),
         avatar,
         profile,
+        body,
         features: features.as_ref().map(id),
         ..NewJob::default()
     };

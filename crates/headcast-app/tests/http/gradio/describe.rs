@@ -43,7 +43,7 @@ async fn the_description_holds_together() {
     let generate = &info["named_endpoints"]["/generate"];
     let parameters = generate["parameters"].as_array().unwrap();
     let names: Vec<_> = parameters.iter().map(|p| p["parameter_name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["audio", "avatar", "text", "profile", "features"]);
+    assert_eq!(names, ["audio", "avatar", "text", "profile", "features", "body"]);
     assert!(parameters.iter().all(|p| p["parameter_has_default"] == true));
     let shown = |p: &Value| p["python_type"]["description"].as_str().unwrap().len() > 10;
     assert!(parameters.iter().all(shown), "all that view_api() shows of a meaning");
