@@ -77,6 +77,20 @@ impl Layer {
     /// * `x`: one row per input, `out`: one row per output.
     #[inline(always)]
     pub(super) fn forward_relu<S: Simd>(&self, s: S, x: &[Row], out: &mut [Row]) {
+        self.run::<S, false>(s, x, out);
+    }
+
+    /// `out = relu(W x + out)`; the bias does not count.
+    ///
+    /// * `x`: one row per input, `out`: one row per output.
+    #[inline(always)]
+    pub(super) fn add_relu<S: Simd>(&self, s: S, x: &[Row], out: &mut [Row]) {
+        self.run::<S, true>(s, x, out);
+    }
+
+    /// * `ADD`: to what is in `out`, instead of to the bias.
+    #[inline(always)]
+    fn run<S: Simd, const ADD: bool>(&self, s: S, x: &[Row], out: &mut [Row]) {
         let x = &x[..self.inputs];
         let (out, rest) = out.as_chunks_mut::<BLOCK>();
         assert!(rest.is_empty() && out.len() == self.bias.len(), "one row per output");
@@ -85,10 +99,10 @@ impl Layer {
             while at < PACKET {
                 // Sixteen accumulators, two inputs and a weight: AVX2 has registers for half of that.
                 if S::LANES >= 16 {
-                    block::<S, 8>(s, weights, bias, x, 0, at, out);
+                    block::<S, 8, ADD>(s, weights, bias, x, 0, at, out);
                 } else {
-                    block::<S, 4>(s, weights, bias, x, 0, at, out);
-                    block::<S, 4>(s, weights, bias, x, 4, at, out);
+                    block::<S, 4, ADD>(s, weights, bias, x, 0, at, out);
+                    block::<S, 4, ADD>(s, weights, bias, x, 4, at, out);
                 }
                 at += 2 * S::LANES;
             }
@@ -98,7 +112,7 @@ impl Layer {
 
 /// Outputs `first .. first + R` of one block, for two vectors of samples from sample `at`.
 #[inline(always)]
-fn block<S: Simd, const R: usize>(
+fn block<S: Simd, const R: usize, const ADD: bool>(
     s: S,
     weights: &[[f32; BLOCK]],
     bias: &[f32; BLOCK],
@@ -108,10 +122,17 @@ fn block<S: Simd, const R: usize>(
     out: &mut [Row; BLOCK],
 ) {
     let mut low = [s.splat(0.0); R];
-    for r in 0..R {
-        low[r] = s.splat(bias[first + r]);
-    }
     let mut high = low;
+    for r in 0..R {
+        let row = &out[first + r].0;
+        if ADD {
+            low[r] = s.load(&row[at..at + S::LANES]);
+            high[r] = s.load(&row[at + S::LANES..at + 2 * S::LANES]);
+        } else {
+            low[r] = s.splat(bias[first + r]);
+            high[r] = low[r];
+        }
+    }
     for (w, x) in weights.iter().zip(x) {
         let x_low = s.load(&x.0[at..at + S::LANES]);
         let x_high = s.load(&x.0[at + S::LANES..at + 2 * S::LANES]);
@@ -176,13 +197,14 @@ mod tests {
     use super::super::simd::{Dispatch, Kernel, SimdLevel};
     use super::*;
 
-    struct Forward<'a>(&'a Layer, &'a Narrow<3>, &'a [Row], &'a mut [Row]);
+    struct Forward<'a>(&'a Layer, &'a Narrow<3>, &'a [Row], &'a mut [Row], &'a mut [Row]);
 
     impl Kernel for Forward<'_> {
         type Output = [Row; 3];
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> [Row; 3] {
             self.0.forward_relu(s, self.2, self.3);
+            self.0.add_relu(s, self.2, self.4);
             let mut out = [Row::ZERO; 3];
             let mut at = 0;
             while at < PACKET {
@@ -209,13 +231,17 @@ mod tests {
             (0..5).map(|k| Row(std::array::from_fn(|lane| (k * 7 + lane) as f32 / 8.0 - 2.0))).collect();
         for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
             let mut hidden = rows(16);
+            let mut added = rows(16);
+            (0..16).for_each(|r| added[r] = Row(std::array::from_fn(|lane| (r + lane) as f32)));
             let (layer, last) = (Layer::new(&wide, Some(&bias)), Narrow::new(&narrow));
-            let out = dispatch.run(Forward(&layer, &last, &x, &mut hidden));
+            let out = dispatch.run(Forward(&layer, &last, &x, &mut hidden, &mut added));
             for lane in 0..PACKET {
                 let sum =
                     |r: usize| (0..5).map(|k| wide.data[r * 5 + k] * x[k].0[lane]).sum::<f32>() + bias[r];
                 for r in 0..16 {
                     assert!((hidden[r].0[lane] - sum(r).max(0.0)).abs() < 1e-4, "{} {r}", dispatch.level());
+                    let more = sum(r) - bias[r] + (r + lane) as f32;
+                    assert!((added[r].0[lane] - more.max(0.0)).abs() < 1e-4, "{} {r}", dispatch.level());
                 }
                 for (r, out) in out.iter().enumerate() {
                     let want: f32 = (0..16).map(|k| narrow.data[r * 16 + k] * sum(k).max(0.0)).sum();

@@ -1,7 +1,8 @@
 //! The torso over its background, in packets of pixels.
 //!
-//! Only the anchors change with the pose. The mask and the encoded pixel positions belong to the picture's
-//! size and are made once; anchors and individual code become a bias of the first layers.
+//! Only the anchors change with the pose. What first layers make of an encoded position is a sum of what they make of its row
+//! and of its column; both, and the mask, belong to the picture's size and are made once. What they make of anchors and
+//! individual code is the same for all pixels of a frame.
 
 use headcast_core::Pose;
 
@@ -27,24 +28,35 @@ const CHANNELS: usize = 2;
 const FEATURES: usize = LEVELS * CHANNELS;
 const HIDDEN: usize = 32;
 
+/// A part of the sums of both first layers: of the deformation, then of the colours.
+type FirstSums = [f32; 2 * HIDDEN];
+
 /// The torso of one avatar at one picture size.
 #[derive(Debug)]
 pub(super) struct TorsoEngine {
     torso: Torso,
     levels: Vec<Level>,
-    /// Value of one integer step of each feature: part of the weights that read it.
-    steps: [f32; FEATURES],
     width: usize,
     height: usize,
     /// `[height, width]`: where the torso may be seen.
     visible: Vec<bool>,
-    /// `[height]` and `[width]`: what [`PER_AXIS`] says, of the shrunk coordinate.
-    down: Vec<[f32; PER_AXIS]>,
-    across: Vec<[f32; PER_AXIS]>,
+    /// `[height]` and `[width]`.
+    down: Vec<Place>,
+    across: Vec<Place>,
     deform_hidden: Layer,
     deform_out: Narrow<2>,
+    /// What the first layer of the colours makes of the features, in integer steps.
+    net_features: Layer,
     net_hidden: Layer,
     net_out: Narrow<4>,
+}
+
+/// A row or a column.
+#[derive(Debug)]
+struct Place {
+    /// Its shrunk coordinate.
+    coordinate: f32,
+    sums: FirstSums,
 }
 
 #[derive(Debug)]
@@ -55,7 +67,7 @@ struct Level {
     inverse_entries: f32,
     /// A level whose rows are longer than its table does not look at the second axis.
     second_axis: f32,
-    /// `[entries, 2]`, in [`TorsoEngine::steps`].
+    /// `[entries, 2]`, in integer steps.
     values: Vec<i16>,
 }
 
@@ -63,8 +75,8 @@ struct Level {
 #[derive(Debug)]
 pub(super) struct PosedTorso<'a> {
     engine: &'a TorsoEngine,
-    deform_in: Layer,
-    net_in: Layer,
+    /// Of anchors and individual code.
+    sums: FirstSums,
 }
 
 impl TorsoEngine {
@@ -88,20 +100,28 @@ impl TorsoEngine {
             }
         }
         let (levels, steps) = levels(&torso.grid)?;
+        let [deform, net] = [&torso.deform.layers[0], &torso.net.layers[0]];
+        let place = |axis: usize, coordinate: f32| {
+            let encoded = encode_axis(coordinate * shrink);
+            let sum = |weight: &Matrix, r: usize, first: usize| {
+                encoded.iter().enumerate().map(|(k, value)| at(weight, r, first + 2 * k + axis) * value).sum()
+            };
+            let sums = std::array::from_fn(|r| match r.checked_sub(HIDDEN) {
+                None => sum(deform, r, 0),
+                Some(r) => sum(net, r, FEATURES),
+            });
+            Place { coordinate: coordinate * shrink, sums }
+        };
         Ok(Self {
             levels,
-            steps,
             width: width as usize,
             height: height as usize,
             visible,
-            down: (0..height)
-                .map(|j| encode_axis(plane_coordinates(width, height, 0, j)[0] * shrink))
-                .collect(),
-            across: (0..width)
-                .map(|i| encode_axis(plane_coordinates(width, height, i, 0)[1] * shrink))
-                .collect(),
+            down: (0..height).map(|j| place(0, plane_coordinates(width, height, 0, j)[0])).collect(),
+            across: (0..width).map(|i| place(1, plane_coordinates(width, height, i, 0)[1])).collect(),
             deform_hidden: Layer::new(&torso.deform.layers[1], None),
             deform_out: Narrow::new(&torso.deform.layers[2]),
+            net_features: Layer::new(&matrix(HIDDEN, FEATURES, |r, k| at(net, r, k) * steps[k]), None),
             net_hidden: Layer::new(&torso.net.layers[1], None),
             net_out: Narrow::new(&torso.net.layers[2]),
             torso: torso.clone(),
@@ -139,19 +159,15 @@ impl TorsoEngine {
         let mut fixed = Vec::with_capacity(ANCHORS + self.torso.individual_code.len());
         frequency_encode(&torso_pose_code(&self.torso.pose, world_from_camera), BANDS[1], &mut fixed);
         fixed.extend(&self.torso.individual_code);
-        let fold = |weight: &Matrix, kept: usize| {
-            let bias: Vec<f32> = (0..HIDDEN)
-                .map(|r| fixed.iter().enumerate().map(|(k, value)| at(weight, r, kept + k) * value).sum())
-                .collect();
-            let features = kept - POSITION;
-            let step = |k: usize| if k < features { self.steps[k] } else { 1.0 };
-            Layer::new(&matrix(HIDDEN, kept, |r, k| at(weight, r, k) * step(k)), Some(&bias))
+        let sum = |weight: &Matrix, r: usize, first: usize| {
+            fixed.iter().enumerate().map(|(k, value)| at(weight, r, first + k) * value).sum()
         };
-        PosedTorso {
-            engine: self,
-            deform_in: fold(&self.torso.deform.layers[0], POSITION),
-            net_in: fold(&self.torso.net.layers[0], FEATURES + POSITION),
-        }
+        let [deform, net] = [&self.torso.deform.layers[0], &self.torso.net.layers[0]];
+        let sums = std::array::from_fn(|r| match r.checked_sub(HIDDEN) {
+            None => sum(deform, r, POSITION),
+            Some(r) => sum(net, r, FEATURES + POSITION),
+        });
+        PosedTorso { engine: self, sums }
     }
 }
 
@@ -201,10 +217,13 @@ fn levels(table: &GridTable) -> Result<(Vec<Level>, [f32; FEATURES]), RenderErro
 /// Rows that one packet of pixels works in.
 #[derive(Debug)]
 pub(super) struct TorsoRows {
-    /// Features, then the encoded position.
-    input: Box<[Row]>,
+    features: Box<[Row]>,
+    /// Of the pixel, (row, column).
+    position: [Row; 2],
     first: Box<[Row]>,
     second: Box<[Row]>,
+    /// Sums, then hidden rows, of the colours' first layer.
+    colors: Box<[Row]>,
     /// Where the deformation moves the position, (row, column).
     pub(super) offset: [Row; 2],
     /// Opacity, red, green, blue.
@@ -214,22 +233,36 @@ pub(super) struct TorsoRows {
 impl TorsoRows {
     pub(super) fn new() -> Self {
         Self {
-            input: rows(FEATURES + POSITION),
+            features: rows(FEATURES),
+            position: [Row::ZERO; 2],
             first: rows(HIDDEN),
             second: rows(HIDDEN),
+            colors: rows(HIDDEN),
             offset: [Row::ZERO; 2],
             out: [Row::ZERO; 4],
         }
     }
 
-    /// Takes the encoded positions of the packet's pixels.
-    fn gather(&mut self, engine: &TorsoEngine, pixels: &[(u32, usize)]) {
+    /// Takes the positions of the packet's pixels: hidden rows of the deformation into `first`, and into `colors` what the
+    /// colours' first layer makes of them.
+    #[inline(always)]
+    fn gather(&mut self, torso: &PosedTorso<'_>, pixels: &[(u32, usize)]) {
+        let engine = torso.engine;
         for (lane, (pixel, _)) in pixels.iter().enumerate() {
             let pixel = *pixel as usize;
-            let encoded = [&engine.down[pixel / engine.width], &engine.across[pixel % engine.width]];
-            for (k, rows) in self.input[FEATURES..].as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                rows[0].0[lane] = encoded[0][k];
-                rows[1].0[lane] = encoded[1][k];
+            let (row, column) = (&engine.down[pixel / engine.width], &engine.across[pixel % engine.width]);
+            self.position[0].0[lane] = row.coordinate;
+            self.position[1].0[lane] = column.coordinate;
+            let mut sums = torso.sums;
+            for k in 0..2 * HIDDEN {
+                sums[k] += row.sums[k] + column.sums[k];
+            }
+            let (deform, colors) = sums.split_at(HIDDEN);
+            for (row, sum) in self.first.iter_mut().zip(deform) {
+                row.0[lane] = sum.max(0.0);
+            }
+            for (row, sum) in self.colors.iter_mut().zip(colors) {
+                row.0[lane] = *sum;
             }
         }
     }
@@ -250,8 +283,7 @@ impl Kernel for ShadeTorso<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { torso, pixels, work } = self;
         let engine = torso.engine;
-        work.gather(engine, pixels);
-        torso.deform_in.forward_relu(s, &work.input[FEATURES..], &mut work.first);
+        work.gather(torso, pixels);
         engine.deform_hidden.forward_relu(s, &work.first, &mut work.second);
         let mut lane = 0;
         while lane < PACKET {
@@ -259,14 +291,14 @@ impl Kernel for ShadeTorso<'_> {
             let mut q = offset;
             for axis in 0..2 {
                 s.store(offset[axis], &mut work.offset[axis].0[lane..lane + S::LANES]);
-                let x = s.load(&work.input[FEATURES + axis].0[lane..lane + S::LANES]);
+                let x = s.load(&work.position[axis].0[lane..lane + S::LANES]);
                 q[axis] = s.add(x, offset[axis]);
             }
-            encode(s, &engine.levels, q, lane, &mut work.input);
+            encode(s, &engine.levels, q, lane, &mut work.features);
             lane += S::LANES;
         }
-        torso.net_in.forward_relu(s, &work.input, &mut work.first);
-        engine.net_hidden.forward_relu(s, &work.first, &mut work.second);
+        engine.net_features.add_relu(s, &work.features, &mut work.colors);
+        engine.net_hidden.forward_relu(s, &work.colors, &mut work.second);
         let mut lane = 0;
         while lane < PACKET {
             let out = engine.net_out.forward(s, &work.second, lane);
