@@ -171,7 +171,7 @@ pub fn light(engine: &Engine, pose: &Pose, intrinsics: &Intrinsics, code: &[f32]
                 origin: pose.origin(),
                 rays: &rays,
                 scheduled: None,
-                faithful: engine.faithful(),
+                ending: engine.ending(),
                 work: &mut lanes,
                 out: &mut shaded,
             };

@@ -13,9 +13,17 @@ use super::simd::math::exp;
 
 /// Transmittance in front of a sample below which upstream's rays end behind it.
 const OPAQUE: f32 = 1e-4;
-/// Transmittance behind a sample below which a ray ends unless upstream's schedule is to be reproduced: what the next
-/// samples could add is a quarter of an 8-bit step at most, and a fifth of all samples are spent on it.
-const NEARLY_OPAQUE: f32 = 1.0 / 1024.0;
+/// Where a ray ends that has samples left: behind the one that leaves less than this of its light.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Ending {
+    /// Where upstream's rays do.
+    Upstream,
+    /// Nothing more comes from there, and what is behind the head shines through by as much.
+    Dark(f32),
+    /// What is left has the colour of the last sample.
+    Filled(f32),
+}
+
 /// Calls of upstream's schedule end at a budget from `max_steps` to this much above.
 pub(super) const OVERRUN: usize = 7;
 
@@ -78,8 +86,7 @@ pub(super) struct Shade<'a> {
     pub(super) rays: &'a Rays,
     /// `max_steps`, when the schedule of the whole picture is to be reproduced.
     pub(super) scheduled: Option<usize>,
-    /// Ends rays where upstream does.
-    pub(super) faithful: bool,
+    pub(super) ending: Ending,
     pub(super) work: &'a mut Lanes,
     pub(super) out: &'a mut Shaded,
 }
@@ -160,7 +167,7 @@ impl Lanes {
     }
 
     /// Moves every lane to its next sample, or ends its ray.
-    fn advance(&mut self, rays: &Rays, scheduled: Option<usize>, faithful: bool, out: &mut Shaded) {
+    fn advance(&mut self, rays: &Rays, scheduled: Option<usize>, ending: Ending, out: &mut Shaded) {
         for lane in 0..PACKET {
             let ray = self.ray[lane];
             if ray == IDLE {
@@ -169,12 +176,19 @@ impl Lanes {
             out.samples += 1;
             self.done[lane] += 1;
             let done = self.done[lane];
-            let light = [0, 1, 2, 3].map(|i| self.light[i].0[lane]);
+            let mut light = [0, 1, 2, 3].map(|i| self.light[i].0[lane]);
             let samples = rays.samples(ray);
-            let opaque = match faithful {
-                true => self.transmittance.0[lane] < OPAQUE,
-                false => 1.0 - light[0] < NEARLY_OPAQUE,
+            let left = 1.0 - light[0];
+            let opaque = match ending {
+                Ending::Upstream => self.transmittance.0[lane] < OPAQUE,
+                Ending::Dark(least) | Ending::Filled(least) => left < least,
             };
+            if opaque && done < samples.len() && matches!(ending, Ending::Filled(_)) {
+                light[0] = 1.0;
+                for (light, rgb) in light[1..].iter_mut().zip(&self.rows.rgb) {
+                    *light += left * rgb.0[lane];
+                }
+            }
             let ended = opaque || done == samples.len();
             if let Some(max_steps) = scheduled {
                 if let Some(over) = done.checked_sub(max_steps) {
@@ -203,7 +217,7 @@ impl FieldKernel for Shade<'_> {
 
     #[inline(always)]
     fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, frame: &FrameField<H>) {
-        let Self { lattice, origin, rays, scheduled, faithful, work, out } = self;
+        let Self { lattice, origin, rays, scheduled, ending, work, out } = self;
         while work.refill(rays) {
             let mut at = 0;
             while at < PACKET {
@@ -219,7 +233,7 @@ impl FieldKernel for Shade<'_> {
             work.rows.evaluate(s, field, frame);
             composite(s, lattice, work);
             out.lanes += PACKET as u64;
-            work.advance(rays, scheduled, faithful, out);
+            work.advance(rays, scheduled, ending, out);
         }
     }
 }
