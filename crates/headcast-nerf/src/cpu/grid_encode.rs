@@ -1,8 +1,8 @@
 //! The three feature planes, unrolled.
 //!
-//! A hashed level is a function of lattice points; writing it out point by point makes neighbours in space
-//! neighbours in memory, so one 32-bit load fetches both ends of an edge and nothing is hashed per
-//! sample. Values are stored as 16-bit integers, one step per level; the step goes into the weights of the
+//! A hashed level is a function of lattice points; writing it out point by point, each with the one above it, makes neighbours in
+//! space neighbours in memory, so one 64-bit load fetches the corners of a cell and nothing is hashed per sample. Values are
+//! stored as 16-bit integers, one step per level; the step goes into the weights of the
 //! layers that read the features, see [`super::fold`].
 
 use super::error::RenderError;
@@ -17,7 +17,7 @@ pub(super) const LEVELS: usize = 12;
 pub(super) const FEATURES: usize = 3 * LEVELS;
 /// Axes that the planes xy, yz and xz look at.
 const AXES: [(usize, usize); 3] = [(0, 1), (1, 2), (0, 2)];
-/// Largest `bound` whose unrolled planes stay within 80 MB.
+/// Largest `bound` whose unrolled planes stay within 160 MB.
 const MAX_BOUND: f32 = 4.0;
 
 #[derive(Debug)]
@@ -25,8 +25,9 @@ struct Level {
     scale: f32,
     /// Points in a row.
     side: f32,
-    /// `[side, side]` per plane, axis of [`AXES`]`.0` fastest.
-    values: [Vec<i16>; 3],
+    /// `[side, side]` per plane, axis of [`AXES`]`.0` fastest: the value of a point in the low half, that of the next row in the
+    /// high half.
+    values: [Vec<i32>; 3],
 }
 
 /// Planes xy, yz and xz of one model.
@@ -102,22 +103,15 @@ impl Planes {
                 let values = &level.values[plane];
                 // Whole numbers below 2^24: exact in f32.
                 let corner = s.fma(cell[b], side, cell[a]);
-                let below = s.gather_pairs(values, s.to_int(corner));
-                let above = s.gather_pairs(values, s.to_int(s.add(corner, side)));
-                let below = along(s, below, fraction[a]);
-                let above = along(s, above, fraction[a]);
+                let [here, next] = s.gather_two(values, s.to_int(corner));
+                let ((here, here_above), (next, next_above)) = (halves(s, here), halves(s, next));
+                let below = s.fma(fraction[a], s.sub(next, here), here);
+                let above = s.fma(fraction[a], s.sub(next_above, here_above), here_above);
                 let value = s.fma(fraction[b], s.sub(above, below), below);
                 s.store(value, &mut out[plane * LEVELS + l].0[at..at + S::LANES]);
             }
         }
     }
-}
-
-/// Between the two halves of each lane.
-#[inline(always)]
-fn along<S: Simd>(s: S, pair: S::I, fraction: S::F) -> S::F {
-    let (low, high) = halves(s, pair);
-    s.fma(fraction, s.sub(high, low), low)
 }
 
 /// Low and high 16 bits of each lane, as signed numbers.
@@ -138,17 +132,20 @@ pub(super) fn quantise(value: f32, step: f32) -> i16 {
     (value / step).round() as i16
 }
 
-/// Writes out level `l` point by point: values in steps, and the step.
-fn unroll(table: &GridTable, l: usize, lattice: GridLevel) -> (Vec<i16>, f32) {
+/// Writes out level `l` point by point: values in steps, each with that of the next row, and the step.
+fn unroll(table: &GridTable, l: usize, lattice: GridLevel) -> (Vec<i32>, f32) {
     let (first, end) = (table.offsets[l], table.offsets[l + 1]);
     let entries = &table.embeddings[first as usize..end as usize];
     let step = step_of(entries.iter());
     let quantised: Vec<i16> = entries.iter().map(|v| quantise(*v, step)).collect();
     let side = lattice.side;
+    let value = |a: u32, b: u32| quantised[grid_index([a, b], side, end - first, GridKind::Hash) as usize];
     let mut values = Vec::with_capacity(side as usize * side as usize);
     for b in 0..side {
         for a in 0..side {
-            values.push(quantised[grid_index([a, b], side, end - first, GridKind::Hash) as usize]);
+            // There is nothing above the last row, and no cell either.
+            let [low, high] = [value(a, b), value(a, (b + 1).min(side - 1))].map(i32::from);
+            values.push(low & 0xffff | high << 16);
         }
     }
     (values, step)

@@ -244,4 +244,34 @@ impl Simd for Avx2 {
             _mm256_i32gather_epi32::<2>(table.as_ptr().cast(), index)
         }
     }
+    #[inline(always)]
+    fn gather_two(self, table: &[i32], index: __m256i) -> [__m256i; 2] {
+        let last = last_index(table.len(), 1);
+        let mut at = [0; 8];
+        // SAFETY: see the impl; eight values are writable, and the unsigned minimum leaves two entries to read at every
+        // lane's index, which is what `two` asks for.
+        unsafe {
+            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
+            _mm256_storeu_si256(at.as_mut_ptr().cast(), index);
+            let [a, b, c, d, e, f, g, h] = at;
+            let even = _mm256_set_m128(two(table, [e, f]), two(table, [a, b]));
+            let odd = _mm256_set_m128(two(table, [g, h]), two(table, [c, d]));
+            let first = _mm256_shuffle_ps::<0b10_00_10_00>(even, odd);
+            let second = _mm256_shuffle_ps::<0b11_01_11_01>(even, odd);
+            [_mm256_castps_si256(first), _mm256_castps_si256(second)]
+        }
+    }
+}
+
+/// `table[index]` and `table[index + 1]` of two indices, with two loads: several times as fast as a gather instruction.
+///
+/// # Safety
+/// Both entries of both indices lie in the table.
+#[inline(always)]
+pub(super) unsafe fn two(table: &[i32], index: [i32; 2]) -> __m128 {
+    // SAFETY: the caller keeps both reads of 8 bytes within the table; they ask for no alignment, and SSE2 is part of x86-64.
+    unsafe {
+        let low = _mm_load_sd(table.as_ptr().add(index[0] as usize).cast());
+        _mm_castpd_ps(_mm_loadh_pd(low, table.as_ptr().add(index[1] as usize).cast()))
+    }
 }

@@ -8,6 +8,7 @@
 
 use std::arch::x86_64::*;
 
+use super::avx2::two;
 use super::{Kernel, Simd};
 
 /// Proof that the code runs inside [`enter`], or with `VNNI` inside [`enter_vnni`]: private field, made there only.
@@ -245,6 +246,27 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         unsafe {
             let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
             _mm512_i32gather_epi32::<2>(index, table.as_ptr().cast())
+        }
+    }
+    #[inline(always)]
+    fn gather_two(self, table: &[i32], index: __m512i) -> [__m512i; 2] {
+        let last = last_index(table.len(), 1);
+        let mut at = [0; 16];
+        // SAFETY: see the impl; sixteen values are writable, and the unsigned minimum leaves two entries to read at every
+        // lane's index, which is what `two` asks for.
+        unsafe {
+            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
+            _mm512_storeu_si512(at.as_mut_ptr().cast(), index);
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = at;
+            let even = _mm256_set_m128(two(table, [e, f]), two(table, [a, b]));
+            let odd = _mm256_set_m128(two(table, [g, h]), two(table, [c, d]));
+            let even_high = _mm256_set_m128(two(table, [m, n]), two(table, [i, j]));
+            let odd_high = _mm256_set_m128(two(table, [o, p]), two(table, [k, l]));
+            let even = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(even), even_high);
+            let odd = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(odd), odd_high);
+            let first = _mm512_shuffle_ps::<0b10_00_10_00>(even, odd);
+            let second = _mm512_shuffle_ps::<0b11_01_11_01>(even, odd);
+            [_mm512_castps_si512(first), _mm512_castps_si512(second)]
         }
     }
 }

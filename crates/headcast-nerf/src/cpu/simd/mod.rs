@@ -209,6 +209,21 @@ pub(super) trait Simd: Copy {
     /// `table[index]` in the low half and `table[index + 1]` in the high half of each lane. An index
     /// without such a pair reads the last one. Panics if the table has less than two entries.
     fn gather_pairs(self, table: &[i16], index: Self::I) -> Self::I;
+
+    /// `table[index]` and `table[index + 1]`. An index without such a pair reads the last one. Panics if the table has
+    /// less than two entries.
+    #[inline(always)]
+    fn gather_two(self, table: &[i32], index: Self::I) -> [Self::I; 2] {
+        let last = table.len().checked_sub(2).expect("a table of two entries or more");
+        let mut at = [0; 16];
+        self.store_i(index, &mut at[..Self::LANES]);
+        let mut out = [[0; 16]; 2];
+        for lane in 0..Self::LANES {
+            let first = (at[lane].cast_unsigned() as usize).min(last);
+            (out[0][lane], out[1][lane]) = (table[first], table[first + 1]);
+        }
+        [self.load_i(&out[0]), self.load_i(&out[1])]
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +236,7 @@ mod tests {
         index: &'a [f32; 16],
         words: &'a [u32],
         pairs: &'a [i16],
+        twos: &'a [i32],
     }
 
     impl Kernel for Operations<'_> {
@@ -228,7 +244,7 @@ mod tests {
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<[f32; 16]> {
-            let mut out = vec![[0.0; 16]; 17];
+            let mut out = vec![[0.0; 16]; 19];
             let mut at = 0;
             while at < 16 {
                 let (a, index) = (s.load(&self.values[at..]), s.load(&self.index[at..]));
@@ -236,6 +252,7 @@ mod tests {
                 let whole = s.to_int(index);
                 let word = s.gather_words(self.words, whole);
                 let pair = s.gather_pairs(self.pairs, whole);
+                let [one_of_two, other] = s.gather_two(self.twos, whole);
                 let mask = s.lt(a, one);
                 let bit = s.test_bit(word, s.min_i(s.max_i(whole, s.splat_i(0)), s.splat_i(40)));
                 let twice = s.add_i(whole, whole);
@@ -263,6 +280,8 @@ mod tests {
                     s.to_float(product),
                     s.to_float(s.max_pairs(sums, pair)),
                     s.to_float(sums),
+                    s.to_float(one_of_two),
+                    s.to_float(other),
                 ];
                 for (row, out) in rows.into_iter().zip(&mut out) {
                     s.store(row, &mut out[at..]);
@@ -282,12 +301,16 @@ mod tests {
         (index[1], index[6], index[14], index[15]) = (-1.0, 1e9, -2e9, 12.0);
         let words: Vec<u32> = (0..13u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
         let pairs: Vec<i16> = (0..13i16).map(|i| i * 1000 - 6000).collect();
+        let twos: Vec<i32> = (0..13i32).map(|i| i * 70_000 - 300_000).collect();
+        let (words, pairs, twos) = (&words[..], &pairs[..], &twos[..]);
         let run = |dispatch: Dispatch| {
-            dispatch.run(Operations { values: &values, index: &index, words: &words, pairs: &pairs })
+            dispatch.run(Operations { values: &values, index: &index, words, pairs, twos })
         };
         let scalar = run(Dispatch::new(SimdLevel::Scalar).expect("always there"));
         assert_eq!(scalar[8][6], 6000.0, "far outside: the last pair");
         assert_eq!(scalar[9][1], 5000.0);
+        assert_eq!([scalar[17][2], scalar[18][2]], [-160_000.0, -90_000.0]);
+        assert_eq!([scalar[17][6], scalar[18][14]], [470_000.0, 540_000.0], "far outside: the last two");
         assert_eq!(scalar[1][3], 1.0, "NaN gives way");
         assert_eq!(scalar[13][8..11], [0.0, 0.0, 1.0], "0.21875, -0.25 and 1.09375 rounded and clamped");
         for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
