@@ -1,9 +1,9 @@
 //! Thirty seconds of speech in, segments out, with the built-in avatar, against the renderer alone:
-//! `cargo bench -p headcast --bench end_to_end [-- SECONDS PROFILE ...]`, for `quality` and `preview` unless profiles are named.
+//! `cargo bench -p headcast --bench end_to_end [-- SECONDS PROFILE ... threads=N]`, for `quality` and `preview` unless profiles are named.
 //!
 //! The limit is the renderer alone, a frame after the other on all cores, in the same run and in turns of one segment: whatever
-//! features, encoding, multiplexing and waiting cost on top is the difference. Processor time is what counts on a machine that
-//! does other things as well; how well cores are kept at work shows on a quiet one alone.
+//! features, encoding, multiplexing and waiting cost on top is the difference. On a machine that does other things as well,
+//! processor time counts, and how many threads were ready to run: as many as there are cores would keep all of them at work.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,11 +13,13 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::available_parallelism;
-use std::time::Instant;
+use std::thread::{self, available_parallelism};
+use std::time::{Duration, Instant};
 
 use headcast::audio::{Ingest, Limits, Options, Progress};
 use headcast::core::timeline::Speed;
@@ -34,17 +36,19 @@ fn main() {
         profiles = vec![Profile::Quality, Profile::Preview];
     }
     let avatar = Arc::new(Avatar::load(&assets().join("avatars/milo")).unwrap());
+    let threads = arguments.iter().find_map(|a| a.strip_prefix("threads=")?.parse().ok());
+    let threads = threads.unwrap_or_else(|| available_parallelism().unwrap());
     let clip = clip(seconds);
     for profile in profiles {
-        measure(&avatar, &clip, seconds, profile);
+        measure(&avatar, &clip, seconds, profile, threads);
     }
     if let Some(peak) = peak_megabytes() {
         println!("\npeak memory {peak:.0} MB, whole process");
     }
 }
 
-fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, profile: Profile) {
-    let settings = Settings { profile, ..Settings::default() };
+fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, profile: Profile, threads: NonZero<usize>) {
+    let settings = Settings { profile, threads: Some(threads), ..Settings::default() };
     let renderer = Arc::new(Renderer::new(Arc::clone(avatar), &settings).unwrap());
     println!("\n{}", renderer.describe());
 
@@ -77,33 +81,38 @@ fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, profile: Profile) {
     let mut image = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).unwrap();
     head.render(FrameIndex(0), &mut image).unwrap();
     let (mut alone, mut first, mut bytes) = (Clock::default(), None, 0);
+    let (mut ready_alone, mut ready_whole) = (Ready::default(), Ready::default());
     for index in 0..session.plan().len() {
         let start = Clock::now();
-        for frame in session.plan().frames(index).unwrap() {
-            head.render(FrameIndex(frame), &mut image).unwrap();
-        }
+        ready_alone.watch(threads, || {
+            for frame in session.plan().frames(index).unwrap() {
+                head.render(FrameIndex(frame), &mut image).unwrap();
+            }
+        });
         alone.add(start.passed());
         let start = Clock::now();
-        bytes += session.make_segment(index, &mut unwatched).unwrap().len();
+        ready_whole.watch(threads, || bytes += session.make_segment(index, &mut unwatched).unwrap().len());
         let passed = start.passed();
         whole.add(passed);
         first.get_or_insert(passed.wall);
     }
-    let cores = available_parallelism().map_or(1, |cores| cores.get()) as f64;
-    let frames = frames as f64;
-    for (what, time) in [("renderer alone", alone), ("speech to segments", whole)] {
+    let (frames, cores) = (frames as f64, threads.get() as f64);
+    for (what, time, ready) in
+        [("renderer alone", alone, ready_alone), ("speech to segments", whole, ready_whole)]
+    {
         println!(
-            "{what:20} {:7.2} ms of processor time a frame: {:6.2} frames/s if it has {cores} cores to itself; \
-             {:6.2} by the wall clock, {:5.1} % of the cores at work",
+            "{what:20} {:7.2} ms of processor time a frame: {:6.2} frames/s if it has {cores} cores to itself and uses them; \
+             {:6.2} by the wall clock; {:5.1} % of {cores} cores used if there are no others",
             time.cpu * 1e3 / frames,
             frames * cores / time.cpu,
             frames / time.wall,
-            100.0 * time.cpu / time.wall / cores,
+            100.0 * ready.share(),
         );
     }
     println!(
-        "of the renderer alone  {:6.1} % by processor time, {:.1} % by the wall clock",
+        "of the renderer alone  {:6.1} % by processor time, {:.1} % with the cores that each uses, {:.1} % by the wall clock",
         100.0 * alone.cpu / whole.cpu,
+        100.0 * alone.cpu / whole.cpu * ready_whole.share() / ready_alone.share(),
         100.0 * alone.wall / whole.wall
     );
     println!(
@@ -147,6 +156,50 @@ const HZ: u32 = 48_000;
 
 fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../headcast-app/assets")
+}
+
+/// How many threads of the process were ready to run, looked at every few milliseconds, up to the number of cores; Linux only.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    looks: f64,
+    cores_used: f64,
+}
+
+impl Ready {
+    fn watch(&mut self, cores: NonZero<usize>, work: impl FnOnce()) {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // This thread is one of them.
+                    let Some(ready) = ready_threads() else { break };
+                    self.looks += 1.0;
+                    self.cores_used += (ready - 1.0).min(cores.get() as f64) / cores.get() as f64;
+                    thread::sleep(Duration::from_millis(4));
+                }
+            });
+            work();
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// NaN when nobody looked.
+    fn share(&self) -> f64 {
+        self.cores_used / self.looks
+    }
+}
+
+/// Threads that run or wait for a core.
+fn ready_threads() -> Option<f64> {
+    let mut ready = 0.0;
+    for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        // One that has ended since is none.
+        let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
+        if stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R')) {
+            ready += 1.0;
+        }
+    }
+    Some(ready)
 }
 
 /// Seconds, by two clocks.

@@ -254,8 +254,8 @@ impl TorsoRows {
             self.position[0].0[lane] = row.coordinate;
             self.position[1].0[lane] = column.coordinate;
             let mut sums = torso.sums;
-            for k in 0..2 * HIDDEN {
-                sums[k] += row.sums[k] + column.sums[k];
+            for (sum, (row, column)) in sums.iter_mut().zip(row.sums.iter().zip(&column.sums)) {
+                *sum += row + column;
             }
             let (deform, colors) = sums.split_at(HIDDEN);
             for (row, sum) in self.first.iter_mut().zip(deform) {
