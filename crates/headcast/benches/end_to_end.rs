@@ -1,5 +1,5 @@
 //! Thirty seconds of speech in, segments out, with the built-in avatar, against the renderer alone:
-//! `cargo bench -p headcast --bench end_to_end [-- SECONDS PROFILE ... threads=N]`, for `quality` and `preview` unless profiles are named.
+//! `cargo bench -p headcast --bench end_to_end [-- SECONDS PROFILE ... threads=N SIMD]`, for `quality` and `preview` unless profiles are named.
 //!
 //! The limit is the renderer alone, a frame after the other on all cores, in the same run and in turns of one segment: whatever
 //! features, encoding, multiplexing and waiting cost on top is the difference. On a machine that does other things as well,
@@ -25,7 +25,7 @@ use headcast::audio::{Ingest, Limits, Options, Progress};
 use headcast::core::timeline::Speed;
 use headcast::core::{FrameIndex, FrameRate, RgbImage, Spools, Timeline};
 use headcast::nerf::avatar::Avatar;
-use headcast::nerf::{Profile, Renderer, Settings};
+use headcast::nerf::{Profile, Renderer, Settings, SimdLevel};
 use headcast::{Features, FrameSource, SegmentSource, Session, Speech, TalkingHead, unwatched};
 
 fn main() {
@@ -38,18 +38,19 @@ fn main() {
     let avatar = Arc::new(Avatar::load(&assets().join("avatars/milo")).unwrap());
     let threads = arguments.iter().find_map(|a| a.strip_prefix("threads=")?.parse().ok());
     let threads = threads.unwrap_or_else(|| available_parallelism().unwrap());
+    let simd = arguments.iter().find_map(|name| SimdLevel::from_name(name));
+    let settings = Settings { threads: Some(threads), simd, ..Settings::default() };
     let clip = clip(seconds);
     for profile in profiles {
-        measure(&avatar, &clip, seconds, profile, threads);
+        measure(&avatar, &clip, seconds, threads, &Settings { profile, ..settings });
     }
     if let Some(peak) = peak_megabytes() {
         println!("\npeak memory {peak:.0} MB, whole process");
     }
 }
 
-fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, profile: Profile, threads: NonZero<usize>) {
-    let settings = Settings { profile, threads: Some(threads), ..Settings::default() };
-    let renderer = Arc::new(Renderer::new(Arc::clone(avatar), &settings).unwrap());
+fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, threads: NonZero<usize>, settings: &Settings) {
+    let renderer = Arc::new(Renderer::new(Arc::clone(avatar), settings).unwrap());
     println!("\n{}", renderer.describe());
 
     let start = Clock::now();
