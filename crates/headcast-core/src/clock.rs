@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// Ticks per second of a media clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,6 +133,12 @@ impl FrameRate {
         let num = u128::from(samples) * u128::from(self.num.get());
         let den = u128::from(rate.hz()) * u128::from(self.den.get());
         u64::try_from(num.div_ceil(den)).unwrap_or(u64::MAX)
+    }
+
+    /// Frames that are shown within `time`, rounded down.
+    pub fn frames_within(self, time: Duration) -> u64 {
+        let num = time.as_micros() * u128::from(self.num.get());
+        u64::try_from(num / (u128::from(self.den.get()) * 1_000_000)).unwrap_or(u64::MAX)
     }
 
     /// `ceil(frame / fps · rate)`: the first sample at or after the start of `frame`.

@@ -86,6 +86,9 @@ pub(super) struct ServeOptions {
     /// Give up jobs for whose frames from outside nobody came for this long: a number with s, m, h or d
     #[arg(long, default_value = "1h", value_name = "1h", value_parser = amount::duration)]
     pub(super) abandoned: Duration,
+    /// Longest clip of frames from outside whose length nobody said before, which ends there: a number with s, m, h or d
+    #[arg(long, default_value = "2h", value_name = "2h", value_parser = amount::duration)]
+    pub(super) max_open: Duration,
     /// Delete jobs that have been over for this long: a number with s, m, h or d [default: never]
     #[arg(long, value_name = "7d", value_parser = amount::duration)]
     pub(super) keep: Option<Duration>,

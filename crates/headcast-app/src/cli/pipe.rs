@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
-use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use super::render::unreadable;
 use super::sender::Sender;
 use super::shutdown;
 use crate::data_dir;
-use crate::jobs::{self, Pushed};
+use crate::jobs::{self, Count, Pushed};
 use crate::server;
 use crate::studio::{EngineSettings, LocalStudio, Recording, build_notes, spools_beside};
 
@@ -115,7 +114,11 @@ fn send(
                 height,
                 frame_rate: options.fps,
                 format: frames.format,
-                frames: options.frames.map(NonZeroU64::get),
+                count: match (&options.audio, options.frames) {
+                    (Some(_), _) => Count::Sound,
+                    (None, Some(frames)) => Count::Known(frames.get()),
+                    (None, None) => Count::Open,
+                },
             };
             remote.create(&pushed, options.audio.as_deref())?
         }

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::failure::Failure;
-use crate::jobs::Pushed;
+use crate::jobs::{Count, Pushed};
 
 /// Largest answer that is read, in bytes: a job of a day has some hundred kilobytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -41,6 +41,7 @@ pub(super) struct Remote {
 pub(super) struct RemoteJob {
     pub(super) id: String,
     pub(super) next_frame: u64,
+    /// Frames of the clip; `None` while its length is open.
     pub(super) total: Option<u64>,
     /// Bytes of one frame.
     pub(super) frame_bytes: Option<u64>,
@@ -95,7 +96,7 @@ impl Remote {
         if let Some(path) = audio {
             wish["upload"] = self.upload(path)?["id"].take();
         }
-        if let Some(frames) = pushed.frames {
+        if let Count::Known(frames) = pushed.count {
             wish["frames"] = frames.into();
         }
         let answer = self.ask(Method::POST, "/api/v1/jobs", "application/json", wish.to_string().into())?;
@@ -116,9 +117,9 @@ impl Remote {
                     "somebody else is sending frames to job {id}; stop that program first, or make a job of your own"
                 )));
             }
-            if let Some(total) = job.total {
-                let JobStatus { next_frame, frame_bytes, .. } = job;
-                return Ok(RemoteJob { id, next_frame, total: Some(total), frame_bytes });
+            if job.open {
+                let JobStatus { next_frame, total, frame_bytes, .. } = job;
+                return Ok(RemoteJob { id, next_frame, total, frame_bytes });
             }
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -213,7 +214,7 @@ impl Remote {
 pub(super) struct JobStatus {
     /// Index of the frame that is expected.
     pub(super) next_frame: u64,
-    /// Frames of the clip, once the job is opened.
+    /// Frames of the clip, once the job is opened; `None` while its length is open.
     pub(super) total: Option<u64>,
     /// Frames before this are in finished segments: they survive the server.
     pub(super) made_frames: u64,
@@ -247,7 +248,7 @@ impl JobStatus {
         let clip = &job["clip"];
         Ok(Self {
             next_frame,
-            total: clip["frames"].as_u64(),
+            total: clip["frames"].as_u64().filter(|_| clip["open"] != true),
             made_frames: made_frames(clip).unwrap_or(0),
             frame_bytes: job["frames"]["frame_bytes"].as_u64(),
             connected: job["frames"]["connected"] == true,

@@ -30,6 +30,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
             in_flight: options.jobs,
             pause_unwatched: options.pause_unwatched,
             abandoned: options.abandoned,
+            max_open: options.max_open,
             keep: options.keep,
             max_disk_bytes: options.max_disk,
             ..jobs::Limits::default()

@@ -47,8 +47,8 @@ pub struct Progress {
     pub phase: Phase,
     /// Frames made.
     pub frames: u64,
-    /// Frames of the clip; 0 until it is known.
-    pub total: u64,
+    /// Frames of the clip; `None` until it is known, of a clip of open length until it ends.
+    pub total: Option<u64>,
     /// Frames per second over the last moments; 0 until it is known.
     pub fps: f64,
     /// `fps` over the frame rate of the clip.
@@ -59,7 +59,7 @@ pub struct Progress {
 
 impl Progress {
     pub(super) const START: Self =
-        Self { phase: Phase::Queued, frames: 0, total: 0, fps: 0.0, times_real_time: 0.0, eta_secs: None };
+        Self { phase: Phase::Queued, frames: 0, total: None, fps: 0.0, times_real_time: 0.0, eta_secs: None };
 }
 
 /// The last events of a job.

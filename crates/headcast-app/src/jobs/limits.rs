@@ -28,6 +28,9 @@ pub struct Limits {
     /// How long a job waits for frames from outside that nobody sends; then it fails, and what there is of it plays.
     /// Default one hour. Looked at once a minute.
     pub abandoned: Duration,
+    /// Longest clip of frames from outside whose length nobody says before; it ends there. Default two hours, as long as
+    /// a recording may be.
+    pub max_open: Duration,
     /// How long a job is kept once it is over; `None` for ever, which is the default.
     pub keep: Option<Duration>,
     /// Bytes that all job folders may take; those that were over first make room, and without room a job is refused
@@ -45,6 +48,7 @@ impl Default for Limits {
             recent_bytes: 16 << 20,
             pause_unwatched: false,
             abandoned: Duration::from_secs(3600),
+            max_open: headcast::audio::Limits::default().max_duration,
             keep: None,
             max_disk_bytes: None,
         }

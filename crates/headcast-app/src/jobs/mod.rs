@@ -26,9 +26,9 @@ mod writer;
 
 pub use disk::{DatabaseError, StartError, prepare};
 pub use event::{Event, EventBody, Level, Progress};
-pub use feed::{Claim, Feed, FeedError, FeedState, NotPushed, Pushed};
+pub use feed::{Claim, Count, Feed, FeedError, FeedState, NotPushed, Pushed};
 pub use id::{JobId, NotAJobId};
-pub use job::{Failure, Job, Snapshot, State, Timing};
+pub use job::{Failure, Job, Listing, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
 pub use studio::{

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use headcast::core::SegmentPlan;
+use headcast::core::timeline::ClipPlan;
 use headcast::media::store::SegmentStore;
 
 use super::disk::{DatabaseError, Disk, Stored, is_whole};
@@ -380,7 +380,7 @@ impl Shared {
         &self,
         job: &Job,
         media: &Media,
-        plan: &SegmentPlan,
+        plan: &ClipPlan,
         index: usize,
         readers: Readers,
     ) -> Result<Option<Bytes>, ReadError> {
@@ -442,9 +442,14 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
     let folder = disk.folder(row.id);
     let mut made = Vec::new();
     let mut store = None;
-    if let Some(clip) = &row.clip {
+    if let Some(clip) = &mut row.clip {
         made = folder.made(clip.plan.len());
         store = folder.store().ok().map(Arc::new);
+        if let (ClipPlan::Open(plan), false) = (&mut clip.plan, row.state == State::Done) {
+            // What was to be made when the process ended, and nobody has seen.
+            made.truncate(made.iter().rposition(|made| *made).map_or(0, |last| last + 1));
+            plan.reopen(made.len());
+        }
     }
     if store.is_none() {
         // Without a plan, or a place, there are no segments to go on from.

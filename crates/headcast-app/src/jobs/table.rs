@@ -203,7 +203,7 @@ impl Jobs {
         let make = || async {
             let (job, shared) = (Arc::clone(job), Arc::clone(&self.shared));
             let made = tokio::task::spawn_blocking(move || {
-                let plan = job.plan().ok_or(ReadError::NotMade { index: 0 })?;
+                let plan = job.plan().and_then(|plan| plan.known()).ok_or(ReadError::NotMade { index: 0 })?;
                 layout(&shared, &job, &plan, plan.len())
             })
             .await;

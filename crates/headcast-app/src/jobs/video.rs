@@ -18,7 +18,7 @@ impl Jobs {
     /// When a segment cannot be read.
     pub fn partial_mp4(&self, job: &Job) -> Result<Option<Arc<Layout>>, ReadError> {
         let segments = job.made_from_start();
-        let plan = job.plan().filter(|_| segments > 0);
+        let plan = job.plan().filter(|_| segments > 0).and_then(|plan| plan.known());
         plan.map(|plan| layout(&self.shared, job, &plan, segments)).transpose()
     }
 }

@@ -5,16 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use headcast::core::timeline::ClipPlan;
 use headcast::core::{FrameIndex, RgbImage};
+use headcast::media::segment::segment_head;
 use headcast::media::store::SegmentStore;
 use headcast::source::MakeError;
 
 use super::event::Level;
-use super::job::{Failure, Job};
+use super::job::{Begun, Failure, Job, Work};
 use super::poster;
 use super::shared::{Shared, Task};
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
-use crate::studio::pushed;
+use crate::studio::pushed::{self, Received};
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {
@@ -64,15 +66,14 @@ fn open(shared: &Shared, job: &Job) {
         Err(_) if job.is_stopped() => return,
         Err(error) => return job.fail(Failure { code: error.code, message: error.message }),
     };
-    let plan = opened.source.plan();
-    let summary = format!(
-        "opened in {:.2} s: {:.2} s of speech, {} frames in {} segments",
-        began.elapsed().as_secs_f64(),
-        plan.timeline().secs(),
-        plan.timeline().frames(),
-        plan.len()
-    );
-    job.log(Level::Info, summary);
+    let plan = &opened.plan;
+    let what = match plan {
+        ClipPlan::Fixed(_) => {
+            format!("{:.2} s of speech, {} frames in {} segments", plan.secs(), plan.frames(), plan.len())
+        }
+        ClipPlan::Open(_) => "as long as frames come".to_owned(),
+    };
+    job.log(Level::Info, format!("opened in {:.2} s: {what}", began.elapsed().as_secs_f64()));
     let folder = shared.disk.folder(job.id());
     let is_new = job.plan().as_ref() != Some(plan);
     let cleared = if is_new { folder.clear_segments() } else { Ok(()) };
@@ -86,7 +87,7 @@ fn open(shared: &Shared, job: &Job) {
     }
 }
 
-fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
+fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
     let features = match job.has_features().then(|| shared.disk.folder(job.id()).features()).transpose() {
         Ok(features) => features,
         Err(error) => {
@@ -102,14 +103,23 @@ fn source(shared: &Shared, job: &Job) -> Result<Opened, OpenError> {
     if let Some(pushed) = &request.pushed {
         let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
         let place = shared.disk.folder(job.id()).input();
-        let (opened, sound) = pushed::open(&request, pushed, &ends, &place, &Narrator(job))?;
-        job.keep_sound(sound);
-        return Ok(opened);
+        let Received { plan, config, sound, warnings } =
+            pushed::open(&request, pushed, &ends, &place, &Narrator(job))?;
+        let (segment_head, work) = (segment_head(&config), Work::Receive(sound));
+        return Ok(Begun { plan, config, segment_head, work, warnings, profile: None });
     }
-    match job.plan() {
-        Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job)),
-        None => shared.studio.open(&request, &Narrator(job)),
-    }
+    let Opened { source, warnings, profile } = match job.plan() {
+        Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job))?,
+        None => shared.studio.open(&request, &Narrator(job))?,
+    };
+    Ok(Begun {
+        plan: ClipPlan::Fixed(source.plan().clone()),
+        config: *source.config(),
+        segment_head: source.segment_head(),
+        work: Work::Render(source),
+        warnings,
+        profile,
+    })
 }
 
 fn make(shared: &Shared, job: &Job, index: usize) {

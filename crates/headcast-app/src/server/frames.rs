@@ -197,6 +197,7 @@ impl From<FeedError> for Problem {
             FeedError::Over => (StatusCode::CONFLICT, "job_over"),
             FeedError::Lost { .. } => (StatusCode::CONFLICT, "frames_lost"),
             FeedError::Position { .. } => (StatusCode::CONFLICT, "frames_position"),
+            FeedError::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "clip_too_long"),
             FeedError::Partial { .. } => (StatusCode::BAD_REQUEST, "frame_partial"),
             FeedError::Stream(push::Error::Store(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
             FeedError::Stream(push::Error::NoFrame { .. }) => (StatusCode::CONFLICT, "frames_missing"),

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
 use crate::amount;
-use crate::jobs::{Input, Job, JobRequest, Pushed};
+use crate::jobs::{Count, Input, Job, JobRequest, Pushed};
 use crate::studio;
 
 /// The job of that name in the address.
@@ -77,7 +77,8 @@ pub(super) struct NewJob {
     pub(super) fps: Option<String>,
     /// `rgb24`, `bgr24`, `rgba` or `yuv420p`. Default `rgb24`.
     pub(super) pix_fmt: Option<String>,
-    /// How many there are; only without sound, whose length says it otherwise.
+    /// How many there are; only without sound, whose length says it otherwise. Without both the length is open: the clip
+    /// is as long as frames come, until `/end`.
     pub(super) frames: Option<u64>,
 }
 
@@ -223,11 +224,12 @@ fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
     let frames = form.frames.as_deref().map(str::parse).transpose();
     let frames: Option<u64> = frames.map_err(|error| wrong("frames", &error))?;
     let sounds = form.audio.is_some() || form.sample.is_some();
-    match frames {
+    let count = match frames {
         Some(_) if sounds => return Err(wrong("frames", &"the length of the sound says it; leave it out")),
-        None if !sounds => return Err(wrong("frames", &"without sound, send how many frames there are")),
-        _ => {}
-    }
+        Some(frames) => Count::Known(frames),
+        None if sounds => Count::Sound,
+        None => Count::Open,
+    };
     let others = [
         ("avatar", form.avatar.is_some()),
         ("profile", form.profile.is_some()),
@@ -236,7 +238,7 @@ fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
     ];
     match others.iter().find(|(_, there)| *there) {
         Some((name, _)) => Err(wrong(name, &"frames that come from outside have none")),
-        None => Ok(Some(Pushed { width, height, frame_rate, format, frames })),
+        None => Ok(Some(Pushed { width, height, frame_rate, format, count })),
     }
 }
 

@@ -178,6 +178,8 @@ impl From<Failure> for FailureView {
 /// Known as soon as the job is opened.
 #[derive(Serialize, JsonSchema)]
 struct Clip {
+    /// Whether the length is open: frames come from outside until they end. Then the rest is of the segments so far.
+    open: bool,
     duration_secs: f64,
     frames: u64,
     frame_rate: f64,
@@ -220,9 +222,10 @@ impl JobView {
         let base = format!("/api/v1/jobs/{}", job.id());
         let queue_position = if snapshot.state == State::Queued { jobs.ahead_of(job.id()) } else { 0 };
         let clip = snapshot.plan.as_ref().map(|plan| Clip {
-            duration_secs: plan.timeline().secs(),
-            frames: plan.timeline().frames(),
-            frame_rate: plan.timeline().frame_rate().as_f64(),
+            open: plan.total_frames().is_none() && !snapshot.state.is_over(),
+            duration_secs: plan.secs(),
+            frames: plan.frames(),
+            frame_rate: plan.frame_rate().as_f64(),
             segments: plan.len(),
             ready: snapshot.ready.iter().map(|range| [range.start, range.end]).collect(),
             segment_ends: segments.then(|| {
@@ -281,13 +284,13 @@ pub(super) struct Progress {
     phase: PhaseName,
     /// Frames made.
     frames: u64,
-    /// Frames of the clip; 0 until it is known.
-    total: u64,
+    /// Frames of the clip; `null` until it is known, of a clip of open length until it ends.
+    total: Option<u64>,
     /// Frames per second over the last moments; 0 until it is known.
     fps: f64,
     /// `fps` over the frame rate of the clip.
     times_real_time: f64,
-    /// Seconds until every frame is made; `null` until it is known.
+    /// Seconds until every frame is made; `null` until it is known, of a clip of open length always.
     eta_secs: Option<f64>,
 }
 
@@ -304,8 +307,9 @@ impl From<JobProgress> for Progress {
 pub(super) enum Message {
     /// The job changed; sent first after a subscription, and whenever events in between were dropped.
     State { seq: u64, job: Box<JobView> },
-    /// A segment can be fetched.
-    Ready { job: String, seq: u64, segment: usize },
+    /// A segment can be fetched; where it ends, in seconds, is how far the clip can be played when all before it are
+    /// there, too.
+    Ready { job: String, seq: u64, segment: usize, end_secs: Option<f64> },
     /// How far the job is.
     Progress {
         job: String,
@@ -356,7 +360,10 @@ impl Message {
         let id = job.id().to_string();
         match event.body {
             EventBody::State => Self::state(jobs, job, seq),
-            EventBody::Ready(segment) => Self::Ready { job: id, seq, segment },
+            EventBody::Ready(segment) => {
+                let end_secs = job.segment_end_secs(segment);
+                Self::Ready { job: id, seq, segment, end_secs }
+            }
             EventBody::Progress(progress) => Self::Progress { job: id, seq, progress: progress.into() },
             EventBody::Log(level, message) => {
                 Self::Log { job: id, seq, level: level.into(), message, at_ms: millis(event.at) }

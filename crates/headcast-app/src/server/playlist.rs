@@ -1,4 +1,4 @@
-//! `index.m3u8`, complete from the start, and `live.m3u8`, growing.
+//! `index.m3u8`, complete from the start where the length is known, and `live.m3u8`, growing.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use headcast::core::timeline::{event_playlist, vod_playlist};
+use headcast::core::timeline::{ClipPlan, vod_playlist};
 use headcast::media::store::file_name;
 
 use super::AppState;
 use super::jobs::find;
 use super::problem::Problem;
-use crate::jobs::{Job, State as JobState};
+use crate::jobs::{Job, Listing, State as JobState};
 
 pub(super) async fn index(
     State(state): State<AppState>,
@@ -23,15 +23,18 @@ pub(super) async fn index(
 ) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
     list(&state, job, |job| {
-        let plan = job.plan()?;
-        let state = job.state();
-        if !state.is_over() || state == JobState::Done {
-            return Some(vod_playlist(&plan, file_name));
-        }
-        // The complete list is of no use when segments of it will not come. Frames that came from outside cannot be
-        // made again, so what there is of them plays.
-        let made = if job.request().pushed.is_some() { job.made_from_start() } else { 0 };
-        (made > 0).then(|| event_playlist(&plan, made, true, file_name))
+        let Listing { plan, state, made, known } = job.listing()?;
+        let will_be_whole = !state.is_over() || state == JobState::Done;
+        let ready = match (&plan, will_be_whole) {
+            (ClipPlan::Fixed(plan), true) => return Some(vod_playlist(plan, file_name)),
+            // A segment that was lost stays in the list, which only grows, and is held until it is made again.
+            (ClipPlan::Open(_), true) => known,
+            // The complete list is of no use when segments of it will not come. Frames that came from outside cannot
+            // be made again, so what there is of them plays.
+            (_, false) if job.request().pushed.is_some() => made,
+            (_, false) => 0,
+        };
+        (ready > 0).then(|| plan.growing_playlist(ready, state.is_over(), file_name))
     })
     .await
 }
@@ -39,9 +42,10 @@ pub(super) async fn index(
 pub(super) async fn live(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, Problem> {
     let job = find(&state, &id)?;
     list(&state, job, |job| {
-        let (plan, over, made) = (job.plan()?, job.state().is_over(), job.made_from_start());
+        let Listing { plan, state, made, .. } = job.listing()?;
+        let over = state.is_over();
         // An empty list costs a player seconds until it looks again.
-        (over || made > 0).then(|| event_playlist(&plan, made, over, file_name))
+        (over || made > 0).then(|| plan.growing_playlist(made, over, file_name))
     })
     .await
 }

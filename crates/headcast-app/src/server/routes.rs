@@ -438,9 +438,12 @@ fn media() -> Vec<Operation> {
     let new = |path, id, summary, handler| Operation::new(Method::GET, path, id, summary, handler);
     const PLAYLIST: &[&str] = &["application/vnd.apple.mpegurl"];
     vec![
-        new("/api/v1/jobs/{id}/index.m3u8", "playlist", "The HLS playlist, complete from the start.", || {
-            get(playlist::index)
-        })
+        new(
+            "/api/v1/jobs/{id}/index.m3u8",
+            "playlist",
+            "The HLS playlist: complete from the start, or growing where the length is open.",
+            || get(playlist::index),
+        )
         .bytes(PLAYLIST, "VOD; it is held until the job is opened, and segments until they are made.")
         .problem(404, "`no_such_job`")
         .problem(410, "The job failed or was cancelled.")

@@ -33,12 +33,10 @@ pub(super) async fn segment(
     let Some(plan) = job.plan() else {
         return Err(if job.state().is_over() { ended(&job) } else { not_yet() });
     };
-    if index >= plan.len() {
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "no_such_segment",
-            format!("the job has {} segments, counted from 0", plan.len()),
-        ));
+    let segments = plan.len();
+    if index >= segments {
+        let detail = format!("the job has {segments} segments, counted from 0");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_segment", detail));
     }
     let content_type = (header::CONTENT_TYPE, "video/mp2t");
     // Asked first: a job that is over makes nothing any more, so the second answer cannot be overtaken.

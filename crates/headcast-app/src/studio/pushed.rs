@@ -2,23 +2,20 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use headcast::Sound;
 use headcast::audio::{Ingest, Limits};
+use headcast::core::timeline::{ClipPlan, OpenPlan};
 use headcast::core::{SegmentPlan, Timeline};
-use headcast::media::segment::{Config, segment_head};
+use headcast::media::segment::Config;
 use headcast::push::{Length, Settings};
-use headcast::source::{MakeError, OnFrame, SegmentSource};
 
 use super::{Recording, audio_error, recording_error, speech_error, spools, unusable};
-use crate::jobs::{JobRequest, OpenError, OpenErrorKind, Opened, Pushed, Reporter};
+use crate::jobs::{Count, JobRequest, OpenError, OpenErrorKind, Pushed, Reporter};
 
 /// Longest clip without sound: as long as one with sound may be.
 fn most_frames(pushed: &Pushed) -> u64 {
-    let secs = Limits::default().max_duration.as_secs();
-    secs * u64::from(pushed.frame_rate.num()) / u64::from(pushed.frame_rate.den())
+    pushed.frame_rate.frames_within(Limits::default().max_duration)
 }
 
 /// A quick look at what is announced, while its sender waits.
@@ -30,14 +27,15 @@ pub(crate) fn check(request: &JobRequest, pushed: &Pushed) -> Result<(), OpenErr
     Settings::new(pushed.width, pushed.height, length)
         .check()
         .map_err(|error| unusable("size_unusable", error.to_string()))?;
-    match pushed.frames {
-        Some(0) => Err(unusable("frames_unusable", "a clip has one frame at least".to_owned())),
-        Some(frames) if frames > most_frames(pushed) => {
+    match pushed.count {
+        Count::Open => Ok(()),
+        Count::Known(0) => Err(unusable("frames_unusable", "a clip has one frame at least".to_owned())),
+        Count::Known(frames) if frames > most_frames(pushed) => {
             let message = format!("{frames} frames are more than two hours; send shorter parts");
             Err(OpenError { kind: OpenErrorKind::TooLarge, code: "audio_too_long", message })
         }
-        Some(_) => Ok(()),
-        None => {
+        Count::Known(_) => Ok(()),
+        Count::Sound => {
             let recording = Recording::of(&request.audio).map_err(recording_error)?;
             Ingest::open(recording, Some(&request.audio_name), &Limits::default())
                 .map(drop)
@@ -46,7 +44,16 @@ pub(crate) fn check(request: &JobRequest, pushed: &Pushed) -> Result<(), OpenErr
     }
 }
 
-/// Reads the sound and makes the plan.
+/// What is known before the first frame.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) plan: ClipPlan,
+    pub(crate) config: Config,
+    pub(crate) sound: Option<Sound>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads the sound, if there is one, and makes the plan.
 ///
 /// * `ends`: those of an earlier plan.
 /// * `place`: on whose disk the sound of a long clip is put aside.
@@ -59,12 +66,12 @@ pub(crate) fn open(
     ends: &[u64],
     place: &Path,
     reporter: &dyn Reporter,
-) -> Result<(Opened, Option<Sound>), OpenError> {
+) -> Result<Received, OpenError> {
     let config = Config::new(pushed.width, pushed.height, pushed.frame_rate)
         .map_err(|error| unusable("size_unusable", error.to_string()))?;
-    let sound = match pushed.frames {
-        Some(_) => None,
-        None => {
+    let sound = match pushed.count {
+        Count::Known(_) | Count::Open => None,
+        Count::Sound => {
             let recording = Recording::of(&request.audio).map_err(recording_error)?;
             let go_on = &mut |_progress| match reporter.cancelled() {
                 true => ControlFlow::Break(()),
@@ -82,42 +89,27 @@ pub(crate) fn open(
             Some(sound.map_err(speech_error)?)
         }
     };
-    let timeline = match (&sound, pushed.frames) {
+    let speed = Settings::DEFAULT_SPEED;
+    let timeline = match (&sound, pushed.count) {
         (Some(sound), _) => Some(sound.timeline),
-        (None, frames) => Timeline::from_frames(frames.unwrap_or(0), pushed.frame_rate),
+        (None, Count::Known(frames)) => Timeline::from_frames(frames, pushed.frame_rate),
+        (None, _) => None,
     };
-    let timeline =
-        timeline.ok_or_else(|| unusable("frames_unusable", "a clip has one frame at least".to_owned()))?;
-    let plan = SegmentPlan::from_ends(timeline, ends.to_vec())
-        .unwrap_or_else(|| SegmentPlan::new(timeline, Settings::DEFAULT_SPEED));
+    let plan = match (timeline, pushed.count) {
+        (Some(timeline), _) => ClipPlan::Fixed(
+            SegmentPlan::from_ends(timeline, ends.to_vec())
+                .unwrap_or_else(|| SegmentPlan::new(timeline, speed)),
+        ),
+        (None, Count::Open) => ClipPlan::Open(
+            OpenPlan::continuing(pushed.frame_rate, speed, ends.to_vec())
+                .unwrap_or_else(|| OpenPlan::new(pushed.frame_rate, speed)),
+        ),
+        (None, _) => return Err(unusable("frames_unusable", "a clip has one frame at least".to_owned())),
+    };
     let config = match &sound {
         Some(sound) => config.channels(sound.channels),
         None => config.without_sound(),
     };
     let warnings = sound.iter().flat_map(|sound| &sound.warnings).map(ToString::to_string).collect();
-    Ok((Opened { source: Arc::new(Outside { plan, config }), warnings, profile: None }, sound))
-}
-
-/// What is known of segments that are made of frames from outside.
-struct Outside {
-    plan: SegmentPlan,
-    config: Config,
-}
-
-impl SegmentSource for Outside {
-    fn plan(&self) -> &SegmentPlan {
-        &self.plan
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn segment_head(&self) -> Bytes {
-        segment_head(&self.config)
-    }
-
-    fn make_segment(&self, index: usize, _on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
-        Err(MakeError::Encode { index, reason: "its frames come from outside".to_owned() })
-    }
+    Ok(Received { plan, config, sound, warnings })
 }

@@ -29,7 +29,7 @@ fn a_job_goes_on_at_its_first_missing_segment() {
     let run = place.start();
     let job = run.find(id);
     let now = job.snapshot();
-    assert_eq!((now.state, now.plan, now.progress.total), (State::Rendering, Some(plan), 60));
+    assert_eq!((now.state, now.plan, now.progress.total), (State::Rendering, Some(plan), Some(60)));
     assert_eq!(now.progress.frames, 8 * job.made_from_start() as u64);
     assert!((2..7).contains(&job.made_from_start()), "{}", job.made_from_start());
     assert_eq!((job.request().audio_name.as_str(), job.has_features()), ("讲话.wav", true));

@@ -1,6 +1,7 @@
 //! Jobs whose frames come from outside.
 
 mod faults;
+mod open;
 mod places;
 
 use std::ops::Range;
@@ -324,7 +325,6 @@ async fn after_a_restart_it_goes_on_at_the_first_missing_segment() {
 async fn what_is_announced_is_checked() {
     let bench = Bench::open();
     for (wish, words) in [
-        (json!({ "size": "64x48" }), "how many frames"),
         (json!({ "size": "8x8", "frames": 9 }), "16 to 4096 pixels a side"),
         (json!({ "size": "64", "frames": 9 }), "WIDTHxHEIGHT"),
         (json!({ "size": "64x48", "frames": 0 }), "one frame at least"),

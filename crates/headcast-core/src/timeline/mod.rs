@@ -3,10 +3,12 @@
 //! From samples follow the frame count, the quantum, the [`SegmentPlan`], the playlist text, every PTS and
 //! every AAC frame. All of it is integer arithmetic.
 
+mod clip;
 mod open;
 mod plan;
 mod playlist;
 
+pub use clip::ClipPlan;
 pub use open::OpenPlan;
 pub use plan::{SegmentPlan, Speed};
 pub use playlist::{event_playlist, listed_ends, open_playlist, vod_playlist};

@@ -7,8 +7,9 @@ use crate::clock::FrameRate;
 /// Which frames go into which segment while frames are still coming and nobody knows how many.
 ///
 /// Segments start short and grow as in a [`SegmentPlan`], up to about two seconds: a player of a growing playlist
-/// joins some segments behind its end. What is [closed](Self::close) is final; the last segment ends where frames
-/// end. A last segment of one picture is none, so the one before it may take that picture in.
+/// joins some segments behind its end. What is [closed](Self::close) is final, also where it has to be made again; the
+/// last segment ends where frames end. A last segment of one picture is none, so the one before it may take that picture
+/// in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPlan {
     frame_rate: FrameRate,
@@ -62,6 +63,11 @@ impl OpenPlan {
     pub fn close(&mut self, frames: u64) {
         assert!((1..=self.next_length() + 1).contains(&frames), "a segment of {frames} frames");
         self.ends.push(self.frames() + frames);
+    }
+
+    /// Segments from `index` on are not closed: they were not kept, and nobody has seen them.
+    pub fn reopen(&mut self, index: usize) {
+        self.ends.truncate(index);
     }
 
     /// The closed segments as a clip; `None` when there is none.

@@ -35,10 +35,10 @@ pub fn event_playlist(
     text
 }
 
-/// The growing media playlist of the closed segments of a clip whose end nobody knows until it has `ended`.
-pub fn open_playlist(plan: &OpenPlan, ended: bool, uri: impl Fn(usize) -> String) -> String {
+/// The growing media playlist of the first `ready` segments of a clip whose end nobody knows until it has `ended`.
+pub fn open_playlist(plan: &OpenPlan, ready: usize, ended: bool, uri: impl Fn(usize) -> String) -> String {
     let mut text = head(plan.target_duration(), "EVENT");
-    entries(&mut text, plan.ends().len(), |k| plan.duration_micros(k), uri);
+    entries(&mut text, ready.min(plan.ends().len()), |k| plan.duration_micros(k), uri);
     if ended {
         text.push_str("#EXT-X-ENDLIST\n");
     }
@@ -124,12 +124,12 @@ mod tests {
         let mut plan = OpenPlan::new(FrameRate::PAL, Speed(1000));
         let mut before = String::new();
         for frames in [8, 8, 9] {
-            let text = open_playlist(&plan, false, |k| format!("{k}.ts"));
+            let text = open_playlist(&plan, usize::MAX, false, |k| format!("{k}.ts"));
             assert!(text.starts_with(&before) && !text.contains("ENDLIST"));
             before = text;
             plan.close(frames);
         }
-        let text = open_playlist(&plan, true, |k| format!("{k}.ts"));
+        let text = open_playlist(&plan, usize::MAX, true, |k| format!("{k}.ts"));
         assert!(text.starts_with(&before), "{text}");
         assert!(text.ends_with("#EXTINF:0.360000,\n2.ts\n#EXT-X-ENDLIST\n"), "{text}");
     }

@@ -51,7 +51,7 @@ use headcast_media::store::SegmentStore;
 use crate::clip_folder::ClipFolder;
 use crate::speech::Sound;
 use frame::Frame;
-use viewer::{Plan, Shared};
+use viewer::Shared;
 use worker::{Message, Worker};
 
 pub use error::{Error, Warning};
@@ -84,8 +84,8 @@ impl Length {
 #[derive(Clone)]
 pub enum Output {
     /// Nothing but segments is kept; the playlist is asked of the [`Viewer`]. If the store holds segments already, the
-    /// stream goes on after them: they must be cut as [`Settings::ends`] says, or, without it, as the same settings
-    /// cut. Without it a clip of open length begins again.
+    /// stream goes on at the first one that is missing: they must be cut as [`Settings::ends`] says, or, without it, as the
+    /// same settings cut. Without it a clip of open length begins again.
     Store(Arc<dyn SegmentStore>),
     /// Segments, playlist and, at the end, `video.mp4`. A folder with an unfinished clip
     /// ([`ClipFolder::reopen`]) is continued.
@@ -167,7 +167,7 @@ impl Settings {
     }
 
     /// Where segments end that were planned earlier, one past their last frames: what is made is kept, what is planned
-    /// stays planned. Default none; a folder knows its own.
+    /// stays planned, also of a clip of open length. Default none; a folder knows its own.
     #[must_use]
     pub fn ends(mut self, ends: Vec<u64>) -> Self {
         self.ends = ends;
@@ -271,10 +271,7 @@ impl Stream {
         let Settings { width, height, length, speed, video, ends, watch, .. } = settings;
         let state = resume::state(&config, &length, speed, ends, &*store, folder.as_ref())?;
         let next = state.frames;
-        let total = match &state.plan {
-            Plan::Fixed(plan) => Some(plan.timeline().frames()),
-            Plan::Open(_) => None,
-        };
+        let total = state.plan.total_frames();
         if let Some(folder) = &folder {
             folder.write_playlist(&state.playlist())?;
         }
@@ -415,8 +412,8 @@ impl Stream {
 
     /// All frames are written: ends the clip, and makes `video.mp4` in a folder.
     ///
-    /// Where the length is known and frames are missing at the end, the last picture is held, and
-    /// [`Finished::warnings`] says for how long.
+    /// Where the length is known, or segments that follow are, and frames are missing at the end, the last picture is
+    /// held, and [`Finished::warnings`] says for how long.
     ///
     /// # Errors
     /// [`Error::NoFrame`] when there is nothing to end; else as [`Self::write`]. If only `video.mp4` cannot be made,

@@ -1,15 +1,14 @@
 //! Where a stream begins: at its first frame, or where an earlier one stopped.
 
 use headcast_core::SegmentPlan;
-use headcast_core::timeline::{OpenPlan, Speed, listed_ends};
+use headcast_core::timeline::{ClipPlan, OpenPlan, Speed, listed_ends};
 use headcast_media::mp4::access_units;
 use headcast_media::segment::{self, has_parameter_sets_of};
 use headcast_media::store::{SegmentStore, file_name};
 
 use super::Length;
 use super::error::Error;
-use super::viewer::{Plan, State};
-use super::worker::made_frames;
+use super::viewer::State;
 use crate::clip_folder::ClipFolder;
 
 /// The state of a stream that is being opened.
@@ -34,21 +33,18 @@ pub(super) fn state(
                 Length::Silent(timeline) => *timeline,
                 Length::Open(_) => unreachable!("matched above"),
             };
-            Plan::Fixed(SegmentPlan::continuing(timeline, speed, ends).ok_or_else(length_differs)?)
+            ClipPlan::Fixed(SegmentPlan::continuing(timeline, speed, ends).ok_or_else(length_differs)?)
         }
         Length::Open(rate) => {
-            // What was listed and is not there any more is made again.
-            let made = made_of(store, ends.len())?;
-            let ends = ends.into_iter().take(made).collect();
-            Plan::Open(OpenPlan::continuing(*rate, speed, ends).ok_or_else(length_differs)?)
+            // In a folder, what was listed and is not there any more is made again, cut as the new frames are: those
+            // who play it see no segments behind.
+            let kept = if folder.is_some() { made_of(store, ends.len())? } else { ends.len() };
+            let ends = ends.into_iter().take(kept).collect();
+            ClipPlan::Open(OpenPlan::continuing(*rate, speed, ends).ok_or_else(length_differs)?)
         }
     };
-    let planned = match &plan {
-        Plan::Fixed(plan) => plan.len(),
-        Plan::Open(plan) => plan.ends().len(),
-    };
-    let made = made_of(store, planned)?;
-    let state = State { frames: made_frames(&plan, made), plan, made, end: None };
+    let made = made_of(store, plan.len())?;
+    let state = State { frames: plan.frames_before(made), plan, made, end: None };
     check(config, length, &state, store)?;
     if let Some(folder) = folder {
         // They are about to be made again, and perhaps of other frames.
@@ -85,11 +81,7 @@ fn check(
     state: &State,
     store: &dyn SegmentStore,
 ) -> Result<(), Error> {
-    let plan = match &state.plan {
-        Plan::Fixed(plan) => Some(plan.clone()),
-        Plan::Open(plan) => plan.plan(),
-    };
-    let (Some(plan), Some(last)) = (plan, state.made.checked_sub(1)) else { return Ok(()) };
+    let (Some(plan), Some(last)) = (state.plan.known(), state.made.checked_sub(1)) else { return Ok(()) };
     for index in [0, last] {
         let differs = |what| Error::Mismatch { what };
         let Some(segment) = store.get(index)? else { return Err(differs("a segment disappeared")) };

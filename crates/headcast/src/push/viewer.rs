@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use headcast_core::SegmentPlan;
-use headcast_core::timeline::{OpenPlan, event_playlist, open_playlist, vod_playlist};
+use headcast_core::timeline::{ClipPlan, vod_playlist};
 use headcast_media::segment::{self, segment_head};
 use headcast_media::store::{SegmentStore, StoreError, file_name};
 
@@ -22,17 +22,10 @@ pub enum End {
     Failed(String),
 }
 
-/// Which frames are in which segment.
-#[derive(Debug, Clone)]
-pub(super) enum Plan {
-    Fixed(SegmentPlan),
-    Open(OpenPlan),
-}
-
 /// What is known at one moment.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) plan: Plan,
+    pub(super) plan: ClipPlan,
     /// Segments that are there, from the first one on.
     pub(super) made: usize,
     /// Frames that are encoded, from the first one of the clip on.
@@ -45,7 +38,7 @@ impl State {
     /// is not; and what there is where the stream ended early.
     pub(super) fn playlist(&self) -> String {
         match &self.plan {
-            Plan::Fixed(plan) if matches!(self.end, None | Some(End::Finished)) => {
+            ClipPlan::Fixed(plan) if matches!(self.end, None | Some(End::Finished)) => {
                 vod_playlist(plan, file_name)
             }
             _ => self.event_playlist(),
@@ -53,18 +46,14 @@ impl State {
     }
 
     fn event_playlist(&self) -> String {
-        let ended = self.end.is_some();
-        match &self.plan {
-            Plan::Fixed(plan) => event_playlist(plan, self.made, ended, file_name),
-            Plan::Open(plan) => open_playlist(plan, ended, file_name),
-        }
+        self.plan.growing_playlist(self.made, self.end.is_some(), file_name)
     }
 
     /// Whether segment `index` is there (`Some(true)`), may come (`None`) or never will (`Some(false)`).
     fn has(&self, index: usize) -> Option<bool> {
         let planned = match &self.plan {
-            Plan::Fixed(plan) => index < plan.len(),
-            Plan::Open(_) => true,
+            ClipPlan::Fixed(plan) => index < plan.len(),
+            ClipPlan::Open(_) => true,
         };
         match index < self.made {
             true => Some(true),
@@ -136,10 +125,7 @@ impl Viewer {
     /// Which frames are in which segment: of the whole clip where its length is known or it has ended, else of what
     /// there is; `None` when that is nothing.
     pub fn plan(&self) -> Option<SegmentPlan> {
-        match &self.shared.lock().plan {
-            Plan::Fixed(plan) => Some(plan.clone()),
-            Plan::Open(plan) => plan.plan(),
-        }
+        self.shared.lock().plan.known()
     }
 
     /// What all segments have in common: needed to rewrap them as MP4.

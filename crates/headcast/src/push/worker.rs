@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use headcast_core::FrameIndex;
+use headcast_core::timeline::ClipPlan;
 use headcast_media::aac;
 use headcast_media::mp4::access_units;
 use headcast_media::segment::{SegmentEncoder, last_picture};
 
 use super::error::{Error, Warning};
 use super::frame::Frame;
-use super::viewer::{End, Plan, Shared, State};
+use super::viewer::{End, Shared, State};
 use super::{Event, Watch};
 use crate::clip_folder::ClipFolder;
 
@@ -77,11 +78,13 @@ impl Worker {
         }
     }
 
-    /// Whether the segment of an open clip has its frames. Others are closed at once.
+    /// Whether a segment whose end is not known yet has its frames. Others are closed at once.
     fn is_full(&self) -> bool {
-        let length = match &self.shared.lock().plan {
-            Plan::Fixed(_) => return false,
-            Plan::Open(plan) => plan.next_length(),
+        let length = match &*self.shared.lock() {
+            State { plan: ClipPlan::Open(plan), made, .. } if *made == plan.ends().len() => {
+                plan.next_length()
+            }
+            _ => return false,
         };
         self.encoder.as_ref().is_some_and(|encoder| encoder.pushed() >= length)
     }
@@ -107,9 +110,9 @@ impl Worker {
         let failed =
             |error: headcast_media::segment::Error| Error::Encode { index, reason: error.to_string() };
         if let Some(plan) = plan {
-            let encoder = match plan {
-                Plan::Fixed(plan) => SegmentEncoder::new(config, &plan, index),
-                Plan::Open(_) => SegmentEncoder::open_ended(config, index, next),
+            let encoder = match plan.known().filter(|known| index < known.len()) {
+                Some(known) => SegmentEncoder::new(config, &known, index),
+                None => SegmentEncoder::open_ended(config, index, next),
             };
             self.encoder = Some(encoder.map_err(failed)?);
         }
@@ -135,13 +138,12 @@ impl Worker {
         self.shared.store.put(index, segment)?;
         let playlist = self.shared.update(|state| {
             state.made += 1;
-            match &mut state.plan {
-                Plan::Fixed(_) => None,
-                Plan::Open(plan) => {
-                    plan.close(frames);
-                    Some(state.playlist())
-                }
+            let ClipPlan::Open(plan) = &mut state.plan else { return None };
+            // One that is made again ends where it did.
+            if plan.ends().len() < state.made {
+                plan.close(frames);
             }
+            Some(state.playlist())
         });
         if let (Some(folder), Some(playlist)) = (&self.folder, playlist) {
             folder.write_playlist(&playlist)?;
@@ -154,10 +156,7 @@ impl Worker {
         let mut warnings = Vec::new();
         let missing = {
             let state = self.shared.lock();
-            match &state.plan {
-                Plan::Fixed(plan) => plan.timeline().frames() - state.frames,
-                Plan::Open(_) => 0,
-            }
+            state.plan.frames().saturating_sub(state.frames)
         };
         if missing > 0 {
             let last = self.last.take().map_or_else(|| self.last_made(), |last| Ok(Some(last)))?;
@@ -180,11 +179,7 @@ impl Worker {
     fn last_made(&self) -> Result<Option<Frame>, Error> {
         let (made, plan) = {
             let state = self.shared.lock();
-            let plan = match &state.plan {
-                Plan::Fixed(plan) => Some(plan.clone()),
-                Plan::Open(plan) => plan.plan(),
-            };
-            (state.made, plan)
+            (state.made, state.plan.known())
         };
         let (Some(index), Some(plan)) = (made.checked_sub(1), plan) else { return Ok(None) };
         let config = &self.shared.config;
@@ -202,7 +197,7 @@ impl Worker {
     /// That happens where a clip goes on after a break, and ends with its next frame.
     fn hold_single(&mut self) -> Result<Option<Warning>, Error> {
         let made = match &*self.shared.lock() {
-            State { plan: Plan::Open(_), made, .. } => *made,
+            State { plan: ClipPlan::Open(_), made, .. } => *made,
             _ => return Ok(None),
         };
         let is_single = self.pending.is_none() && self.encoder.as_ref().is_some_and(|of| of.pushed() == 1);
@@ -221,10 +216,11 @@ impl Worker {
         Ok(Vec::new())
     }
 
-    /// Ends the segment of an open clip where frames end, if there are `least` of them.
+    /// Ends a segment whose end is not known where frames end, if there are `least` of them.
     fn close_open(&mut self, least: u64) -> Result<(), Error> {
-        if matches!(self.shared.lock().plan, Plan::Fixed(_)) {
-            return Ok(());
+        match &*self.shared.lock() {
+            State { plan: ClipPlan::Open(plan), made, .. } if *made == plan.ends().len() => {}
+            _ => return Ok(()),
         }
         if let Some(mut pending) = self.pending.take() {
             self.push(&mut pending)?;
@@ -241,7 +237,7 @@ impl Worker {
             let mut state = self.shared.lock();
             if end != End::Finished {
                 // Frames of a segment that is not whole are lost.
-                state.frames = made_frames(&state.plan, state.made);
+                state.frames = state.plan.frames_before(state.made);
             }
             state.end = Some(end);
             (state.made, state.playlist())
@@ -270,15 +266,6 @@ impl Drop for Worker {
             state.end.get_or_insert_with(|| End::Failed("the encoder's thread broke off".into()));
         });
     }
-}
-
-/// Frames in the first `made` segments.
-pub(super) fn made_frames(plan: &Plan, made: usize) -> u64 {
-    let ends = match plan {
-        Plan::Fixed(plan) => plan.ends(),
-        Plan::Open(plan) => plan.ends(),
-    };
-    made.checked_sub(1).map_or(0, |last| ends[last])
 }
 
 const DROPPED: &str = "the stream was dropped before it was finished";

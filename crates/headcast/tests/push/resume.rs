@@ -1,10 +1,12 @@
 //! A stream goes on where another one stopped.
 
+use std::sync::Arc;
+
 use headcast::ClipFolder;
 use headcast::core::FrameRate;
 use headcast::media::mp4::access_units;
 use headcast::media::segment;
-use headcast::media::store::SegmentStore as _;
+use headcast::media::store::{Memory, SegmentStore as _};
 use headcast::push::{Error, Length, Output, Settings, Stream, Viewer, Warning};
 
 use crate::{all, memory, push, settings, silent, sound};
@@ -174,4 +176,48 @@ fn an_open_clip_may_end_with_one_frame_after_a_break() {
         assert_eq!(viewer.plan().unwrap().ends(), [8, 24, 30, 32]);
         assert!(clip.playlist().unwrap().unwrap().ends_with("#EXT-X-ENDLIST\n"));
     }
+}
+
+/// Whoever knows where segments end has the ones made again that are not there, and no other ones.
+#[test]
+fn a_missing_segment_of_an_open_clip_ends_where_it_did() {
+    let open = |ends: &[u64], output| {
+        Stream::open(settings(Length::Open(FrameRate::PAL)).ends(ends.to_vec()), output).unwrap()
+    };
+    let (whole, output) = memory();
+    let mut stream = open(&[], output);
+    push(&mut stream, 0..30);
+    stream.abort("a break").unwrap();
+    let mut stream = open(&[8, 24, 30], Output::Store(Arc::<Memory>::clone(&whole)));
+    push(&mut stream, 30..50);
+    stream.finish().unwrap();
+    let ends = [8, 24, 30, 38, 50];
+    let expected = all(&*whole);
+    // Frames 24 to 30 are not there, and those behind them are.
+    for (sent, held) in [(24..60, 0), (24..30, 20), (24..24, 26)] {
+        let (store, output) = memory();
+        for index in [0, 1, 3, 4] {
+            store.put(index, expected[index].clone()).unwrap();
+        }
+        let mut stream = open(&ends, output);
+        assert_eq!((stream.next_frame(), stream.viewer().segments()), (24, 2));
+        push(&mut stream, sent.clone());
+        let viewer = stream.viewer();
+        let finished = stream.finish().unwrap();
+        let warnings = [Warning::Held { frames: held }];
+        assert_eq!(finished.warnings, warnings[..usize::from(held > 0)], "{sent:?}");
+        assert_eq!(finished.frames, sent.end.max(50));
+        assert_eq!(viewer.plan().unwrap().ends()[..5], ends);
+        let again = all(&*store);
+        assert!(again[..2] == expected[..2]);
+        assert_eq!(again[2] == expected[2], sent.end >= 30, "held pictures are others");
+        assert!(again[3..5] == expected[3..], "what is there stays as it is: {sent:?}");
+    }
+    // What breaks off within it leaves it as it was: not there.
+    let (store, output) = memory();
+    store.put(0, expected[0].clone()).unwrap();
+    let mut stream = open(&ends, output);
+    push(&mut stream, 8..20);
+    assert_eq!(stream.abort("a break").unwrap().frames, 8);
+    assert_eq!(store.list().unwrap(), [0]);
 }

@@ -64,6 +64,8 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE starts ADD COLUMN ended_ms INTEGER",
     "ALTER TABLE jobs ADD COLUMN pushed TEXT",
     "ALTER TABLE jobs ADD COLUMN body TEXT NOT NULL DEFAULT ''",
+    // The columns stay: `pushed` may say `open`, and `segment_ends` nothing yet, which earlier versions take for damage.
+    "",
 ];
 
 /// Why the table cannot be used.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use headcast::core::SegmentPlan;
+use headcast::core::timeline::ClipPlan;
 use headcast::media::store::{Folder, SegmentStore, StoreError};
 use headcast::media::ts;
 use tempfile::TempPath;
@@ -168,8 +168,8 @@ impl JobFolder {
 }
 
 /// Whether these bytes are segment `index` from the first packet to the last, as far as a reader can tell.
-pub(in super::super) fn is_whole(segment: &[u8], plan: &SegmentPlan, index: usize) -> bool {
-    let frames = plan.frames(index).map_or(0, |frames| frames.end - frames.start);
+pub(in super::super) fn is_whole(segment: &[u8], plan: &ClipPlan, index: usize) -> bool {
+    let frames = plan.frames_of(index).map_or(0, |frames| frames.end - frames.start);
     ts::demux(segment).is_ok_and(|streams| streams.video.len() as u64 == frames)
 }
 

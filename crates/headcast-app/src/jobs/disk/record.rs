@@ -3,21 +3,23 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use headcast::core::timeline::{ClipPlan, OpenPlan};
 use headcast::core::{FrameRate, SegmentPlan, Timeline};
 use headcast::media::aac::Channels;
 use headcast::media::h264::Qp;
 use headcast::media::segment::Config;
+use headcast::push::Settings;
 use serde::{Deserialize, Serialize};
 
 use super::super::code::intern;
-use super::super::feed::Pushed;
+use super::super::feed::{Count, Pushed};
 use super::super::id::JobId;
 use super::super::job::{Failure, State};
 
 /// What a job knows as soon as it is opened.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Clip {
-    pub(in super::super) plan: SegmentPlan,
+    pub(in super::super) plan: ClipPlan,
     pub(in super::super) config: Config,
 }
 
@@ -64,7 +66,8 @@ pub(super) struct Record {
 /// See [`Clip`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ClipRecord {
-    /// First frame after each segment, with spaces in between.
+    /// First frame after each segment, with spaces in between; of a clip of open length those that are known, perhaps
+    /// none.
     pub(super) segment_ends: String,
     pub(super) frame_rate_num: u32,
     pub(super) frame_rate_den: u32,
@@ -103,9 +106,11 @@ impl Record {
             (Some(code), Some(message)) => Some(Failure { code: intern(&code), message }),
             _ => None,
         };
+        let pushed: Option<Pushed> = self.pushed.as_deref().map(str::parse).transpose().ok()?;
+        let is_open = pushed.is_some_and(|pushed| pushed.count == Count::Open);
         let clip = match &self.clip {
             None => None,
-            Some(clip) => Some(clip.clip()?),
+            Some(clip) => Some(clip.clip(is_open)?),
         };
         Some(Row {
             id: JobId::from_str(&self.id).ok()?,
@@ -114,7 +119,7 @@ impl Record {
             body: self.body,
             audio_name: self.audio_name,
             has_features: self.has_features,
-            pushed: self.pushed.as_deref().map(str::parse).transpose().ok()?,
+            pushed,
             created: instant(self.created_ms),
             state: state_of(&self.state)?,
             failure,
@@ -146,13 +151,22 @@ impl From<&Clip> for ClipRecord {
 }
 
 impl ClipRecord {
-    pub(super) fn clip(&self) -> Option<Clip> {
-        let ends = self.segment_ends.split(' ').map(|end| end.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    /// * `is_open`: whether its length is open.
+    pub(super) fn clip(&self, is_open: bool) -> Option<Clip> {
+        let ends = match self.segment_ends.as_str() {
+            "" => Vec::new(),
+            ends => ends.split(' ').map(|end| end.parse().ok()).collect::<Option<Vec<u64>>>()?,
+        };
         let frame_rate = FrameRate::new(self.frame_rate_num, self.frame_rate_den)?;
-        let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
+        let plan = if is_open {
+            ClipPlan::Open(OpenPlan::continuing(frame_rate, Settings::DEFAULT_SPEED, ends)?)
+        } else {
+            let timeline = Timeline::from_frames(*ends.last()?, frame_rate)?;
+            ClipPlan::Fixed(SegmentPlan::from_ends(timeline, ends)?)
+        };
         let config = Config::new(self.width, self.height, frame_rate).ok()?.qp(Qp::new(self.qp)?);
         Some(Clip {
-            plan: SegmentPlan::from_ends(timeline, ends)?,
+            plan,
             config: match self.channels {
                 0 => config.without_sound(),
                 channels => config.channels(Channels::from_count(usize::from(channels))?),

@@ -10,9 +10,10 @@ mod store;
 
 pub use slots::Claim;
 pub(super) use slots::Feeds;
-pub use spec::{NotPushed, Pushed};
+pub use spec::{Count, NotPushed, Pushed};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headcast::push::{Error, Pixels, Stream};
 
@@ -67,6 +68,16 @@ pub enum FeedError {
     Lost {
         /// The first of them.
         frame: u64,
+    },
+    /// Send the rest as another job.
+    #[error(
+        "the clip has {frames} frames now, and {} s are the most that a clip of open length may have (--max-open says          so); it has ended there and plays; send what follows as a new job", longest.as_secs()
+    )]
+    TooLong {
+        /// Frames of the clip.
+        frames: u64,
+        /// The most that is taken.
+        longest: Duration,
     },
     /// Send whole frames: so many bytes were left over.
     #[error(
@@ -280,6 +291,9 @@ impl Feed {
             self.skip -= 1;
             return Ok(());
         }
+        if self.pushed.count == Count::Open {
+            self.check_length()?;
+        }
         let Pushed { width, height, format, .. } = self.pushed;
         let pixels = Pixels::tight(format, width, height, bytes).map_err(Error::from)?;
         let stream = self.stream.as_mut().ok_or(FeedError::Over)?;
@@ -291,6 +305,17 @@ impl Feed {
         }
         self.tell_position();
         Ok(())
+    }
+
+    /// Ends the clip where it is as long as one of open length may be.
+    fn check_length(&mut self) -> Result<(), FeedError> {
+        let (frames, longest) = (self.next_frame(), self.shared.limits.max_open);
+        if frames < self.pushed.frame_rate.frames_within(longest).max(1) {
+            return Ok(());
+        }
+        let too_long = FeedError::TooLong { frames, longest };
+        self.job.log(Level::Warn, too_long.to_string());
+        self.finish().and(Err(too_long))
     }
 
     fn is_complete(&self) -> bool {
@@ -320,6 +345,10 @@ impl Feed {
     /// [`FeedError::Lost`] when frames that were sent have to be sent again first; the job waits for them. Else
     /// [`FeedError`].
     pub fn end(mut self) -> Result<(), FeedError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), FeedError> {
         if self.job.state() == State::Done {
             return Ok(());
         }
@@ -341,11 +370,20 @@ impl Feed {
             let warning = headcast::push::Warning::Held { frames: missing };
             self.job.log(Level::Warn, warning.to_string());
         }
-        if let Err(error) = stream.finish() {
-            return Err(self.failed(error));
+        let is_open = stream.total_frames().is_none();
+        let warnings = match stream.finish() {
+            Ok(finished) => finished.warnings,
+            Err(error) => return Err(self.failed(error)),
+        };
+        for warning in warnings.iter().filter(|_| is_open) {
+            self.job.log(Level::Warn, warning.to_string());
         }
         // All is made but what was lost behind the stream.
-        self.job.first_lost_frame().map_or(Ok(()), |frame| Err(FeedError::Lost { frame }))
+        self.job.end_clip().map_err(|frame| FeedError::Lost { frame })?;
+        if is_open {
+            self.shared.save(&self.job);
+        }
+        Ok(())
     }
 
     /// The stream has ended by itself, and the job with it.

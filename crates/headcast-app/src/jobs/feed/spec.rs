@@ -17,8 +17,19 @@ pub struct Pushed {
     pub frame_rate: FrameRate,
     /// Layout of the pixels.
     pub format: Format,
-    /// How many there are, of a clip without sound; `None` where the sound says it.
-    pub frames: Option<u64>,
+    /// How many there are.
+    pub count: Count,
+}
+
+/// How many frames there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// As many as the sound is long.
+    Sound,
+    /// So many, without sound.
+    Known(u64),
+    /// As many as come, without sound.
+    Open,
 }
 
 impl Pushed {
@@ -37,14 +48,15 @@ impl Pushed {
 #[error("not a description of frames")]
 pub struct NotPushed;
 
-/// `512x512 25/1 rgb24 750`, as the table has it; without a number of frames, `-`.
+/// `512x512 25/1 rgb24 750`, as the table has it; `-` where the sound says how many, `open` where nobody does.
 impl fmt::Display for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { width, height, frame_rate, format, frames } = self;
+        let Self { width, height, frame_rate, format, count } = self;
         write!(f, "{width}x{height} {}/{} {} ", frame_rate.num(), frame_rate.den(), format.name())?;
-        match frames {
-            Some(frames) => frames.fmt(f),
-            None => f.write_str("-"),
+        match count {
+            Count::Sound => f.write_str("-"),
+            Count::Known(frames) => frames.fmt(f),
+            Count::Open => f.write_str("open"),
         }
     }
 }
@@ -58,14 +70,15 @@ impl FromStr for Pushed {
             let (width, height) = words.next()?.split_once('x')?;
             let (num, den) = words.next()?.split_once('/')?;
             let format = Format::from_name(words.next()?)?;
-            let frames = match words.next()? {
-                "-" => None,
-                frames => Some(frames.parse().ok()?),
+            let count = match words.next()? {
+                "-" => Count::Sound,
+                "open" => Count::Open,
+                frames => Count::Known(frames.parse().ok()?),
             };
             let (width, height) = (width.parse().ok()?, height.parse().ok()?);
             let frame_rate = FrameRate::new(num.parse().ok()?, den.parse().ok()?)?;
             let fits = words.next().is_none() && RgbImage::fits_video(width, height);
-            fits.then_some(Self { width, height, frame_rate, format, frames })
+            fits.then_some(Self { width, height, frame_rate, format, count })
         };
         parse().ok_or(NotPushed)
     }
@@ -77,9 +90,9 @@ mod tests {
 
     #[test]
     fn words_are_read_back() {
-        for frames in [None, Some(750)] {
+        for count in [Count::Sound, Count::Known(750), Count::Open] {
             let frame_rate = FrameRate::new(30_000, 1001).unwrap();
-            let pushed = Pushed { width: 640, height: 360, frame_rate, format: Format::Yuv420p, frames };
+            let pushed = Pushed { width: 640, height: 360, frame_rate, format: Format::Yuv420p, count };
             assert_eq!(pushed.to_string().parse(), Ok(pushed));
             assert_eq!(pushed.frame_bytes(), 640 * 360 * 3 / 2);
         }
@@ -90,6 +103,7 @@ mod tests {
             "8x8 25/1 rgb24 -",
             "64x48 25/0 rgb24 -",
             "64x48 25/1 rgb24 - x",
+            "64x48 25/1 rgb24 ajar",
         ] {
             assert_eq!(wrong.parse::<Pushed>(), Err(NotPushed), "{wrong}");
         }

@@ -1,9 +1,11 @@
 //! The stream of a pushed job, and where its segments go.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use headcast::core::timeline::ClipPlan;
 use headcast::media::store::{Folder, SegmentStore, StoreError};
 use headcast::push::{Error, Event, Length, Output, Settings, Stream};
 
@@ -52,28 +54,32 @@ fn open_as_it_is(shared: &Arc<Shared>, job: &Arc<Job>, pushed: Pushed) -> Result
     let (Some(plan), Some(media), true) = (job.plan(), job.media(), job.is_open()) else {
         return Err(FeedError::NotOpen);
     };
-    let length = match job.sound() {
-        Some(sound) => Length::Sound(sound),
-        None => Length::Silent(*plan.timeline()),
+    let length = match (job.sound(), &plan) {
+        (Some(sound), _) => Length::Sound(sound),
+        (None, ClipPlan::Fixed(plan)) => Length::Silent(*plan.timeline()),
+        (None, ClipPlan::Open(plan)) => Length::Open(plan.frame_rate()),
     };
-    let store = JobStore {
+    let store = Arc::new(JobStore {
         shared: Arc::clone(shared),
         job: Arc::clone(job),
         store: media.store,
         began: Mutex::new(Instant::now()),
-    };
-    let watching = Arc::clone(job);
+        encoded: AtomicU64::new(0),
+    });
+    let (watching, counting) = (Arc::clone(job), Arc::clone(&store));
     let ends = plan.ends().to_vec();
     let settings = Settings::new(pushed.width, pushed.height, length).ends(ends).watch(move |event| {
         let Event::Frame(frame) = event else { return };
+        let next = frame.0 + 1;
+        counting.encoded.store(next, Ordering::Relaxed);
         let ends = plan.ends();
         let segment = ends.partition_point(|end| *end <= frame.0);
         // Frames of a segment that is there, behind one that was lost, are counted already.
-        if watching.is_made(segment) == Some(false) {
-            watching.frame_done(ends.get(segment) == Some(&(frame.0 + 1)));
+        if segment == ends.len() || watching.is_made(segment) == Some(false) {
+            watching.frame_done(ends.get(segment) == Some(&next));
         }
     });
-    Ok(Stream::open(settings, Output::Store(Arc::new(store)))?)
+    Ok(Stream::open(settings, Output::Store(store))?)
 }
 
 /// The segments of a job, which is told of each.
@@ -83,6 +89,24 @@ struct JobStore {
     store: Arc<Folder>,
     /// When the segment that is being made was begun.
     began: Mutex<Instant>,
+    /// One past the last frame that was encoded: the end of the segment that is put.
+    encoded: AtomicU64,
+}
+
+impl JobStore {
+    fn error(&self, index: usize, error: std::io::Error) -> StoreError {
+        StoreError::new(self.store.segment_path(index), error)
+    }
+
+    /// Brings a segment to the disk; where it ends is in the table before.
+    fn keep(&self, index: usize, segment: Bytes) -> Result<(), StoreError> {
+        if self.job.close_segment(index, self.encoded.load(Ordering::Relaxed)) {
+            self.shared
+                .write(&[&*self.job], true)
+                .map_err(|error| self.error(index, std::io::Error::other(error)))?;
+        }
+        self.store.put(index, segment)
+    }
 }
 
 impl SegmentStore for JobStore {
@@ -100,10 +124,14 @@ impl SegmentStore for JobStore {
                 std::io::ErrorKind::QuotaExceeded,
                 "the jobs take more than --max-disk allows",
             );
-            return Err(StoreError::new(self.store.segment_path(index), full));
+            return Err(self.error(index, full));
+        }
+        if self.job.state().is_over() {
+            // Nothing is added to what everybody was told is all.
+            return Ok(());
         }
         let size = segment.len();
-        self.store.put(index, segment.clone())?;
+        self.keep(index, segment.clone()).inspect_err(|_| self.job.reopen_segment(index))?;
         self.shared.recent.put(self.job.id(), index, segment);
         self.job.add_disk_bytes(size as u64);
         self.job

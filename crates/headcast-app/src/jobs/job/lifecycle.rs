@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use headcast::Sound;
+use headcast::core::timeline::ClipPlan;
 use headcast::media::store::Folder;
 
-use super::{Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
+use super::{Begun, Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
 use crate::jobs::event::{EventBody, Level};
-use crate::jobs::studio::{Opened, Phase};
+use crate::jobs::studio::Phase;
 
 impl Job {
     /// Lets go of the source, which is opened again when its turn comes.
     pub(in crate::jobs) fn park(&self) {
         let mut inner = self.lock();
-        if inner.source.take().is_some() {
+        if inner.work.take().is_some() {
             inner.meter.pause();
             inner.progress.phase = Phase::Queued;
             let progress = inner.progress;
@@ -33,7 +33,7 @@ impl Job {
                 self.publish(&mut inner, EventBody::State);
                 true
             }
-            State::Rendering => inner.source.is_none(),
+            State::Rendering => inner.work.is_none(),
             _ => false,
         }
     }
@@ -53,15 +53,6 @@ impl Job {
         self.log(level, message);
     }
 
-    /// Keeps the sound of a job whose frames come from outside.
-    pub(in crate::jobs) fn keep_sound(&self, sound: Option<Sound>) {
-        let mut inner = self.lock();
-        // One that was cancelled meanwhile needs none.
-        if !inner.state.is_over() {
-            inner.sound = sound;
-        }
-    }
-
     pub(in crate::jobs) fn log(&self, level: Level, message: impl Into<String>) {
         self.publish(&mut self.lock(), EventBody::Log(level, message.into()));
     }
@@ -72,17 +63,17 @@ impl Job {
 
     /// Opening becomes rendering, and rendering goes on, unless it was cancelled meanwhile. Segments of another plan
     /// than the source's are forgotten.
-    pub(in crate::jobs) fn opened(&self, opened: Opened, store: Arc<Folder>) {
-        let plan = opened.source.plan().clone();
+    pub(in crate::jobs) fn opened(&self, opened: Begun, store: Arc<Folder>) {
+        let Begun { plan, config, segment_head, work, warnings, profile } = opened;
         let mut inner = self.lock();
         if !matches!(inner.state, State::Opening | State::Rendering) {
             return;
         }
-        for warning in opened.warnings {
+        for warning in warnings {
             self.publish(&mut inner, EventBody::Log(Level::Warn, warning));
         }
-        if opened.profile.is_some() {
-            inner.profile = opened.profile;
+        if profile.is_some() {
+            inner.profile = profile;
         }
         if inner.plan.as_ref() != Some(&plan) {
             inner.made = vec![false; plan.len()];
@@ -93,16 +84,12 @@ impl Job {
             *self.mp4.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
         }
         inner.progress.frames = frames_of(Some(&plan), &inner.made);
-        inner.progress.total = plan.timeline().frames();
+        inner.progress.total = plan.total_frames();
         inner.progress.phase = if self.request.pushed.is_some() { Phase::Awaiting } else { Phase::Rendering };
         inner.awaiting = self.request.pushed.is_some().then(Instant::now);
         inner.plan = Some(plan);
-        inner.media = Some(Media {
-            config: *opened.source.config(),
-            segment_head: opened.source.segment_head(),
-            store,
-        });
-        inner.source = Some(opened.source);
+        inner.media = Some(Media { config, segment_head, store });
+        inner.work = Some(work);
         inner.state = State::Rendering;
         self.publish(&mut inner, EventBody::State);
     }
@@ -115,12 +102,13 @@ impl Job {
         inner.meter.frame(now);
         let fps = inner.meter.fps();
         let Some(plan) = &inner.plan else { return };
-        let frame_rate = plan.timeline().frame_rate().as_f64();
+        let frame_rate = plan.frame_rate().as_f64();
         let progress = &mut inner.progress;
-        progress.frames = (progress.frames + 1).min(progress.total);
+        progress.frames = (progress.frames + 1).min(progress.total.unwrap_or(u64::MAX));
         progress.fps = fps;
         progress.times_real_time = fps / frame_rate;
-        progress.eta_secs = (fps > 0.0).then(|| (progress.total - progress.frames) as f64 / fps);
+        let left = progress.total.map(|total| total - progress.frames);
+        progress.eta_secs = left.filter(|_| fps > 0.0).map(|left| left as f64 / fps);
         let due = inner.progress_told.is_none_or(|told| now.duration_since(told) >= PROGRESS_INTERVAL);
         if (due || last) && inner.state == State::Rendering {
             inner.progress_told = Some(now);
@@ -129,7 +117,54 @@ impl Job {
         }
     }
 
-    /// Segment `index` is stored. Makes the job done when it was the last one.
+    /// Segment `index` of a clip of open length will end before frame `end`: true when that is new, and has to be in the
+    /// table before the segment is made. Nobody sees it before.
+    pub(in crate::jobs) fn close_segment(&self, index: usize, end: u64) -> bool {
+        let mut inner = self.lock();
+        let Inner { state, plan, made, timings, .. } = &mut *inner;
+        let Some(ClipPlan::Open(plan)) = plan else { return false };
+        let is_new = *state == State::Rendering && plan.ends().len() == index;
+        if is_new {
+            plan.close(end - plan.frames());
+            made.push(false);
+            timings.push(None);
+        }
+        is_new
+    }
+
+    /// Segment `index` of a clip of open length cannot be kept, so its end is not known any more.
+    pub(in crate::jobs) fn reopen_segment(&self, index: usize) {
+        let mut inner = self.lock();
+        let Inner { plan, made, timings, .. } = &mut *inner;
+        let Some(ClipPlan::Open(plan)) = plan else { return };
+        if made.get(index..) == Some(&[false]) {
+            plan.reopen(index);
+            made.pop();
+            timings.pop();
+        }
+    }
+
+    /// No frame follows those that are in segments: a clip of open length is done. One whose length is known is done by
+    /// itself.
+    ///
+    /// # Errors
+    /// The first frame of a segment that was lost: it has to be made again first.
+    pub(in crate::jobs) fn end_clip(&self) -> Result<(), u64> {
+        if let Some(frame) = self.first_lost_frame() {
+            return Err(frame);
+        }
+        let mut inner = self.lock();
+        let Some(ClipPlan::Open(plan)) = &inner.plan else { return Ok(()) };
+        let frames = plan.frames();
+        if inner.state == State::Rendering && inner.made.iter().all(|made| *made) {
+            inner.progress.total = Some(frames);
+            inner.progress.eta_secs = Some(0.0);
+            self.finish(&mut inner, State::Done, None);
+        }
+        Ok(())
+    }
+
+    /// Segment `index` is stored. Makes the job done when it was the last one of a clip whose length is known.
     pub(in crate::jobs) fn segment_made(&self, index: usize, took: Duration) {
         let mut inner = self.lock();
         if inner.state != State::Rendering {
@@ -141,7 +176,7 @@ impl Job {
         inner.lost.remove(&index);
         inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
         self.publish(&mut inner, EventBody::Ready(index));
-        if inner.made.iter().all(|made| *made) {
+        if matches!(inner.plan, Some(ClipPlan::Fixed(_))) && inner.made.iter().all(|made| *made) {
             inner.progress.eta_secs = Some(0.0);
             self.finish(&mut inner, State::Done, None);
         }
@@ -159,7 +194,7 @@ impl Job {
             clear();
             inner.unmake(index);
             let what = format!("segment {index} was lost or damaged on the disk");
-            let text = match (inner.state, inner.plan.as_ref().and_then(|plan| plan.frames(index))) {
+            let text = match (inner.state, inner.plan.as_ref().and_then(|plan| plan.frames_of(index))) {
                 (State::Rendering, Some(frames)) if pushed => {
                     format!("{what}; send its frames again, from frame {} on", frames.start)
                 }
@@ -260,8 +295,7 @@ impl Job {
         inner.progress.phase = Phase::Over;
         inner.meter.pause();
         // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
-        inner.source = None;
-        inner.sound = None;
+        inner.work = None;
         inner.awaiting = None;
         let progress = inner.progress;
         self.publish(inner, EventBody::Progress(progress));

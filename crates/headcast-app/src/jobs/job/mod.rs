@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use headcast::Sound;
-use headcast::core::SegmentPlan;
+use headcast::core::timeline::ClipPlan;
 use headcast::media::mp4::Layout;
 use headcast::media::segment::{self, Config};
 use headcast::media::store::Folder;
@@ -67,8 +67,8 @@ pub struct Snapshot {
     pub failure: Option<Failure>,
     /// How far it is.
     pub progress: Progress,
-    /// Its segments, once it is opened.
-    pub plan: Option<SegmentPlan>,
+    /// Its segments, as far as they are known, once it is opened.
+    pub plan: Option<ClipPlan>,
     /// Segments that exist, as ranges in order.
     pub ready: Vec<Range<usize>>,
     /// How long each segment took; `None` for what is not made, and where a crash came before it was written down.
@@ -113,6 +113,39 @@ impl std::fmt::Debug for Job {
     }
 }
 
+/// What a media playlist is written from, as it was at one moment.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Its segments, as far as they are known.
+    pub plan: ClipPlan,
+    /// Where the job stands.
+    pub state: State,
+    /// Segments from the start without a hole.
+    pub made: usize,
+    /// Segments that are there, or were and are to be made again, with all before them.
+    pub known: usize,
+}
+
+/// Where the segments of an open job come from.
+#[derive(Clone)]
+pub(in crate::jobs) enum Work {
+    /// They are rendered here.
+    Render(Arc<dyn SegmentSource>),
+    /// They are made of frames from outside, with this sound.
+    Receive(Option<Sound>),
+}
+
+/// A job that was opened.
+pub(in crate::jobs) struct Begun {
+    pub(in crate::jobs) plan: ClipPlan,
+    pub(in crate::jobs) config: Config,
+    pub(in crate::jobs) segment_head: Bytes,
+    pub(in crate::jobs) work: Work,
+    pub(in crate::jobs) warnings: Vec<String>,
+    /// The profile that was chosen, if a choice was left.
+    pub(in crate::jobs) profile: Option<String>,
+}
+
 /// What is known without the source, which holds the whole decoded clip.
 #[derive(Clone)]
 pub(in crate::jobs) struct Media {
@@ -128,11 +161,11 @@ struct Inner {
     /// As asked for, until the studio has chosen one.
     profile: Option<String>,
     /// There while it is worked on: a job that was taken up again, or made way for others, has none.
-    source: Option<Arc<dyn SegmentSource>>,
-    plan: Option<SegmentPlan>,
+    work: Option<Work>,
+    plan: Option<ClipPlan>,
     media: Option<Media>,
     made: Vec<bool>,
-    /// One for each segment of the plan.
+    /// One for each segment of the plan, as `made`.
     timings: Vec<Option<Timing>>,
     /// Segments whose timing is not in the table yet.
     unsaved_timings: BTreeSet<usize>,
@@ -140,8 +173,6 @@ struct Inner {
     replanned: bool,
     /// Segments that were made once and are to be made again.
     lost: BTreeSet<usize>,
-    /// Of a job whose frames come from outside, as long as it is open.
-    sound: Option<Sound>,
     /// Since when nobody brings the frames that are to come from outside.
     awaiting: Option<Instant>,
     wanted: Option<usize>,
@@ -200,7 +231,13 @@ impl Job {
             segment_head: segment::segment_head(&config),
             store,
         });
-        let complete = plan.is_some() && made.iter().all(|made| *made);
+        // Of a clip of open length, only its end says that nothing follows.
+        let may_be_complete = match &plan {
+            Some(ClipPlan::Fixed(_)) => true,
+            Some(ClipPlan::Open(_)) => row.state == State::Done,
+            None => false,
+        };
+        let complete = may_be_complete && made.iter().all(|made| *made);
         let missing = made.iter().position(|made| !made);
         let is_lost = row.pushed.is_some() && row.state == State::Done && !complete;
         let failure = if is_lost { Some(lifecycle::frames_lost(missing)) } else { row.failure };
@@ -223,7 +260,10 @@ impl Job {
         let progress = Progress {
             phase,
             frames: frames_of(plan.as_ref(), &made),
-            total: plan.as_ref().map_or(0, |plan| plan.timeline().frames()),
+            total: match state {
+                State::Done => plan.as_ref().map(ClipPlan::frames),
+                _ => plan.as_ref().and_then(ClipPlan::total_frames),
+            },
             eta_secs: (state == State::Done).then_some(0.0),
             ..Progress::START
         };
@@ -241,7 +281,7 @@ impl Job {
                 failure,
                 progress,
                 profile: row.profile,
-                source: None,
+                work: None,
                 plan,
                 media,
                 made,
@@ -249,7 +289,6 @@ impl Job {
                 unsaved_timings: BTreeSet::new(),
                 replanned: false,
                 lost: BTreeSet::new(),
-                sound: None,
                 awaiting: None,
                 wanted: None,
                 asked: None,
@@ -347,9 +386,27 @@ impl Job {
         self.lock().profile.clone()
     }
 
-    /// Its segments, once it is opened.
-    pub fn plan(&self) -> Option<SegmentPlan> {
+    /// Its segments, as far as they are known, once it is opened.
+    pub fn plan(&self) -> Option<ClipPlan> {
         self.lock().plan.clone()
+    }
+
+    /// What its playlists are written from, once it is opened.
+    pub fn listing(&self) -> Option<Listing> {
+        let inner = self.lock();
+        let last_made = inner.made.iter().rposition(|made| *made);
+        let last = last_made.max(inner.lost.last().copied());
+        Some(Listing {
+            plan: inner.plan.clone()?,
+            state: inner.state,
+            made: made_from_start(&inner.made),
+            known: last.map_or(0, |last| last + 1),
+        })
+    }
+
+    /// Where segment `index` ends, in seconds; `None` of one that is not known.
+    pub fn segment_end_secs(&self, index: usize) -> Option<f64> {
+        self.lock().plan.as_ref()?.end_secs(index)
     }
 
     /// The first bytes of every segment; empty until it is opened.
@@ -364,15 +421,14 @@ impl Job {
 
     /// Number of segments from the start without a hole.
     pub fn made_from_start(&self) -> usize {
-        self.lock().made.iter().take_while(|made| **made).count()
+        made_from_start(&self.lock().made)
     }
 
     /// The first frame that is in no segment, or one past the last: where frames from outside go on.
     pub(in crate::jobs) fn first_missing_frame(&self) -> u64 {
         let inner = self.lock();
         let Some(plan) = &inner.plan else { return 0 };
-        let made = inner.made.iter().take_while(|made| **made).count();
-        made.checked_sub(1).map_or(0, |last| plan.ends()[last])
+        plan.frames_before(made_from_start(&inner.made))
     }
 
     /// The first frame of the first segment that was made once and is not there; `None` when there is none.
@@ -381,7 +437,7 @@ impl Job {
         let first = inner.made.iter().position(|made| !made)?;
         // Frames from outside come in order: what is there behind a gap was made when there was none.
         let is_lost = !inner.lost.is_empty() || inner.made[first..].contains(&true);
-        let frames = inner.plan.as_ref()?.frames(first)?;
+        let frames = inner.plan.as_ref()?.frames_of(first)?;
         is_lost.then_some(frames.start)
     }
 
@@ -494,28 +550,36 @@ impl Job {
     }
 
     fn inner_takes_turns(&self, inner: &Inner) -> bool {
-        !inner.state.is_over() && (self.request.pushed.is_none() || inner.source.is_none())
+        !inner.state.is_over() && (self.request.pushed.is_none() || inner.work.is_none())
     }
 
     /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it takes no turns.
     pub(in crate::jobs) fn need(&self) -> Option<(Vec<bool>, Option<usize>, u64)> {
         let inner = self.lock();
         let served = self.served.load(Ordering::Relaxed);
-        self.inner_takes_turns(&inner).then(|| (inner.made.clone(), inner.wanted, served))
+        // One whose frames come from outside is only opened, whatever it has.
+        let made = if self.request.pushed.is_some() { Vec::new() } else { inner.made.clone() };
+        self.inner_takes_turns(&inner).then_some((made, inner.wanted, served))
     }
 
     /// Whether its plan is fixed and its sound is read, in this process.
     pub fn is_open(&self) -> bool {
-        self.lock().source.is_some()
+        self.lock().work.is_some()
     }
 
     /// The sound of a job whose frames come from outside, once it is open.
     pub(in crate::jobs) fn sound(&self) -> Option<Sound> {
-        self.lock().sound.clone()
+        match &self.lock().work {
+            Some(Work::Receive(sound)) => sound.clone(),
+            _ => None,
+        }
     }
 
     pub(in crate::jobs) fn source(&self) -> Option<Arc<dyn SegmentSource>> {
-        self.lock().source.clone()
+        match &self.lock().work {
+            Some(Work::Render(source)) => Some(Arc::clone(source)),
+            _ => None,
+        }
     }
 
     fn publish(&self, inner: &mut Inner, body: EventBody) {
@@ -533,10 +597,15 @@ impl Job {
 }
 
 /// Frames of the segments that are made.
-fn frames_of(plan: Option<&SegmentPlan>, made: &[bool]) -> u64 {
+fn frames_of(plan: Option<&ClipPlan>, made: &[bool]) -> u64 {
     let Some(plan) = plan else { return 0 };
     let made = made.iter().enumerate().filter(|(_, made)| **made);
-    made.filter_map(|(index, _)| plan.frames(index)).map(|frames| frames.end - frames.start).sum()
+    made.filter_map(|(index, _)| plan.frames_of(index)).map(|frames| frames.end - frames.start).sum()
+}
+
+/// Segments before the first hole.
+fn made_from_start(made: &[bool]) -> usize {
+    made.iter().take_while(|made| **made).count()
 }
 
 /// The true stretches of `made`.

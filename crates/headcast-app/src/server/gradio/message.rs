@@ -143,12 +143,12 @@ fn level_words(level: Level) -> (&'static str, &'static str) {
 #[expect(clippy::cast_precision_loss, reason = "a display value from counts below 2^53")]
 fn progress_unit(progress: &Progress) -> Value {
     let Progress { frames, total, fps, .. } = *progress;
-    if total == 0 {
+    let Some(total) = total else {
         return json!({
             "index": null, "length": null, "unit": "frames", "progress": null,
             "desc": phase_words(progress),
         });
-    }
+    };
     let part = (frames as f64 / total as f64).min(1.0);
     let desc = if fps > 0.0 {
         format!("{}, {fps:.1} frames/s", phase_words(progress))

@@ -15,7 +15,7 @@ use super::{
     show, until_next, until_ready,
 };
 
-fn file(bench: &Bench, id: &str, segment: usize) -> PathBuf {
+pub(super) fn file(bench: &Bench, id: &str, segment: usize) -> PathBuf {
     bench.dir.path().join("jobs").join(id).join(format!("segment_{segment:05}.ts"))
 }
 
@@ -26,7 +26,7 @@ fn cut(bench: &Bench, id: &str, segment: usize) {
 }
 
 /// Asks for a segment that is not there, and what comes when it is.
-fn held(bench: &Bench, id: &str, segment: usize) -> JoinHandle<Bytes> {
+pub(super) fn held(bench: &Bench, id: &str, segment: usize) -> JoinHandle<Bytes> {
     let path = format!("/api/v1/jobs/{id}/segment_{segment:05}.ts");
     let (router, get) = (bench.router.clone(), request(Method::GET, &path));
     tokio::spawn(async move {

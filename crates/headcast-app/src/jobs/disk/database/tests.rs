@@ -32,7 +32,7 @@ fn clip() -> Clip {
         qp: 21,
         channels: 2,
     };
-    clip.clip().unwrap()
+    clip.clip(false).unwrap()
 }
 
 fn with_row(row: Row) -> Changes {
@@ -190,6 +190,45 @@ fn an_old_table_is_brought_up_to_date() {
     drop(newer);
     let refused = Database::open(&path).unwrap_err();
     assert!(matches!(refused, DatabaseError::TooNew { .. }), "{refused}");
+}
+
+/// As the version before clips of open length left it; and what that one would take for damage.
+#[test]
+fn an_old_table_takes_clips_of_open_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let old = Connection::open(&path).unwrap();
+    for step in &MIGRATIONS[..4] {
+        old.execute_batch(step).unwrap();
+    }
+    old.pragma_update(None, "user_version", 4).unwrap();
+    old.execute_batch(
+        "INSERT INTO jobs (id, avatar, audio_name, has_features, created_ms, state, pushed, segment_ends,
+            frame_rate_num, frame_rate_den, width, height, qp, channels)
+         VALUES ('aaaabbbbccccdddd', '', '64x48', 0, 9, 'rendering', '64x48 25/1 rgb24 51', '8 24 51', 25, 1, 64, 48, 21, 0)",
+    )
+    .unwrap();
+    drop(old);
+    let (database, jobs) = Database::open(&path).unwrap();
+    let clip = jobs[0].row.clip.clone().unwrap();
+    assert_eq!((clip.plan.ends(), clip.plan.total_frames()), (&[8, 24, 51][..], Some(51)));
+    let open = Row { pushed: "64x48 25/1 rgb24 open".parse().ok(), ..row(State::Rendering) };
+    database.insert(&open).unwrap();
+    for ends in ["", "8", "8 16 32"] {
+        let record = ClipRecord { segment_ends: ends.to_owned(), channels: 0, ..ClipRecord::from(&clip) };
+        let row = Row { clip: record.clip(true), ..open.clone() };
+        database.update(|| vec![with_row(row.clone())]).unwrap();
+        let again = Database::open(&path).unwrap().1;
+        assert_eq!(format!("{:?}", again[1].row), format!("{row:?}"));
+        let plan = &again[1].row.clip.as_ref().unwrap().plan;
+        assert_eq!((plan.len(), plan.total_frames()), (ends.split_whitespace().count(), None));
+        assert!(record.clip(false).is_none() == ends.is_empty(), "a known length has a segment");
+    }
+    // The control: a version that does not know them does not touch them.
+    let version: i64 = database
+        .run(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))
+        .unwrap();
+    assert!(version > 4);
 }
 
 /// As the version before events were kept left it.
