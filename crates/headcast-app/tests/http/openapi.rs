@@ -209,7 +209,7 @@ async fn every_operation_answers_as_documented() {
     bench.until(&done, "done").await;
     let pushed = new_job("{\"size\": \"64x48\", \"frames\": 9}");
     let pushed = bench.ask(pushed).await.json()["id"].as_str().unwrap().to_owned();
-    let given_up = new_job("{\"size\": \"64x48\", \"frames\": 9}");
+    let given_up = new_job("{\"size\": \"64x48\"}");
     let given_up = bench.ask(given_up).await.json()["id"].as_str().unwrap().to_owned();
     let (p, g) = (format!("/api/v1/jobs/{pushed}"), format!("/api/v1/jobs/{given_up}"));
     let frames = |frames: usize| "x".repeat(64 * 48 * 3 * frames);
@@ -283,7 +283,7 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/uploads", json_body("/api/v1/uploads", &"x".repeat(6000)), 413),
         ("/api/v1/jobs/{id}/cancel", post(&format!("{j}/cancel")), 200),
         ("/api/v1/jobs/{id}/cancel", post(&format!("{none}/cancel")), 404),
-        ("/api/v1/jobs", new_job("{\"size\": \"64x48\"}"), 422),
+        ("/api/v1/jobs", new_job("{\"size\": \"8x8\"}"), 422),
         ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames?first=1"), ""), 409),
         ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames?last=1"), ""), 400),
         ("/api/v1/jobs/{id}/frames", json_body(&format!("{p}/frames"), "x"), 400),
