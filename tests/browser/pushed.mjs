@@ -184,12 +184,9 @@ async function broken() {
   check('and shows the traceback', (await late.page.textContent('#log')).includes('RangeError: the model is out of memory'));
   check('nothing went wrong for those who came late', late.troubles.length === 0, late.troubles.join('; '));
   await late.close();
-  // Whoever was watching stops where nothing comes any more, or goes on to there when told to.
+  // Whoever was watching goes on to there by itself.
   const watched = page.waitForFunction(
-    (end) => {
-      if (document.querySelector('#start').checkVisibility()) document.querySelector('#start').click();
-      return document.querySelector('#video').currentTime > end - 0.5;
-    },
+    (end) => document.querySelector('#video').ended && document.querySelector('#video').currentTime > end - 0.1,
     made,
     { timeout: PATIENCE },
   );
@@ -201,15 +198,65 @@ async function broken() {
     });
     throw new Error(`the page that was watching stops at ${state}`);
   });
-  check('so it does for those who were watching', true);
+  check('so it does for those who were watching, without a click', true);
   await shot(page, 'broken');
   check('nothing else went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+}
+
+/** Nobody says how long it will be. */
+async function live() {
+  console.log('\nas long as frames come');
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ size: `${WIDTH}x${HEIGHT}`, fps: String(FPS) });
+  const { id } = await ask(server.url, 'api/v1/jobs', { method: 'POST', headers, body });
+  await jobWhen(server.url, id, ({ clip }) => clip !== null);
+  const { page, troubles, close } = await watch(new URL(`j/${id}`, server.url).href);
+  const path = `api/v1/jobs/${id}`;
+  const part = async (first, end) => {
+    const frames = Array.from({ length: end - first }, (_, k) => frame(first + k));
+    await ask(server.url, `${path}/frames?first=${first}`, { method: 'POST', body: Buffer.concat(frames) });
+  };
+  const said = () => page.evaluate(() => ({
+    title: document.title,
+    panel: document.querySelector('#panel').innerText,
+    clock: document.querySelector('#clock').textContent,
+    now: document.querySelector('#bar').getAttribute('aria-valuenow'),
+  }));
+  await part(0, 50);
+  await plays(page);
+  const first = await said();
+  check('the page says that it is live', first.title.startsWith('Live') && first.panel.includes('so far'), JSON.stringify(first));
+  check('and promises no end', first.now === null && !first.panel.includes('%') && !first.panel.includes(' left'), first.panel);
+  await shot(page, 'live');
+  // It has played all that there is, and waits for more.
+  await page.waitForFunction(() => document.querySelector('#screen').dataset.mode === 'stalled', null, { timeout: PATIENCE });
+  await part(50, 100);
+  await page.waitForFunction(() => document.querySelector('#video').currentTime > 2.5, null, { timeout: PATIENCE });
+  const later = await said();
+  check('it goes on by itself, and its length grows', later.clock !== first.clock && / 0:0[34]$/.test(later.clock), `${first.clock}, then ${later.clock}`);
+  // Somebody who comes now can begin at the start.
+  const late = await watch(page.url());
+  await part(100, TOTAL);
+  await ask(server.url, `${path}/end`, { method: 'POST' });
+  const seconds = await ended(page);
+  check('it plays to the end', Math.abs(seconds - TOTAL / FPS) < 0.1, `${seconds.toFixed(2)} s`);
+  await looksLikeWhatWasSent(page, seconds);
+  await plays(late.page);
+  check('so it does for those who came later', Math.abs((await ended(late.page)) - TOTAL / FPS) < 0.1);
+  await looksLikeWhatWasSent(late.page, seconds);
+  const { title } = await said();
+  check('then it is a clip like any other', !title.includes('Live'), title);
+  const all = [...troubles, ...late.troubles];
+  check('nothing went wrong in the browser', all.length === 0, all.join('; '));
+  await late.close();
   await close();
 }
 
 try {
   await piped();
   await broken();
+  await live();
 } catch (error) {
   check(`the test runs to its end: ${error.stack}`, false);
   console.log(server.output().slice(-2000));

@@ -132,6 +132,8 @@ fn frames_to_a_running_server() {
     assert!(printed.ends_with("#EXT-X-ENDLIST\n"), "{printed}");
     let page = kitchen.cook("pipe-job");
     assert!(page.trim().starts_with(&format!("http://{}/j/", kitchen.address)), "{page}");
+    let page = kitchen.cook("pipe-live");
+    assert!(page.trim().starts_with(&format!("http://{}/j/", kitchen.address)), "{page}");
 }
 
 #[test]

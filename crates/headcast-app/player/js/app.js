@@ -73,11 +73,14 @@ function onMessage(message) {
       store.set({ job: message.job });
       show(message.job);
       break;
-    case 'ready':
+    case 'ready': {
       readiness.add(message.segment);
+      const clip = job?.clip && grown(job.clip, message.segment, message.end_secs);
+      store.set(job && clip ? { job: { ...job, clip } } : {});
+      if (job && clip) show({ ...job, clip });
       player.reconsider();
-      store.set({});
       break;
+    }
     case 'progress': {
       const { type: _type, job: _job, seq: _seq, ...progress } = message;
       if (job) store.set({ job: { ...job, progress } });
@@ -94,20 +97,31 @@ function onMessage(message) {
   }
 }
 
+/**
+ * A clip whose length nobody knows yet, with one segment more.
+ * @param {import('./store.js').Clip} clip @param {number} segment @param {number | null} end seconds
+ */
+function grown(clip, segment, end) {
+  if (!clip.open || end === null || segment !== clip.segment_ends.length) return clip;
+  const frames = Math.round(end * clip.frame_rate);
+  return { ...clip, segment_ends: [...clip.segment_ends, end], segments: segment + 1, duration_secs: end, frames };
+}
+
 /** The player opens a job once there is something to open. @param {import('./store.js').Job} job */
 function show(job) {
   const over = job.state === 'failed' || job.state === 'cancelled';
   const left = over ? secondsLeft(job) : 0;
+  if (job.clip) controls.setDuration(over ? left : job.clip.duration_secs);
   if (over && (opened === job.id || left === 0)) {
-    player.settle();
+    player.settle(left);
     return;
   }
-  if (!job.clip || opened === job.id) {
+  // Nobody knows when the first segment of an open clip will come, and a list without one is not waited for here.
+  if (!job.clip || opened === job.id || (job.clip.open && !readiness.has(0))) {
     if (job.state === 'done') player.reconsider();
     return;
   }
   opened = job.id;
-  controls.setDuration(over ? left : job.clip.duration_secs);
   player.open(job, readiness, !over && (ownJob === job.id || job.state !== 'done'));
 }
 
@@ -216,10 +230,12 @@ function render() {
   const badge = byId('badge');
   badge.hidden = !live;
   badge.classList.toggle('on-air', mode === 'playing');
-  setText(byId('badge-text'), mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
+  const isOpen = Boolean(job.clip?.open);
+  setText(byId('badge-text'), isOpen ? t('badge.live') : mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
   renderPanel(job, mode === 'waiting' ? wait : null);
   const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
-  document.title = live ? `${percent}% · ${job.audio_name}` : `${job.audio_name} · headcast`;
+  const reached = isOpen ? t('badge.live') : `${percent}%`;
+  document.title = live ? `${reached} · ${job.audio_name}` : `${job.audio_name} · headcast`;
 }
 
 /** What the server says of its own build and machine, in its own words. @param {string[]} notes */

@@ -23,13 +23,15 @@ export function renderPanel(job, wait) {
   byId('panel').dataset.state = job.state;
 
   const bar = byId('bar');
-  bar.setAttribute('aria-valuenow', String(percent));
+  // Without a value, it is read out as one that nobody knows.
+  if (progress.total) bar.setAttribute('aria-valuenow', String(percent));
+  else bar.removeAttribute('aria-valuenow');
   bar.classList.toggle('unknown', !over && !progress.total);
   byId('bar-fill').style.width = `${100 * fraction}%`;
   setText(byId('percent'), progress.total ? `${percent}%` : '');
   setText(byId('eta'), etaText(job));
 
-  setText(byId('fact-frames'), progress.total ? `${progress.frames} / ${progress.total}` : '–');
+  setText(byId('fact-frames'), framesText(job));
   setText(byId('fact-fps'), progress.fps ? decimal(progress.fps, 1, language) : '–');
   const speed = byId('fact-speed');
   setText(speed, progress.times_real_time ? `${decimal(progress.times_real_time, 2, language)}×` : '–');
@@ -63,7 +65,14 @@ export function stateText(job) {
   }
   if (job.state === 'opening') return t(`phase.${job.progress.phase}`);
   if (job.state === 'rendering' && job.progress.phase === 'awaiting') return t('phase.awaiting');
+  if (job.state === 'rendering' && job.clip?.open) return t('state.live');
   return t(`state.${job.state}`);
+}
+
+/** @param {import('./store.js').Job} job */
+function framesText({ clip, progress }) {
+  if (clip?.open) return String(progress.frames);
+  return progress.total ? `${progress.frames} / ${progress.total}` : '–';
 }
 
 /** @param {import('./store.js').Job} job */
@@ -71,6 +80,7 @@ function etaText(job) {
   if (job.state === 'done' && job.started_ms && job.finished_ms) {
     return t('panel.took', { span: span((job.finished_ms - job.started_ms) / 1000, t) });
   }
+  if (job.clip?.open) return job.clip.segments > 0 ? t('panel.so_far', { span: span(job.clip.duration_secs, t) }) : '';
   const { eta_secs: eta } = job.progress;
   return job.state === 'rendering' && eta !== null ? t('panel.left', { span: span(eta, t) }) : '';
 }

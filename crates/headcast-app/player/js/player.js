@@ -34,6 +34,10 @@ export class Player {
     this.forced = false;
     /** Nothing more will be made. */
     this.settled = false;
+    /** Where what is made ends then, in seconds. */
+    this.end = 0;
+    /** Whether the list is the one that ends there. */
+    this.listEnds = false;
     this.recoveries = 0;
     /** @type {import('./store.js').Job | null} */
     this.job = null;
@@ -45,8 +49,10 @@ export class Player {
     video.addEventListener('waiting', () => {
       if (video.paused || this.mode !== 'playing') return;
       this.setMode('stalled');
-      if (this.settled) this.settle();
+      if (this.settled) this.settle(this.end);
     });
+    // What stalled where the clip turns out to end is not being made any more.
+    video.addEventListener('ended', () => this.mode === 'stalled' && this.setMode('playing'));
     video.addEventListener('seeking', () => {
       if (this.mode === 'waiting' || this.mode === 'ready') this.reconsider();
     });
@@ -71,6 +77,8 @@ export class Player {
     this.forced = false;
     this.settled = false;
     this.recoveries = 0;
+    // The list of a job that is over ends where it does, and that of an open clip will.
+    this.listEnds = job.clip?.open || ['done', 'failed', 'cancelled'].includes(job.state);
     this.setMode('loading');
     this.attach(0);
   }
@@ -85,20 +93,40 @@ export class Player {
     this.setMode('idle');
   }
 
-  /** The job ended early: what is there can still be played, and nothing waits for the rest. */
-  settle() {
+  /**
+   * The job ended early: what is there can still be played, and nothing waits for the rest. Whoever was playing goes on
+   * to there.
+   * @param {number} end seconds that play from the start
+   */
+  settle(end) {
     this.settled = true;
-    if (this.mode === 'loading') this.close();
-    if (this.mode === 'waiting' || this.mode === 'stalled') {
+    this.end = end;
+    const isPlaying = this.mode === 'playing' || this.mode === 'stalled';
+    if (!isPlaying) this.wantsToPlay = false;
+    if (this.mode === 'loading' && end === 0) this.close();
+    else if (this.mode === 'waiting' || (this.mode === 'stalled' && end === 0)) {
       this.wantsToPlay = false;
       this.video.pause();
       this.setMode('ready');
-    }
+    } else if (this.mode === 'loading' || this.mode === 'stalled') this.toEnd();
+  }
+
+  /** Goes on with the list that ends where what is made ends. */
+  toEnd() {
+    if (this.listEnds) return;
+    this.listEnds = true;
+    const { paused, currentTime } = this.video;
+    this.hls?.destroy();
+    // A moment before it, so that the browser notices that it ends.
+    this.attach(Math.max(0, Math.min(currentTime, this.end - NEGLIGIBLE_SECS)));
+    // Playing was allowed before.
+    if (!paused) this.play();
   }
 
   /** Something changed that may allow playback to begin. */
   reconsider() {
-    if (!this.job || this.settled || this.mode === 'playing' || this.mode === 'stalled') return;
+    if (!this.job || this.mode === 'playing' || this.mode === 'stalled') return;
+    if (this.settled && this.mode !== 'loading') return;
     if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     if (!this.wantsToPlay) {
       this.setMode('ready');

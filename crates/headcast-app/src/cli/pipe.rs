@@ -151,6 +151,7 @@ fn send(
     });
     let ended = match written {
         Ok(()) => sender.finish(),
+        Err(failure) if refused && sender.is_over() => Err(failure),
         // The server's word, or a broken line: the job is no worse for it, and somebody else may be feeding it.
         Err(failure) if refused => {
             Err(failure.with("the job goes on where it is when this is run again with its address"))

@@ -141,6 +141,15 @@ impl<'a> Sender<'a> {
         self.remote.try_ask(Method::POST, &path, "", Body::empty(), None).map(drop)
     }
 
+    /// Whether the job takes no frames any more, as far as the server tells.
+    pub(super) fn is_over(&self) -> bool {
+        match self.remote.status(&self.id, Some(PATIENCE)) {
+            Ok(job) => job.done,
+            Err(Trouble::Final(_)) => true,
+            Err(Trouble::Line(_)) => false,
+        }
+    }
+
     /// The frames will not come, for `reason`. Says whether the server knows.
     pub(super) fn give_up(mut self, reason: &str) -> bool {
         // What was sent is taken before the job is over. How that went is no news.
