@@ -160,10 +160,14 @@ fn assets() -> PathBuf {
 }
 
 /// How many threads of the process were ready to run, looked at every few milliseconds, up to the number of cores; Linux only.
+///
+/// On a machine that is busy otherwise the process gets about as much done whether one of its threads is ready or all are, so each look
+/// stands for the same work, which takes longer the fewer cores it has: what counts is the harmonic mean.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ready {
     looks: f64,
-    cores_used: f64,
+    /// What the work of the looks would take, in that of a look on all cores.
+    time: f64,
 }
 
 impl Ready {
@@ -175,7 +179,8 @@ impl Ready {
                     // This thread is one of them.
                     let Some(ready) = ready_threads() else { break };
                     self.looks += 1.0;
-                    self.cores_used += (ready - 1.0).min(cores.get() as f64) / cores.get() as f64;
+                    let cores = cores.get() as f64;
+                    self.time += cores / (ready - 1.0).clamp(1.0, cores);
                     thread::sleep(Duration::from_millis(4));
                 }
             });
@@ -186,7 +191,7 @@ impl Ready {
 
     /// NaN when nobody looked.
     fn share(&self) -> f64 {
-        self.cores_used / self.looks
+        self.looks / self.time
     }
 }
 

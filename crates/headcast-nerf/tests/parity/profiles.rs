@@ -122,6 +122,31 @@ fn fast_does_not_flicker() {
     );
 }
 
+/// Rays end before they have met everything: what is left of them has the colour of the face, not of what is behind it.
+#[test]
+fn nothing_shines_through_a_face() {
+    const INSIDE: Region = [200, 130, 312, 240];
+    const OUTSIDE: Region = [0, 0, 16, 16];
+    for profile in [Profile::Quality, Profile::Fast, Profile::Preview] {
+        let mut scene = milo();
+        let [white, black] = [255, 0].map(|level| {
+            scene.background = RgbImage::filled(512, 512, [level; 3]).unwrap();
+            scene.render(&scene.engine(SimdLevel::best(), profile, 2), FRAMES[0])
+        });
+        let most = |[left, top, right, bottom]: Region| {
+            let pixels = (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y)));
+            let differences = pixels.flat_map(|(x, y)| {
+                let (white, black) = (white.pixel(x, y), black.pixel(x, y));
+                [0, 1, 2].map(|channel| white[channel].abs_diff(black[channel]))
+            });
+            differences.max().unwrap()
+        };
+        println!("{profile}: {} of 255", most(INSIDE));
+        assert!(most(INSIDE) <= 2, "{profile}: {}", most(INSIDE));
+        assert_eq!(most(OUTSIDE), 255, "control: backgrounds differ");
+    }
+}
+
 #[test]
 fn fast_and_preview_trace_fewer_rays() {
     let scene = milo();
