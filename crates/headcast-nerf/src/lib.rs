@@ -8,7 +8,6 @@ pub mod cpu;
 pub mod field;
 pub mod model;
 pub mod profile;
-mod reference_engine;
 pub mod renderer;
 
 pub use body::Body;

@@ -8,15 +8,12 @@ use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
 use crate::body::{Blinks, Body, Eyes, Poses};
-use crate::conditioning::{
-    AUDIO_CODE_LEN, AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path,
-};
+use crate::conditioning::{AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path};
 use crate::cpu::{
     AdEngine, AdFrameRequest, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
 };
-use crate::model::Network;
+use crate::model::{Network, Scene};
 use crate::profile::Profile;
-use crate::reference_engine::{ReferenceEngine, ReferenceRequest};
 
 /// Backdrops kept: 3 MB each at 512×512. Enough for a still pose, for the frames that several threads work on
 /// at once, and for the turning points of a looped path.
@@ -101,8 +98,6 @@ pub struct Renderer {
 enum AnyEngine {
     Cpu(Box<Engine>),
     Ad(Box<AdEngine>),
-    /// Of the networks that the CPU engine does not know.
-    Reference(ReferenceEngine),
 }
 
 impl Renderer {
@@ -122,21 +117,12 @@ impl Renderer {
             threads: settings.threads.unwrap_or_else(default_threads),
             simd: settings.simd.unwrap_or_else(SimdLevel::best),
         };
+        let (width, height) = (avatar.width, avatar.height);
+        let scene_engine = |scene| Engine::new(scene, width, height, &config);
         let engine = match &avatar.model {
-            Network::Er(model) => {
-                AnyEngine::Cpu(Box::new(Engine::new(&**model, avatar.width, avatar.height, &config)?))
-            }
-            Network::Ad(model) => {
-                AnyEngine::Ad(Box::new(AdEngine::new(model, avatar.width, avatar.height, &config)?))
-            }
-            Network::Rad(_) => {
-                let sides = 1..=RgbImage::MAX_SIDE;
-                let (width, height) = (avatar.width, avatar.height);
-                if !sides.contains(&width) || !sides.contains(&height) {
-                    return Err(RenderError::Size { width, height });
-                }
-                AnyEngine::Reference(ReferenceEngine::new(config.profile, config.threads))
-            }
+            Network::Er(model) => AnyEngine::Cpu(Box::new(scene_engine(Scene::Er(model))?)),
+            Network::Rad(model) => AnyEngine::Cpu(Box::new(scene_engine(Scene::Rad(model))?)),
+            Network::Ad(model) => AnyEngine::Ad(Box::new(AdEngine::new(model, width, height, &config)?)),
         };
         let smoothing = avatar.smoothing;
         let poses = match body.smooth_path.unwrap_or(smoothing.path) {
@@ -247,9 +233,9 @@ impl Renderer {
         let pose = (round % poses * (poses * 382 / 1000).max(1)) % poses;
         let pose = mirror(pose, self.poses.len());
         match &self.engine {
-            AnyEngine::Cpu(_) => {
-                let stats =
-                    self.render_pose(pose, self.eyes[pose], &[0.0; AUDIO_CODE_LEN], &|| false, out)?;
+            AnyEngine::Cpu(engine) => {
+                let code = vec![0.0; engine.code_len()];
+                let stats = self.render_pose(pose, self.eyes[pose], &code, &|| false, out)?;
                 Ok(Probe { stats, share: 1.0 })
             }
             AnyEngine::Ad(engine) => {
@@ -264,24 +250,7 @@ impl Renderer {
                 let (stats, share) = engine.probe(&request);
                 Ok(Probe { stats, share })
             }
-            AnyEngine::Reference(engine) => {
-                let backdrop = self.backdrop(pose)?;
-                let code = [0.0; WIDE_CODE_LEN];
-                let request = self.reference_request(pose, self.eyes[pose], &code, &backdrop);
-                let (stats, share) = engine.probe(&self.avatar, &request);
-                Ok(Probe { stats, share })
-            }
         }
-    }
-
-    fn reference_request<'a>(
-        &self,
-        pose: usize,
-        eye: f32,
-        code: &'a [f32],
-        background: &'a [f32],
-    ) -> ReferenceRequest<'a> {
-        ReferenceRequest { pose: self.poses[pose], intrinsics: self.avatar.intrinsics, code, eye, background }
     }
 
     fn render_pose(
@@ -313,9 +282,6 @@ impl Renderer {
                 };
                 engine.render(&request, stop, out)
             }
-            AnyEngine::Reference(engine) => {
-                engine.render(&self.avatar, &self.reference_request(pose, eye, code, &backdrop), out)
-            }
         }
     }
 
@@ -329,10 +295,8 @@ impl Renderer {
             self.avatar.backdrop(pose, self.background.as_ref().unwrap_or(&self.avatar.background))?;
         let backdrop = Arc::new(match &self.engine {
             AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
-            // They draw the torso themselves.
-            AnyEngine::Ad(_) | AnyEngine::Reference(_) => {
-                background.data().iter().map(|v| f32::from(*v) / 255.0).collect()
-            }
+            // It draws the torso itself.
+            AnyEngine::Ad(_) => background.data().iter().map(|v| f32::from(*v) / 255.0).collect(),
         });
         let mut kept = kept();
         while kept.len() >= BACKDROPS {
@@ -363,7 +327,6 @@ impl Renderer {
         match &self.engine {
             AnyEngine::Cpu(engine) => engine.profile(),
             AnyEngine::Ad(engine) => engine.profile(),
-            AnyEngine::Reference(engine) => engine.profile,
         }
     }
 
@@ -387,7 +350,6 @@ impl Renderer {
         let (threads, what) = match &self.engine {
             AnyEngine::Cpu(engine) => (engine.threads(), engine.simd().name()),
             AnyEngine::Ad(engine) => (engine.threads(), engine.simd().name()),
-            AnyEngine::Reference(engine) => (engine.threads, "reference"),
         };
         let profile = self.profile();
         let plural = if threads.get() == 1 { "" } else { "s" };

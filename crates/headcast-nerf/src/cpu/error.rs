@@ -20,7 +20,7 @@ pub enum RenderError {
     },
     /// The network is of a kind that the engine does not know; import the checkpoint again, or train with
     /// upstream's default sizes.
-    #[error("the CPU renderer does not know {what}; use an ER-NeRF model of upstream's default sizes")]
+    #[error("the CPU renderer does not know {what}; use a model of upstream's default sizes")]
     Unsupported {
         /// What is out of the ordinary.
         what: String,

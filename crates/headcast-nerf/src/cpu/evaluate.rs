@@ -17,9 +17,9 @@ pub(super) struct FieldRows {
     /// Inputs of sigma, features first.
     pub(super) first: Box<[Row]>,
     /// Hidden rows of sigma, the first ones; then hidden rows of colour.
-    second: Box<[Row]>,
+    pub(super) second: Box<[Row]>,
     /// Hidden rows of sigma, the second ones; then the encoded direction.
-    third: Box<[Row]>,
+    pub(super) third: Box<[Row]>,
     /// What the 16-bit layers work in.
     pub(super) integer: Box<IntegerRows>,
     /// ln sigma.

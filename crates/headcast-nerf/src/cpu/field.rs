@@ -18,6 +18,7 @@ use super::evaluate::FieldRows;
 use super::head::PlaneHead;
 use super::integer::{IntegerField, IntegerFrame};
 use super::packet::{Layer, Narrow};
+use super::rad_head::AmbientHead;
 use super::simd::math::ColorRange;
 use super::simd::{Dispatch, Kernel, Simd};
 use crate::model::{Matrix, Mlp, Scene};
@@ -172,12 +173,14 @@ impl<H: Head> Field<H> {
 #[derive(Debug)]
 pub(super) enum AnyField {
     Er(Field<PlaneHead>),
+    Rad(Field<AmbientHead>),
 }
 
 /// A field and what it keeps for a frame.
 #[derive(Debug)]
 pub(super) enum AnyFrame<'a> {
     Er(&'a Field<PlaneHead>, FrameField<PlaneHead>),
+    Rad(&'a Field<AmbientHead>, FrameField<AmbientHead>),
 }
 
 /// A kernel over a field of any kind and its frame; what [`Kernel`] says holds here, too.
@@ -209,6 +212,7 @@ impl AnyFrame<'_> {
     pub(super) fn run<K: FieldKernel>(&self, dispatch: Dispatch, kernel: K) -> K::Output {
         match self {
             Self::Er(field, frame) => dispatch.run(Of { field: *field, frame, kernel }),
+            Self::Rad(field, frame) => dispatch.run(Of { field: *field, frame, kernel }),
         }
     }
 }
@@ -219,7 +223,7 @@ impl AnyField {
     pub(super) fn new(scene: Scene<'_>) -> Result<Self, RenderError> {
         match scene {
             Scene::Er(model) => PlaneHead::field(model).map(Self::Er),
-            Scene::Rad(_) => Err(RenderError::Unsupported { what: "RAD-NeRF".to_owned() }),
+            Scene::Rad(model) => AmbientHead::field(model).map(Self::Rad),
         }
     }
 
@@ -227,6 +231,7 @@ impl AnyField {
     pub(super) fn with_integers(self, dispatch: Dispatch, points: &[[f32; 3]]) -> Self {
         match self {
             Self::Er(field) => Self::Er(field.with_integers(dispatch, points)),
+            Self::Rad(field) => Self::Rad(field.with_integers(dispatch, points)),
         }
     }
 
@@ -237,6 +242,7 @@ impl AnyField {
     pub(super) fn of_frame(&self, dispatch: Dispatch, code: &[f32], eye: f32) -> AnyFrame<'_> {
         match self {
             Self::Er(field) => AnyFrame::Er(field, field.of_frame(dispatch, code, eye)),
+            Self::Rad(field) => AnyFrame::Rad(field, field.of_frame(dispatch, code, eye)),
         }
     }
 
@@ -244,6 +250,7 @@ impl AnyField {
     pub(super) fn code_len(&self) -> usize {
         match self {
             Self::Er(_) => PlaneHead::CODE,
+            Self::Rad(_) => AmbientHead::CODE,
         }
     }
 
@@ -251,13 +258,15 @@ impl AnyField {
     pub(super) fn multiply_adds(&self) -> usize {
         match self {
             Self::Er(field) => field.multiply_adds(),
+            Self::Rad(field) => field.multiply_adds(),
         }
     }
 
-    /// What one step of each feature of a position is worth.
+    /// What one step of each feature is worth.
     pub(super) fn steps(&self) -> &[f32] {
         match self {
             Self::Er(field) => field.head.steps(),
+            Self::Rad(field) => field.head.steps(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `occupancy`, `march` | pixels → rays → distances of their samples |
 //! | `field` | what networks have in common, and the seam to their heads |
 //! | `head`, `grid_encode` | ER-NeRF: position → features → inputs of sigma |
+//! | `rad_head`, `tiled_encode` | RAD-NeRF: position → features → point of the ambient plane → inputs of sigma |
 //! | `evaluate`, `shade` | inputs of sigma, direction → density, colour → what a ray collects |
 //! | `packet`, `dense16`, `integer` | linear layers in `f32` and in 16-bit integers; from one to the other |
 //! | `torso` | pixel, pose → what is behind the head |
@@ -36,8 +37,10 @@ mod occupancy;
 mod packet;
 mod picture;
 pub mod probe;
+mod rad_head;
 mod shade;
 mod simd;
+mod tiled_encode;
 mod torso;
 
 pub use ad_nerf::{AdEngine, AdFrameRequest};

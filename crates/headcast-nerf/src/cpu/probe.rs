@@ -37,15 +37,17 @@ pub struct TorsoPixel {
     pub offset: [f32; 2],
 }
 
-/// The grid features of every point, in the checkpoint's units.
-pub fn encode(engine: &Engine, points: &[[f32; 3]]) -> Vec<Vec<f32>> {
-    let frame = engine.field.of_frame(engine.dispatch, &vec![0.0; engine.code_len()], 0.0);
+/// The grid features of every point in a frame, in the checkpoint's units: of its position, then of the ambient plane
+/// if the network has one.
+pub fn encode(engine: &Engine, code: &[f32], points: &[[f32; 3]]) -> Vec<Vec<f32>> {
+    let frame = engine.field.of_frame(engine.dispatch, code, 0.0);
     let mut work = FieldRows::new();
     let mut out = Vec::with_capacity(points.len());
     let steps = engine.field.steps();
     for points in points.chunks(PACKET) {
         load(&mut work.position, points);
         frame.run(engine.dispatch, Encode { work: &mut work });
+        frame.run(engine.dispatch, Place { work: &mut work });
         out.extend((0..points.len()).map(|lane| {
             let features = steps.iter().zip(&work.first);
             features.map(|(step, row)| row.0[lane] * step).collect()
@@ -276,6 +278,18 @@ impl FieldKernel for Encode<'_> {
     #[inline(always)]
     fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, _: &FrameField<H>) {
         field.head.encode(s, self.work);
+    }
+}
+
+struct Place<'a> {
+    work: &'a mut FieldRows,
+}
+
+impl FieldKernel for Place<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd, H: Head>(self, s: S, field: &Field<H>, frame: &FrameField<H>) {
+        field.head.place(s, &frame.head, self.work);
     }
 }
 

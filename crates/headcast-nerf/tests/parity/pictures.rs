@@ -3,9 +3,10 @@
 use headcast_core::RgbImage;
 use headcast_nerf::Profile;
 use headcast_nerf::cpu::SimdLevel;
+use headcast_nerf::model::{ErNerf, RadNerf};
 
 use crate::at_every_level;
-use crate::scene::{ALL, Difference, Scene, difference};
+use crate::scene::{Difference, Model, Scene, SceneOf, difference};
 
 /// Pixels that may be more than one step of 8 bits off: a sample on a cell's face.
 const BEYOND_ONE: f32 = 0.001;
@@ -18,16 +19,16 @@ fn assert_close(what: &str, difference: &Difference) {
     assert!(difference.beyond_one <= BEYOND_ONE && difference.any <= ONE_STEP, "{what}: {difference:?}");
 }
 
-fn whole_frame(level: SimdLevel, profile: Profile) {
-    for name in ALL {
-        let scene = Scene::fixture(name);
+fn whole_frame<M: Model>(level: SimdLevel, profile: Profile) {
+    for name in M::FIXTURES {
+        let scene = SceneOf::<M>::fixture(name);
         let engine = scene.engine(level, profile, 2);
         for frame in &scene.frames {
             let what = format!("{name} frame {frame}, {level}, {profile}");
             let ours = scene.render(&engine, *frame);
             assert_close(
                 &what,
-                &difference(ours.data(), &Scene::reference_of_fixture(name, *frame, profile)),
+                &difference(ours.data(), &SceneOf::<M>::reference_of_fixture(name, *frame, profile)),
             );
             if profile == Profile::Parity {
                 let golden = scene.golden().u8(&format!("frame{frame}_u8")).data;
@@ -38,25 +39,45 @@ fn whole_frame(level: SimdLevel, profile: Profile) {
 }
 
 fn parity(level: SimdLevel) {
-    whole_frame(level, Profile::Parity);
+    whole_frame::<ErNerf>(level, Profile::Parity);
 }
 at_every_level!(parity_profile, super::parity);
 
+fn rad_parity(level: SimdLevel) {
+    whole_frame::<RadNerf>(level, Profile::Parity);
+}
+at_every_level!(rad_parity_profile, super::rad_parity);
+
 fn quality(level: SimdLevel) {
-    whole_frame(level, Profile::Quality);
+    whole_frame::<ErNerf>(level, Profile::Quality);
 }
 at_every_level!(quality_profile, super::quality);
 
+fn rad_quality(level: SimdLevel) {
+    whole_frame::<RadNerf>(level, Profile::Quality);
+}
+at_every_level!(rad_quality_profile, super::rad_quality);
+
 /// A picture with several tiles, whose right and lower ones are cut.
 fn odd_size() -> Scene {
-    Scene::fixture("er-torso").resized(71, 53)
+    odd_size_of()
+}
+
+fn odd_size_of<M: Model>() -> SceneOf<M> {
+    SceneOf::fixture(M::FIXTURES[1]).resized(71, 53)
 }
 
 #[test]
 fn controls_turn_red() {
-    let mut scene = Scene::fixture("er-torso");
+    controls::<ErNerf>(|model| model.sigma.layers[1].data[100] += 0.5);
+    controls::<RadNerf>(|model| model.ambient.layers[1].data[100] += 1.0);
+}
+
+fn controls<M: Model>(one_weight: fn(&mut M)) {
+    let fixture = || SceneOf::<M>::fixture(M::FIXTURES[1]);
+    let mut scene = fixture();
     let expected = scene.reference(0, Profile::Parity);
-    let render = |scene: &Scene, profile| scene.render(&scene.engine(SimdLevel::best(), profile, 1), 0);
+    let render = |scene: &SceneOf<M>, profile| scene.render(&scene.engine(SimdLevel::best(), profile, 1), 0);
     assert_close("nothing changed", &difference(render(&scene, Profile::Parity).data(), &expected));
 
     let red = |what: &str, picture: &RgbImage| {
@@ -66,10 +87,10 @@ fn controls_turn_red() {
     };
     scene.codes[0] = scene.codes[5];
     red("the audio code of another frame", &render(&scene, Profile::Parity));
-    let mut scene = Scene::fixture("er-torso");
-    scene.model.sigma.layers[1].data[100] += 0.5;
+    let mut scene = fixture();
+    one_weight(&mut scene.model);
     red("one weight", &render(&scene, Profile::Parity));
-    let mut scene = Scene::fixture("er-torso");
+    let mut scene = fixture();
     scene.poses[0] = scene.poses[5];
     red("the pose of another frame", &render(&scene, Profile::Parity));
 }
@@ -85,7 +106,15 @@ fn the_schedule_of_the_frame_matters() {
 }
 
 fn same_bytes(level: SimdLevel) {
-    let scene = odd_size();
+    same_bytes_of::<ErNerf>(level);
+    same_bytes_of::<RadNerf>(level);
+}
+
+fn same_bytes_of<M: Model + Sync>(level: SimdLevel)
+where
+    M::Code: Sync,
+{
+    let scene = odd_size_of::<M>();
     for profile in Profile::ALL {
         let one = scene.engine(level, profile, 1);
         let pictures: Vec<RgbImage> = (0..4).map(|frame| scene.render(&one, frame)).collect();
@@ -120,9 +149,13 @@ fn vector_instruction_sets_agree_bit_by_bit() {
     if others.is_empty() {
         println!("SKIPPED: vector_instruction_sets_agree_bit_by_bit (this CPU has {first} alone)");
     }
-    let scene = odd_size();
+    agree(&odd_size_of::<ErNerf>(), *first, others);
+    agree(&odd_size_of::<RadNerf>(), *first, others);
+}
+
+fn agree<M: Model>(scene: &SceneOf<M>, first: SimdLevel, others: &[SimdLevel]) {
     for profile in Profile::ALL {
-        let expected = scene.render(&scene.engine(*first, profile, 2), 1);
+        let expected = scene.render(&scene.engine(first, profile, 2), 1);
         for level in others {
             let found = scene.render(&scene.engine(*level, profile, 2), 1);
             assert_eq!(found, expected, "{profile}, {first} and {level}");

@@ -9,9 +9,10 @@ use headcast_nerf::Profile;
 use headcast_nerf::avatar::Avatar;
 use headcast_nerf::conditioning::AudioCode;
 use headcast_nerf::cpu::{FrameRequest, SimdLevel};
+use headcast_nerf::model::RadNerf;
 
 use crate::at_every_level;
-use crate::scene::{Scene, difference};
+use crate::scene::{Model, Scene, SceneOf, difference};
 
 /// A rectangle of the built-in avatar's picture, first and last column and row.
 type Region = [u32; 4];
@@ -173,18 +174,20 @@ fn fast_and_preview_trace_fewer_rays() {
 /// Whichever instruction set traced them, the same pixels come out, but for those where rounding tips the choice.
 fn every_level(level: SimdLevel) {
     // Smooth enough that pixels between nodes are interpolated, and rough enough that some are not.
-    for (name, scene) in
-        [("er-torso", Scene::fixture("er-torso").resized(150, 117)), ("milo", milo().resized(200, 181))]
-    {
-        for profile in [Profile::Fast, Profile::Preview] {
-            let render = |level| scene.render(&scene.engine(level, profile, 2), 0);
-            let (ours, best) = (render(level), render(SimdLevel::best()));
-            let difference = difference(ours.data(), best.data());
-            println!("{name}, {level}, {profile}: {difference:?}");
-            assert!(difference.beyond_one <= 0.001 && difference.any <= 0.02, "{difference:?}");
-            let quality = scene.render(&scene.engine(level, Profile::Quality, 2), 0);
-            assert_ne!(quality, ours, "control: {profile} is not quality");
-        }
-    }
+    agrees("er-torso", level, &Scene::fixture("er-torso").resized(150, 117));
+    agrees("rad-torso", level, &SceneOf::<RadNerf>::fixture("rad-torso").resized(150, 117));
+    agrees("milo", level, &milo().resized(200, 181));
 }
 at_every_level!(sparse_profiles_agree, super::every_level);
+
+fn agrees<M: Model>(name: &str, level: SimdLevel, scene: &SceneOf<M>) {
+    for profile in [Profile::Fast, Profile::Preview] {
+        let render = |level| scene.render(&scene.engine(level, profile, 2), 0);
+        let (ours, best) = (render(level), render(SimdLevel::best()));
+        let difference = difference(ours.data(), best.data());
+        println!("{name}, {level}, {profile}: {difference:?}");
+        assert!(difference.beyond_one <= 0.001 && difference.any <= 0.02, "{difference:?}");
+        let quality = scene.render(&scene.engine(level, Profile::Quality, 2), 0);
+        assert_ne!(quality, ours, "control: {profile} is not quality");
+    }
+}

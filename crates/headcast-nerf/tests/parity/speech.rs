@@ -11,12 +11,13 @@ use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import
 use headcast_nerf::body::{Blinks, Body, Eyes, Poses};
 use headcast_nerf::conditioning::smooth_eye;
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
+use headcast_nerf::model::RadNerf;
 use headcast_nerf::{Clip, Probe, Profile, Renderer, Settings};
 
 use crate::at_every_level;
 use crate::inputs::{Options, eye_ratios};
 use crate::npz::Npz;
-use crate::scene::{ALL, Scene, difference, fixture_folder};
+use crate::scene::{ALL, ALL_RAD, Model, Scene, SceneOf, difference, fixture_folder};
 
 /// The fixture as a user would import it.
 fn imported(name: &str, library: &Path) -> Avatar {
@@ -97,7 +98,7 @@ fn imported_fixtures_meet_their_goldens() {
 #[test]
 fn imported_rad_nerf_fixtures_meet_their_goldens() {
     let library = tempfile::tempdir().unwrap();
-    for name in ["rad-head", "rad-torso", "rad-noeye-noind-att1"] {
+    for name in ALL_RAD {
         let avatar = Arc::new(imported(name, library.path()));
         let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Parity)).unwrap();
         let track = features(name);
@@ -321,9 +322,9 @@ fn built_in(level: SimdLevel) {
 at_every_level!(built_in_avatar, super::built_in);
 
 /// What every ray of two engines collects: largest difference in 8-bit steps, and decibels over all.
-fn light_difference(ours: &Engine, exact: &Engine, scene: &Scene, frame: usize) -> (f32, f64) {
+fn light_difference<M: Model>(ours: &Engine, exact: &Engine, scene: &SceneOf<M>, frame: usize) -> (f32, f64) {
     let [a, b] = [ours, exact].map(|engine| {
-        let (code, eye) = (&scene.codes[frame], scene.eyes[frame]);
+        let (code, eye) = (scene.codes[frame].as_ref(), scene.eyes[frame]);
         probe::light(engine, &scene.poses[frame], &scene.intrinsics, code, eye)
     });
     let off = || a.as_flattened().iter().zip(b.as_flattened()).map(|(a, b)| 255.0 * (a - b).abs());
@@ -348,4 +349,22 @@ fn quality_is_less_than_a_step_from_f32_on_every_ray() {
     let changed = scene.engine(SimdLevel::best(), Profile::Quality, 2);
     let (largest, decibels) = light_difference(&changed, &exact, &scene, 0);
     assert!(largest > 1.0 && decibels < 75.0, "control: one weight, {largest} {decibels}");
+}
+
+#[test]
+fn rad_nerf_in_quality_is_less_than_a_step_from_f32_on_every_ray() {
+    for name in ALL_RAD {
+        let mut scene = SceneOf::<RadNerf>::fixture(name).resized(128, 120);
+        let exact = scene.engine(SimdLevel::best(), Profile::Parity, 2);
+        let ours = scene.engine(SimdLevel::best(), Profile::Quality, 2);
+        for frame in 0..scene.codes.len().min(4) {
+            let (largest, decibels) = light_difference(&ours, &exact, &scene, frame);
+            println!("{name} frame {frame}: {largest:.2} steps at most, {decibels:.1} dB");
+            assert!(largest < 1.0 && decibels > 65.0, "{largest} {decibels}");
+        }
+        scene.model.ambient.layers[1].data[100] += 1.0;
+        let changed = scene.engine(SimdLevel::best(), Profile::Quality, 2);
+        let (largest, decibels) = light_difference(&changed, &exact, &scene, 0);
+        assert!(largest > 1.0 && decibels < 65.0, "control: one weight, {largest} {decibels}");
+    }
 }

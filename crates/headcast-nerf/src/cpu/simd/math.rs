@@ -31,6 +31,13 @@ pub(in crate::cpu) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
+/// Hyperbolic tangent, within 2e-7: good for a position, not for the relative precision of small values. -1 for NaN.
+#[inline(always)]
+pub(in crate::cpu) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    let one = s.splat(1.0);
+    s.sub(one, s.div(s.splat(2.0), s.add(exp(s, s.add(x, x)), one)))
+}
+
 /// What the sigmoid of a colour or an opacity is stretched to.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cpu) struct ColorRange {
@@ -41,6 +48,8 @@ pub(in crate::cpu) struct ColorRange {
 impl ColorRange {
     /// ER-NeRF's: a thousandth beyond 0 and 1.
     pub(in crate::cpu) const STRETCHED: Self = Self { factor: 1.002, below: 0.001 };
+    /// RAD-NeRF's: the sigmoid as it is.
+    pub(in crate::cpu) const PLAIN: Self = Self { factor: 1.0, below: 0.0 };
 }
 
 /// Colour or opacity of a logit.
@@ -55,6 +64,38 @@ mod tests {
     use super::*;
 
     struct Exp<'a>(&'a mut [f32; 64]);
+    struct Tanh<'a>(&'a mut [f32; 64]);
+
+    impl Kernel for Tanh<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for chunk in self.0.chunks_exact_mut(S::LANES) {
+                let y = tanh(s, s.load(chunk));
+                s.store(y, chunk);
+            }
+        }
+    }
+
+    #[test]
+    fn tanh_is_close_everywhere() {
+        for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
+            let mut worst = 0.0_f64;
+            for start in -12..12 {
+                let mut x: [f32; 64] = std::array::from_fn(|i| start as f32 + i as f32 / 64.0);
+                let exact = x.map(|v| f64::from(v).tanh());
+                dispatch.run(Tanh(&mut x));
+                for (got, want) in x.iter().zip(exact) {
+                    worst = worst.max((f64::from(*got) - want).abs());
+                }
+            }
+            assert!(worst < 2e-7, "{}: {worst}", dispatch.level());
+            let mut x = [f32::NAN; 64];
+            (x[1], x[2], x[3]) = (f32::INFINITY, f32::NEG_INFINITY, 1e30);
+            dispatch.run(Tanh(&mut x));
+            assert_eq!(x[..4], [-1.0, 1.0, -1.0, 1.0], "{}", dispatch.level());
+        }
+    }
 
     impl Kernel for Exp<'_> {
         type Output = ();
