@@ -11,7 +11,7 @@ use headcast::core::RgbImage;
 use headcast::nerf::avatar::Avatar;
 use headcast::nerf::cpu::measure::{self, Frames, Peak, Seconds, StageTimes, Subject};
 use headcast::nerf::cpu::{Config, Engine, RenderError};
-use headcast::nerf::model::{ErNerf, Network};
+use headcast::nerf::model::Scene;
 use headcast::nerf::{Profile, Renderer, Settings, SimdLevel};
 use serde_json::{Map, Value, json};
 
@@ -85,7 +85,7 @@ struct Measured {
     profile: Profile,
     /// By the clock on the wall.
     fps: f64,
-    /// `None` for networks that the engine does not know.
+    /// `None` for networks without an occupancy grid.
     engine: Option<OfEngine>,
 }
 
@@ -106,9 +106,14 @@ impl Bench {
         self.settings.simd.unwrap_or_else(SimdLevel::best)
     }
 
-    fn engine(&self, model: &ErNerf, profile: Profile, threads: NonZeroUsize) -> Result<Engine, RenderError> {
+    fn engine(
+        &self,
+        scene: Scene<'_>,
+        profile: Profile,
+        threads: NonZeroUsize,
+    ) -> Result<Engine, RenderError> {
         let config = Config { profile, threads, simd: self.simd() };
-        Engine::new(model, self.avatar.width, self.avatar.height, &config)
+        Engine::new(scene, self.avatar.width, self.avatar.height, &config)
     }
 
     fn picture(&self) -> Result<RgbImage, RenderError> {
@@ -131,7 +136,7 @@ impl Bench {
     }
 
     fn measure(&self, profile: Profile) -> Result<Measured, RenderError> {
-        let Network::Er(model) = &self.avatar.model else {
+        let Some(scene) = self.avatar.model.as_scene() else {
             let (renderer, start) = (self.renderer(profile)?, clock());
             let probe = renderer.probe(0, &mut self.picture()?)?;
             let fps = probe.share / (clock().wall - start.wall).max(1e-9);
@@ -143,7 +148,7 @@ impl Bench {
             poses: &self.avatar.poses,
             background: &background,
         };
-        let engine = self.engine(model, profile, self.threads())?;
+        let engine = self.engine(scene, profile, self.threads())?;
         let frames = measure::frames(&engine, &subject, self.frames, &clock)?;
         let stages = measure::stages(&engine, &subject, STAGE, &clock);
         let engine = OfEngine { frames, stages, multiply_adds: engine.multiply_adds_per_sample() };
@@ -151,8 +156,8 @@ impl Bench {
     }
 
     fn peak(&self) -> Result<Option<Peak>, RenderError> {
-        let Network::Er(model) = &self.avatar.model else { return Ok(None) };
-        let engine = self.engine(model, Profile::Quality, NonZeroUsize::MIN)?;
+        let Some(scene) = self.avatar.model.as_scene() else { return Ok(None) };
+        let engine = self.engine(scene, Profile::Quality, NonZeroUsize::MIN)?;
         Ok(Some(measure::peak(&engine, STAGE, &clock)))
     }
 

@@ -70,7 +70,7 @@ fn odd_size_of<M: Model>() -> SceneOf<M> {
 #[test]
 fn controls_turn_red() {
     controls::<ErNerf>(|model| model.sigma.layers[1].data[100] += 0.5);
-    controls::<RadNerf>(|model| model.ambient.layers[1].data[100] += 1.0);
+    controls::<RadNerf>(|model| model.sigma.layers[1].data[100] += 3.0);
 }
 
 fn controls<M: Model>(one_weight: fn(&mut M)) {

@@ -98,18 +98,27 @@ impl Model for ErNerf {
     }
 }
 
+/// Turns weights round. A single one moves a point of the ambient plane, and what is there is much the same.
+fn negate<'a>(weights: impl IntoIterator<Item = &'a mut f32>) {
+    weights.into_iter().for_each(|weight| *weight = -*weight);
+}
+
 impl Model for RadNerf {
     type Code = AudioCode<WIDE_CODE_LEN>;
     const FIXTURES: &'static [&'static str] = &ALL_RAD;
     /// Its finest level is four times as fine as ER-NeRF's.
     const FEATURE: f32 = 2.4e-4;
     const CHANGES: &'static [Change<Self>] = &[
-        ("ambient, position", |m| m.ambient.layers[0].data[3] += 0.5),
-        ("ambient, audio", |m| m.ambient.layers[0].data[40] += 0.5),
-        ("ambient", |m| m.ambient.layers[1].data[100] += 0.5),
-        ("ambient coordinate", |m| m.ambient.layers[2].data[64..].iter_mut().for_each(|w| *w += 0.05)),
+        ("ambient, position", |m| {
+            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[..32]))
+        }),
+        ("ambient, audio", |m| {
+            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[32..]))
+        }),
+        ("ambient", |m| negate(&mut m.ambient.layers[1].data)),
+        ("ambient coordinate", |m| negate(&mut m.ambient.layers[2].data[64..])),
         ("ambient features", |m| m.ambient_grid.embeddings.rotate_left(2)),
-        ("eye", |m| m.sigma.layers[0].data.iter_mut().skip(64).step_by(65).for_each(|w| *w += 0.2)),
+        ("eye", |m| m.sigma.layers[0].data.iter_mut().skip(64).step_by(65).for_each(|w| *w += 0.5)),
         ("sigma", |m| m.sigma.layers[1].data[100] += 0.5),
         ("geometry", |m| m.sigma.layers[2].data[64 * 9..64 * 10].iter_mut().for_each(|w| *w += 0.1)),
         ("individual code", |m| m.individual_code[1] += 0.2),
