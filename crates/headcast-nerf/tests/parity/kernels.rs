@@ -371,6 +371,6 @@ fn composite(level: SimdLevel) {
 at_every_level!(composite_parity, super::composite);
 
 fn rad_composite(level: SimdLevel) {
-    composite_of::<RadNerf>(level, RadNerf::FIXTURES, RAD_LIGHT);
+    composite_of::<RadNerf>(level, &["rad-head", "rad-noeye-noind-att1"], RAD_LIGHT);
 }
 at_every_level!(rad_composite_parity, super::rad_composite);

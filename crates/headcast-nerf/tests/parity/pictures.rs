@@ -70,10 +70,10 @@ fn odd_size_of<M: Model>() -> SceneOf<M> {
 #[test]
 fn controls_turn_red() {
     controls::<ErNerf>(|model| model.sigma.layers[1].data[100] += 0.5);
-    controls::<RadNerf>(|model| model.sigma.layers[1].data[100] += 3.0);
+    controls::<RadNerf>(|model| model.sigma.layers[2].data[..64].iter_mut().for_each(|w| *w *= 0.8));
 }
 
-fn controls<M: Model>(one_weight: fn(&mut M)) {
+fn controls<M: Model>(weights: fn(&mut M)) {
     let fixture = || SceneOf::<M>::fixture(M::FIXTURES[1]);
     let mut scene = fixture();
     let expected = scene.reference(0, Profile::Parity);
@@ -88,8 +88,8 @@ fn controls<M: Model>(one_weight: fn(&mut M)) {
     scene.codes[0] = scene.codes[5];
     red("the audio code of another frame", &render(&scene, Profile::Parity));
     let mut scene = fixture();
-    one_weight(&mut scene.model);
-    red("one weight", &render(&scene, Profile::Parity));
+    weights(&mut scene.model);
+    red("weights", &render(&scene, Profile::Parity));
     let mut scene = fixture();
     scene.poses[0] = scene.poses[5];
     red("the pose of another frame", &render(&scene, Profile::Parity));

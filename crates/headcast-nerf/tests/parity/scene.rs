@@ -119,9 +119,9 @@ impl Model for RadNerf {
         ("ambient coordinate", |m| negate(&mut m.ambient.layers[2].data[64..])),
         ("ambient features", |m| m.ambient_grid.embeddings.rotate_left(2)),
         ("eye", |m| m.sigma.layers[0].data.iter_mut().skip(64).step_by(65).for_each(|w| *w += 0.5)),
-        ("sigma", |m| m.sigma.layers[1].data[100] += 0.5),
-        ("geometry", |m| m.sigma.layers[2].data[64 * 9..64 * 10].iter_mut().for_each(|w| *w += 0.1)),
-        ("individual code", |m| m.individual_code[1] += 0.2),
+        ("sigma", |m| negate(&mut m.sigma.layers[1].data)),
+        ("geometry", |m| negate(&mut m.sigma.layers[2].data[64..])),
+        ("individual code", |m| m.individual_code[1] += 1.0),
     ];
 
     fn of(network: Network) -> Option<Self> {
