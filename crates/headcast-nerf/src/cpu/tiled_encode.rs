@@ -1,8 +1,8 @@
 //! Tiled feature grids of two channels: of the torso, and of RAD-NeRF's head.
 //!
 //! A level finds its entries by the remainder of a linear index. Where the first corner of a cell lies is reduced once;
-//! the others follow at fixed distances, for which the table is continued behind its end, neighbours along the first axis in one load. An axis whose stride exceeds
-//! the table does not matter to a level, so neither do the corners along it. Both channels of an entry share a word.
+//! the others follow at fixed distances, for which the table is continued behind its end. An axis whose stride exceeds
+//! the table does not matter to a level, so neither do the corners along it. Both channels of an entry are one load.
 
 use super::error::RenderError;
 use super::grid_encode::{halves, quantise, step_of};
@@ -44,10 +44,10 @@ struct Level<const D: usize> {
     rows_apart: Option<f32>,
     entries: f32,
     inverse_entries: f32,
-    /// Entries from a cell's first corner to the one of twice this number.
-    edges: [i32; 4],
-    /// `[entries and more]`: both channels in steps, the first in the low half; from the start again behind the last entry.
-    values: Vec<i32>,
+    /// Values from a cell's first corner to the one of this number.
+    corners: [i32; 8],
+    /// `[entries and more, 2]`: in steps, from the start again behind the last entry.
+    values: Vec<i16>,
 }
 
 impl<const D: usize> TiledGrid<D> {
@@ -145,7 +145,7 @@ impl<const D: usize> TiledGrid<D> {
 }
 
 impl<const D: usize> Level<D> {
-    /// The entry at lattice point `cell` are.
+    /// Where the values of the entry at lattice point `cell` are.
     #[inline(always)]
     fn first<S: Simd>(&self, s: S, mut cell: [S::F; D]) -> S::I {
         let entries = s.splat(self.entries);
@@ -164,7 +164,7 @@ impl<const D: usize> Level<D> {
         let mut entry = s.sub(index, s.mul(turns, entries));
         entry = s.select(s.lt(entry, s.splat(0.0)), s.add(entry, entries), entry);
         entry = s.select(s.lt(entry, entries), entry, s.sub(entry, entries));
-        s.to_int(entry)
+        s.shl::<1>(s.to_int(entry))
     }
 
     /// Both channels between the corners along the first `AXES` axes.
@@ -176,24 +176,22 @@ impl<const D: usize> Level<D> {
             rest[axis] = s.sub(one, fraction[axis]);
         }
         let mut sums = [s.splat(0.0); CHANNELS];
-        for edge in 0..1 << (AXES - 1) {
-            let ends = s.gather_two(&self.values, s.add_i(first, s.splat_i(self.edges[edge])));
-            for (end, along) in ends.into_iter().zip([rest[0], fraction[0]]) {
-                let mut weight = along;
-                for axis in 1..AXES {
-                    let along = if edge >> (axis - 1) & 1 == 1 { fraction[axis] } else { rest[axis] };
-                    weight = s.mul(weight, along);
-                }
-                let (a, b) = halves(s, end);
-                sums[0] = s.fma(weight, a, sums[0]);
-                sums[1] = s.fma(weight, b, sums[1]);
+        for corner in 0..1 << AXES {
+            let mut weight = if corner & 1 == 1 { fraction[0] } else { rest[0] };
+            for axis in 1..AXES {
+                let along = if corner >> axis & 1 == 1 { fraction[axis] } else { rest[axis] };
+                weight = s.mul(weight, along);
             }
+            let at = s.add_i(first, s.splat_i(self.corners[corner]));
+            let (a, b) = halves(s, s.gather_pairs(&self.values, at));
+            sums[0] = s.fma(weight, a, sums[0]);
+            sums[1] = s.fma(weight, b, sums[1]);
         }
         sums
     }
 }
 
-/// * `values`: `[entries, 2]`, `steps`: of both channels first.
+/// * `values`: `[entries, 2]`, `steps`: of both channels.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -208,16 +206,13 @@ fn level<const D: usize>(
     rows_apart: Option<u64>,
     steps: &[f32],
 ) -> Level<D> {
-    let edges: [u64; 4] = std::array::from_fn(|edge| {
-        let far = strides[1..].iter().enumerate().filter(|(axis, _)| edge >> axis & 1 == 1);
+    let corners: [u64; 8] = std::array::from_fn(|corner| {
+        let far = strides.iter().enumerate().filter(|(axis, _)| corner >> axis & 1 == 1);
         far.map(|(_, stride)| stride).sum::<u64>() % u64::from(entries)
     });
-    let behind = edges.iter().max().map_or(0, |last| *last as usize) + 1;
-    let words = values.as_chunks::<CHANNELS>().0.iter().map(|[a, b]| {
-        let [low, high] = [quantise(*a, steps[0]), quantise(*b, steps[1])].map(i32::from);
-        low & 0xffff | high << 16
-    });
-    let words: Vec<i32> = words.collect();
+    let behind = corners.iter().max().map_or(0, |last| *last as usize);
+    let quantised: Vec<i16> =
+        values.iter().enumerate().map(|(i, value)| quantise(*value, steps[i % CHANNELS])).collect();
     Level {
         scale,
         axes,
@@ -225,7 +220,7 @@ fn level<const D: usize>(
         rows_apart: rows_apart.map(|apart| apart as f32),
         entries: entries as f32,
         inverse_entries: 1.0 / entries as f32,
-        edges: edges.map(|edge| edge as i32),
-        values: words.iter().cycle().take(words.len() + behind).copied().collect(),
+        corners: corners.map(|corner| corner as i32 * 2),
+        values: quantised.iter().cycle().take(quantised.len() + behind * CHANNELS).copied().collect(),
     }
 }

@@ -110,10 +110,10 @@ impl Model for RadNerf {
     const FEATURE: f32 = 2.4e-4;
     const CHANGES: &'static [Change<Self>] = &[
         ("ambient, position", |m| {
-            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[..32]))
+            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[..32]));
         }),
         ("ambient, audio", |m| {
-            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[32..]))
+            negate(m.ambient.layers[0].data.chunks_mut(96).flat_map(|row| &mut row[32..]));
         }),
         ("ambient", |m| negate(&mut m.ambient.layers[1].data)),
         ("ambient coordinate", |m| negate(&mut m.ambient.layers[2].data[64..])),
