@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
+mod arm;
 mod dependencies;
 mod links;
 mod process;
@@ -27,6 +28,7 @@ cargo xtask <command>
   gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
   python     the Python wheel, built and tested with numpy 1 and 2 and Gradio 5 and 6
   crash      kills the server again and again and compares what comes out; --kills N, default 100
+  arm        the NEON kernels against the reference, under QEMU unless this is an ARM
   deps       layering, licences and sources of all dependencies
   fixtures   the NeRF fixture tests with the worst difference of each stage
   fuzz [N]   every fuzz target for N seconds (60), with libFuzzer
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some("gradio") => gradio(),
         Some("python") => python::check(),
         Some("crash") => crash(),
+        Some("arm") => arm::check(),
         Some("deps") => dependencies::check(&root()),
         Some("fixtures") => {
             cargo(&["test", "-p", "headcast-nerf", "--test", "fixtures", "--", "--nocapture"])

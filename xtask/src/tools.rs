@@ -23,10 +23,15 @@ pub(crate) fn required() -> bool {
 
 /// Says what is skipped for want of `tool`, or fails if tools are required.
 pub(crate) fn skip(what: &str, tool: &str) -> Result<(), String> {
+    skip_because(what, &format!("`{tool}` is not on PATH"))
+}
+
+/// As [`skip`], for any reason.
+pub(crate) fn skip_because(what: &str, reason: &str) -> Result<(), String> {
     if required() {
-        return Err(format!("{what} need `{tool}`, which is not on PATH (HEADCAST_REQUIRE_TOOLS is set)"));
+        return Err(format!("{what} cannot be tested: {reason} (HEADCAST_REQUIRE_TOOLS is set)"));
     }
-    let line = format!("SKIPPED: {what}: `{tool}` is not on PATH");
+    let line = format!("SKIPPED: {what}: {reason}");
     println!("\n{line}");
     process::note_skip(&line);
     Ok(())

@@ -62,7 +62,7 @@ pub struct EngineSettings {
 }
 
 impl EngineSettings {
-    /// `HEADCAST_SIMD` names the instruction set: `scalar`, `avx2`, `avx512` or `avx512vnni`.
+    /// `HEADCAST_SIMD` names the instruction set: `scalar`, `neon`, `avx2`, `avx512` or `avx512vnni`.
     ///
     /// # Errors
     /// A sentence, when it names none of these or one that this CPU lacks.

@@ -1,6 +1,7 @@
 //! The CPU engine against the scalar reference: every kernel at every instruction set, then whole pictures.
 //!
-//! One test body per stage, expanded over the instruction sets; a set that this CPU lacks says SKIPPED. The
+//! One test body per stage, expanded over the instruction sets of the architecture; a set that this CPU lacks says
+//! SKIPPED. `cargo xtask arm` runs those of AArch64 elsewhere. The
 //! reference itself answers to goldens in `tests/fixtures`. What the oracle cannot see: both sides read
 //! checkpoints and make poses, audio codes and lattices of feature levels with the same code.
 #![expect(
@@ -52,16 +53,25 @@ macro_rules! at_every_level {
                 run(SimdLevel::Scalar);
             }
 
+            #[cfg(target_arch = "aarch64")]
+            #[test]
+            fn neon() {
+                run(SimdLevel::Neon);
+            }
+
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avx2() {
                 run(SimdLevel::Avx2);
             }
 
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avx512() {
                 run(SimdLevel::Avx512);
             }
 
+            #[cfg(target_arch = "x86_64")]
             #[test]
             fn avx512vnni() {
                 run(SimdLevel::Avx512Vnni);

@@ -13,6 +13,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(super) mod math;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod scalar;
 
 use std::fmt;
@@ -25,6 +27,8 @@ pub(super) use scalar::Scalar;
 pub enum SimdLevel {
     /// Plain `f32`; runs anywhere.
     Scalar,
+    /// AArch64 NEON (little-endian), 8 lanes.
+    Neon,
     /// x86-64 AVX2 with FMA, 8 lanes.
     Avx2,
     /// x86-64 AVX-512 F, BW, DQ and VL, 16 lanes.
@@ -35,7 +39,7 @@ pub enum SimdLevel {
 
 impl SimdLevel {
     /// Every level, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// The fastest level of this CPU.
     pub fn best() -> Self {
@@ -46,6 +50,10 @@ impl SimdLevel {
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
+            Self::Neon => false,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -63,7 +71,7 @@ impl SimdLevel {
         }
     }
 
-    /// The level called `name`: `scalar`, `avx2`, `avx512` or `avx512vnni`.
+    /// The level called `name`: `scalar`, `neon`, `avx2`, `avx512` or `avx512vnni`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }
@@ -72,6 +80,7 @@ impl SimdLevel {
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512vnni",
@@ -109,24 +118,27 @@ impl Dispatch {
     }
 
     /// Runs `kernel` with the level's instructions enabled.
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "entering functions with more target features than the build's baseline")]
+    #[cfg_attr(
+        any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")),
+        expect(unsafe_code, reason = "entering functions with target features that their callers lack")
+    )]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            SimdLevel::Scalar => kernel.run(Scalar),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            // SAFETY: a `Dispatch` is made by `new` alone, which saw NEON on this CPU.
+            SimdLevel::Neon => unsafe { neon::enter(kernel) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Dispatch` is made by `new` alone, which saw AVX2 and FMA on this CPU.
             SimdLevel::Avx2 => unsafe { avx2::enter(kernel) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above, for AVX-512 F, BW, DQ, VL and for AVX2 and FMA.
             SimdLevel::Avx512 => unsafe { avx512::enter(kernel) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above, for VNNI too.
             SimdLevel::Avx512Vnni => unsafe { avx512::enter_vnni(kernel) },
+            // Levels of other architectures are not available, so none of them is in a `Dispatch`.
+            _ => kernel.run(Scalar),
         }
-    }
-
-    /// Runs `kernel`; this architecture has the scalar level only.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(Scalar)
     }
 }
 
@@ -244,7 +256,7 @@ mod tests {
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<[f32; 16]> {
-            let mut out = vec![[0.0; 16]; 19];
+            let mut out = vec![[0.0; 16]; 23];
             let mut at = 0;
             while at < 16 {
                 let (a, index) = (s.load(&self.values[at..]), s.load(&self.index[at..]));
@@ -258,6 +270,8 @@ mod tests {
                 let twice = s.add_i(whole, whole);
                 let product = s.dot(twice, word, pair);
                 let sums = s.pair(product, s.sar_by(word, 13));
+                // Both halves the least there is, and a NaN that signals.
+                let (least, signalling) = (s.splat_i(-0x7fff_8000), s.splat_i(0x7f80_0001));
                 let mut masked = [0.0; 16];
                 for (lane, masked) in masked.iter_mut().enumerate().take(S::LANES) {
                     *masked = f32::from(u8::from(s.bits(mask) >> lane & 1 == 1));
@@ -282,6 +296,10 @@ mod tests {
                     s.to_float(sums),
                     s.to_float(one_of_two),
                     s.to_float(other),
+                    s.to_float(s.dot(s.splat_i(0), least, least)),
+                    s.to_float(s.pair(s.splat_i(40_000), s.splat_i(-40_000))),
+                    s.max(s.float_of_bits(signalling), one),
+                    s.min(s.float_of_bits(signalling), one),
                 ];
                 for (row, out) in rows.into_iter().zip(&mut out) {
                     s.store(row, &mut out[at..]);
@@ -313,6 +331,9 @@ mod tests {
         assert_eq!([scalar[17][6], scalar[18][14]], [470_000.0, 540_000.0], "far outside: the last two");
         assert_eq!(scalar[1][3], 1.0, "NaN gives way");
         assert_eq!(scalar[13][8..11], [0.0, 0.0, 1.0], "0.21875, -0.25 and 1.09375 rounded and clamped");
+        assert_eq!(scalar[19], [-2_147_483_648.0; 16], "2^31 wraps");
+        assert_eq!(scalar[20], [-2_147_450_880.0; 16], "32767 and -32768");
+        assert_eq!([scalar[21], scalar[22]], [[1.0; 16]; 2], "signalling NaN gives way");
         for dispatch in SimdLevel::ALL.into_iter().filter_map(Dispatch::new) {
             for (operation, (ours, expected)) in run(dispatch).iter().zip(&scalar).enumerate() {
                 for (lane, (a, b)) in ours.iter().zip(expected).enumerate() {
