@@ -1,4 +1,4 @@
-//! The vector kernels of AArch64, run by QEMU where the processor is another one.
+//! The vector kernels of `AArch64`, run by QEMU where the processor is another one.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ const TESTS: [&str; 6] = [
     "vector_instruction_sets_agree_bit_by_bit",
 ];
 
-/// Builds the tests of the renderer for AArch64 and runs those that know an instruction set.
+/// Builds the tests of the renderer for `AArch64` and runs those that know an instruction set.
 pub(crate) fn check() -> Outcome {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--locked", "-p", "headcast-nerf", "--lib", "--test", "parity"]);

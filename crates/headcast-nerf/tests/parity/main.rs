@@ -1,7 +1,7 @@
 //! The CPU engine against the scalar reference: every kernel at every instruction set, then whole pictures.
 //!
 //! One test body per stage, expanded over the instruction sets of the architecture; a set that this CPU lacks says
-//! SKIPPED. `cargo xtask arm` runs those of AArch64 elsewhere. The
+//! SKIPPED. `cargo xtask arm` runs those of `AArch64` elsewhere. The
 //! reference itself answers to goldens in `tests/fixtures`. What the oracle cannot see: both sides read
 //! checkpoints and make poses, audio codes and lattices of feature levels with the same code.
 #![expect(

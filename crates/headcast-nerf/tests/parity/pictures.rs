@@ -139,7 +139,7 @@ at_every_level!(order_and_threads_do_not_matter, super::same_bytes);
 #[test]
 fn vector_instruction_sets_agree_bit_by_bit() {
     // The same operations in the same order, all of them rounded once: wider vectors change nothing. On x86-64
-    // scalar code has no fused multiply-adds and rounds twice; on AArch64 it has them.
+    // scalar code has no fused multiply-adds and rounds twice; on `AArch64` it has them.
     let levels: &[SimdLevel] = if cfg!(target_arch = "aarch64") {
         &[SimdLevel::Scalar, SimdLevel::Neon]
     } else {

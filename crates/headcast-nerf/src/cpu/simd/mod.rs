@@ -27,7 +27,7 @@ pub(super) use scalar::Scalar;
 pub enum SimdLevel {
     /// Plain `f32`; runs anywhere.
     Scalar,
-    /// AArch64 NEON (little-endian), 8 lanes.
+    /// `AArch64` NEON (little-endian), 8 lanes.
     Neon,
     /// x86-64 AVX2 with FMA, 8 lanes.
     Avx2,

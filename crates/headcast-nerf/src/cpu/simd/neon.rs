@@ -1,4 +1,4 @@
-//! Eight lanes of AArch64 NEON, in two registers of four.
+//! Eight lanes of `AArch64` NEON, in two registers of four.
 //!
 //! Why two: a layer keeps four outputs times two vectors of samples in registers (`packet`, `dense16`). With two registers a
 //! vector these are sixteen accumulators, as many as four pipes of a latency of four can have under way; four registers of
