@@ -143,21 +143,7 @@ pub fn stages(
     clock: &dyn Fn() -> Seconds,
 ) -> Option<StageTimes> {
     let pose = subject.poses.first()?;
-    let rays = probe::rays(engine, pose, subject.intrinsics);
-    let origin = pose.origin();
-    let (mut points, mut directions) = (Vec::new(), Vec::new());
-    // In the order of the engine's tiles, so that caches see what they see there.
-    let width = engine.width() as usize;
-    for (x, y) in tiles(engine) {
-        let pixels =
-            (0..Stages::TILE * Stages::TILE).map(|i| (y + i / Stages::TILE) * width + x + i % Stages::TILE);
-        for (direction, distances) in pixels.map(|pixel| &rays[pixel]) {
-            for t in distances {
-                points.push([0, 1, 2].map(|axis| origin[axis] + t * direction[axis]));
-                directions.push(*direction);
-            }
-        }
-    }
+    let (points, directions) = samples(engine, subject);
     let packets: Vec<&[[f32; 3]]> = points.chunks_exact(Stages::SAMPLES).collect();
     let mut stages = Stages::new(
         engine,
@@ -167,17 +153,17 @@ pub fn stages(
         &directions[..Stages::SAMPLES],
     );
     let samples = to_f64(points.len());
-    let march = a_round(seconds, clock, || {
+    let march = repeat(seconds, clock, || {
         for (x, y) in tiles(engine) {
             std::hint::black_box(stages.march(pose, subject.intrinsics, x, y));
         }
     });
-    let encode = a_round(seconds, clock, || {
+    let encode = repeat(seconds, clock, || {
         for packet in &packets {
             stages.encode(packet);
         }
     });
-    let evaluate = a_round(seconds, clock, || {
+    let evaluate = repeat(seconds, clock, || {
         for _ in 0..256 {
             std::hint::black_box(stages.evaluate());
         }
@@ -189,6 +175,27 @@ pub fn stages(
     })
 }
 
+/// Positions and directions of all samples of the first pose, in the order of the engine's tiles, so that caches see what
+/// they see there.
+pub(super) fn samples(engine: &Engine, subject: &Subject<'_>) -> (Vec<[f32; 3]>, Vec<[f32; 3]>) {
+    let (mut points, mut directions) = (Vec::new(), Vec::new());
+    let Some(pose) = subject.poses.first() else { return (points, directions) };
+    let rays = probe::rays(engine, pose, subject.intrinsics);
+    let origin = pose.origin();
+    let width = engine.width() as usize;
+    for (x, y) in tiles(engine) {
+        let pixels =
+            (0..Stages::TILE * Stages::TILE).map(|i| (y + i / Stages::TILE) * width + x + i % Stages::TILE);
+        for (direction, distances) in pixels.map(|pixel| &rays[pixel]) {
+            for t in distances {
+                points.push([0, 1, 2].map(|axis| origin[axis] + t * direction[axis]));
+                directions.push(*direction);
+            }
+        }
+    }
+    (points, directions)
+}
+
 /// Measures what the engine's instruction set could do at best, on the calling thread.
 ///
 /// * `seconds`: how long each loop is repeated, at least.
@@ -196,14 +203,14 @@ pub fn peak(engine: &Engine, seconds: f64, clock: &dyn Fn() -> Seconds) -> Peak 
     const ROUNDS: usize = 1 << 18;
     let rate = |operations: &dyn Fn() -> u64| {
         let mut done = 0;
-        let time = a_round(seconds, clock, || done = std::hint::black_box(operations()));
+        let time = repeat(seconds, clock, || done = std::hint::black_box(operations()));
         to_f64(usize::try_from(done).unwrap_or(usize::MAX)) / time.max(1e-9)
     };
     Peak { f32: rate(&|| probe::peak_f32(engine, ROUNDS)), i16: rate(&|| probe::peak_i16(engine, ROUNDS)) }
 }
 
 /// Corners of the whole tiles of the picture.
-fn tiles(engine: &Engine) -> impl Iterator<Item = (usize, usize)> + use<> {
+pub(super) fn tiles(engine: &Engine) -> impl Iterator<Item = (usize, usize)> + use<> {
     let (width, height) = (engine.width() as usize, engine.height() as usize);
     let last = Stages::TILE - 1;
     (0..height.saturating_sub(last))
@@ -212,7 +219,7 @@ fn tiles(engine: &Engine) -> impl Iterator<Item = (usize, usize)> + use<> {
 }
 
 /// Seconds of processor time for one call of `f`, from three calls and `seconds` of it at least.
-fn a_round(seconds: f64, clock: &dyn Fn() -> Seconds, mut f: impl FnMut()) -> f64 {
+pub fn repeat(seconds: f64, clock: &dyn Fn() -> Seconds, mut f: impl FnMut()) -> f64 {
     f();
     let start = clock();
     let mut rounds = 0;

@@ -3,6 +3,8 @@
 //! Everything here runs the kernels that [`Engine::render`] runs, on the engine's instruction set; none of
 //! it is fast to set up.
 
+pub mod kernels;
+
 use headcast_core::{Intrinsics, Pose};
 
 use super::Engine;

@@ -240,7 +240,7 @@ impl FieldKernel for Shade<'_> {
 
 /// Adds the packet's samples to their rays.
 #[inline(always)]
-fn composite<S: Simd>(s: S, lattice: &Lattice, work: &mut Lanes) {
+pub(super) fn composite<S: Simd>(s: S, lattice: &Lattice, work: &mut Lanes) {
     let (zero, one) = (s.splat(0.0), s.splat(1.0));
     let mut at = 0;
     while at < PACKET {
