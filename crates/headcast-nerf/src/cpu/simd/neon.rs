@@ -321,4 +321,29 @@ impl Simd for Neon {
             [vld1q_s32(pairs.as_ptr()), vld1q_s32(pairs.as_ptr().add(4))]
         }
     }
+    #[inline(always)]
+    fn gather_two(self, table: &[i32], index: Self::I) -> [Self::I; 2] {
+        let last = last_index(table.len(), 1);
+        // SAFETY: see the impl; the unsigned minimum leaves two entries to read at every lane's index, which is what `two`
+        // asks for.
+        unsafe {
+            let [a, b, c, d, e, f, g, h] = clamped(index, last);
+            let (even, odd) =
+                ([two(table, [a, b]), two(table, [e, f])], [two(table, [c, d]), two(table, [g, h])]);
+            [both!(vuzp1q_s32(even, odd)), both!(vuzp2q_s32(even, odd))]
+        }
+    }
+}
+
+/// `table[index]` and `table[index + 1]` of two indices, with two loads.
+///
+/// # Safety
+/// The CPU has NEON, and both entries of both indices lie in the table.
+#[inline(always)]
+unsafe fn two(table: &[i32], index: [u32; 2]) -> int32x4_t {
+    // SAFETY: the caller's; 8 bytes are read at each, without alignment.
+    unsafe {
+        let first = vld1_s32(table.as_ptr().add(index[0] as usize));
+        vcombine_s32(first, vld1_s32(table.as_ptr().add(index[1] as usize)))
+    }
 }
