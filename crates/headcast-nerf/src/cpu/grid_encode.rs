@@ -3,7 +3,7 @@
 //! A hashed level is a function of lattice points; writing it out point by point, each with the one above it, makes neighbours in
 //! space neighbours in memory, so one 64-bit load fetches the corners of a cell and nothing is hashed per sample. Values are
 //! stored as 16-bit integers, one step per level; the step goes into the weights of the
-//! layers that read the features, see [`super::fold`].
+//! layers that read the features, see [`super::head`].
 
 use super::error::RenderError;
 use super::packet::{PACKET, Row};
