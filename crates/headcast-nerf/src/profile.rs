@@ -7,6 +7,10 @@ use std::fmt;
 /// Upstream lets all rays of a picture advance together and gives those that are left more samples a call, so
 /// a ray gets 16 to 23 of them (with `max_steps` 16) depending on how the other rays fare. Every profile places
 /// samples where upstream does and stops a ray once it is opaque.
+///
+/// AD-NeRF has no such schedule. `parity` evaluates every sample; `quality` passes over cells without density, ends a ray at
+/// 1/1024 of its light and is within an 8-bit step; `fast` takes at least 15 times fewer evaluations, half of the coarse samples
+/// and few of the fine ones, 45 dB or better; `preview` fewer still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Profile {

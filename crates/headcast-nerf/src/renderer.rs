@@ -10,7 +10,7 @@ use crate::avatar::Avatar;
 use crate::body::{Blinks, Body, Eyes, Poses};
 use crate::conditioning::{AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path};
 use crate::cpu::{
-    AdEngine, AdFrameRequest, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
+    AdEngine, AdFrameRequest, AdView, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
 };
 use crate::model::{Network, Scene};
 use crate::profile::Profile;
@@ -101,7 +101,7 @@ enum AnyEngine {
 }
 
 impl Renderer {
-    /// Prepares `avatar`: some 20 ms and 10 MB, then 12 MB of backdrops at 512×512.
+    /// Prepares `avatar`: some 20 ms (AD-NeRF: seconds, in which density is looked for) and 10 MB, then 12 MB of backdrops at 512×512.
     ///
     /// # Errors
     /// [`RenderError::NoPoses`], [`RenderError::NoSuchPose`], [`RenderError::EyeValue`], [`RenderError::NoEyes`], and
@@ -122,7 +122,11 @@ impl Renderer {
         let engine = match &avatar.model {
             Network::Er(model) => AnyEngine::Cpu(Box::new(scene_engine(Scene::Er(model))?)),
             Network::Rad(model) => AnyEngine::Cpu(Box::new(scene_engine(Scene::Rad(model))?)),
-            Network::Ad(model) => AnyEngine::Ad(Box::new(AdEngine::new(model, width, height, &config)?)),
+            Network::Ad(model) => {
+                let poses: Vec<_> = avatar.poses.iter().map(dataset_pose).collect();
+                let view = AdView { poses: &poses, intrinsics: &avatar.intrinsics, width, height };
+                AnyEngine::Ad(Box::new(AdEngine::new(model, &view, &config)?))
+            }
         };
         let smoothing = avatar.smoothing;
         let poses = match body.smooth_path.unwrap_or(smoothing.path) {
@@ -247,7 +251,7 @@ impl Renderer {
                     code: &code,
                     background: &backdrop,
                 };
-                let (stats, share) = engine.probe(&request);
+                let (stats, share) = engine.probe(&request, round);
                 Ok(Probe { stats, share })
             }
         }
@@ -342,7 +346,7 @@ impl Renderer {
 
     /// Whether [`Profile::Fast`] and [`Profile::Preview`] differ from [`Profile::Quality`] for this avatar.
     pub fn has_faster_profiles(&self) -> bool {
-        matches!(self.engine, AnyEngine::Cpu(_))
+        matches!(self.engine, AnyEngine::Cpu(_) | AnyEngine::Ad(_))
     }
 
     /// For a log line: `CPU, avx512, 2 threads, quality profile`.

@@ -43,7 +43,7 @@ mod simd;
 mod tiled_encode;
 mod torso;
 
-pub use ad_nerf::{AdEngine, AdFrameRequest};
+pub use ad_nerf::{AdEngine, AdFrameRequest, AdView};
 pub use engine::{Config, Engine, FrameRequest};
 pub use error::RenderError;
 pub use picture::FrameStats;

@@ -10,7 +10,7 @@ use headcast_core::{FeatureTrack, Intrinsics, RgbImage};
 use headcast_nerf::Profile;
 use headcast_nerf::avatar::{Avatar, ImportRequest, import};
 use headcast_nerf::conditioning::{audio_codes, dataset_pose};
-use headcast_nerf::cpu::{AdEngine, AdFrameRequest, Config, FrameStats, RenderError, SimdLevel};
+use headcast_nerf::cpu::{AdEngine, AdFrameRequest, AdView, Config, FrameStats, RenderError, SimdLevel};
 use headcast_nerf::field::{AdReference, AdRequest, to_u8};
 use headcast_nerf::model::{AdNerf, Network};
 
@@ -71,7 +71,13 @@ impl AdScene {
 
     pub(crate) fn engine(&self, level: SimdLevel, profile: Profile, threads: usize) -> AdEngine {
         let config = Config { profile, threads: NonZero::new(threads).unwrap(), simd: level };
-        AdEngine::new(&self.model, self.width, self.height, &config).unwrap()
+        let view = AdView {
+            poses: &self.poses,
+            intrinsics: &self.intrinsics,
+            width: self.width,
+            height: self.height,
+        };
+        AdEngine::new(&self.model, &view, &config).unwrap()
     }
 
     fn request(&self, frame: usize) -> AdFrameRequest<'_> {
@@ -111,10 +117,15 @@ impl AdScene {
     }
 }
 
-/// Every sample of every ray: the first pass all but its last, and so the second.
+/// Evaluations of parity: every sample of every ray but the last of each pass, which is the background.
+fn faithful(scene: &AdScene) -> u64 {
+    naive(scene) * (63 + 191) / (64 + 192)
+}
+
+/// Evaluations of upstream: every sample of every ray.
 fn naive(scene: &AdScene) -> u64 {
     let fields = 1 + u64::from(scene.model.torso.is_some());
-    u64::from(scene.width) * u64::from(scene.height) * fields * (63 + 191)
+    u64::from(scene.width) * u64::from(scene.height) * fields * (64 + 192)
 }
 
 fn close(difference: &Difference) -> bool {
@@ -132,7 +143,7 @@ fn whole_frame(level: SimdLevel) {
             println!("{name} frame {frame}, {level}, {what}: {difference:?}");
             assert!(close(&difference), "{name} frame {frame}, {what}: {difference:?}");
         }
-        assert_eq!(stats.samples, naive(&scene), "{name}");
+        assert_eq!(stats.samples, faithful(&scene), "{name}");
     }
 }
 at_every_level!(ad_parity_profile, super::whole_frame);
@@ -165,13 +176,15 @@ fn ad_controls_turn_red() {
 #[test]
 fn ad_pictures_depend_on_no_thread_and_no_order() {
     let scene = AdScene::fixture("ad-torso").resized(45, 36);
-    let render = |threads: usize, frames: [usize; 2]| {
-        let engine = scene.engine(SimdLevel::best(), Profile::Parity, threads);
-        frames.map(|frame| scene.render(&engine, frame))
-    };
-    let [first, second] = render(1, [2, 7]);
-    assert_ne!(first.0, second.0, "two frames");
-    assert_eq!(render(3, [7, 2]), [second, first]);
+    for profile in [Profile::Quality, Profile::Fast] {
+        let render = |threads: usize, frames: [usize; 2]| {
+            let engine = scene.engine(SimdLevel::best(), profile, threads);
+            frames.map(|frame| scene.render(&engine, frame))
+        };
+        let [first, second] = render(1, [2, 7]);
+        assert_ne!(first.0, second.0, "{profile}: two frames");
+        assert_eq!(render(3, [7, 2]), [second, first], "{profile}");
+    }
 }
 
 #[test]
@@ -193,9 +206,64 @@ fn ad_frames_are_given_up_between_batches() {
 
 #[test]
 fn ad_probes_say_which_share_of_a_frame_they_were() {
-    let scene = AdScene::fixture("ad-torso").resized(60, 50);
+    let scene = AdScene::fixture("ad-torso").resized(64, 48);
     let engine = scene.engine(SimdLevel::best(), Profile::Parity, 1);
-    let (stats, share) = engine.probe(&scene.request(3));
-    assert_eq!(share, 128.0 / 3000.0);
-    assert_eq!(stats.samples, 2 * 128 * (63 + 191));
+    let (stats, share) = engine.probe(&scene.request(3), 1);
+    assert_eq!((share, stats.samples), (128.0 / 3072.0, 2 * 128 * (63 + 191)), "two blocks of 8x8");
+
+    // All blocks of a picture in some rounds: together they are a frame, as far as lanes go.
+    for profile in [Profile::Quality, Profile::Fast] {
+        let engine = scene.engine(SimdLevel::best(), profile, 1);
+        let blocks = if profile == Profile::Quality { 8 } else { 16 };
+        let whole = (0..48 / blocks).map(|round| engine.probe(&scene.request(3), round));
+        let (lanes, share) =
+            whole.fold((0, 0.0), |(lanes, sum), (stats, share)| (lanes + stats.lanes, sum + share));
+        let frame = scene.render(&engine, 3).1;
+        // Frames per second that follow from the probes, over those of the frame.
+        let estimate = share / lanes as f64 * frame.lanes as f64;
+        println!("{profile}: estimate {estimate:.2} of the frame's speed, {share:.2} {lanes} {frame:?}");
+        assert!((0.6..1.6).contains(&estimate), "{profile}: {estimate}");
+    }
+}
+
+/// Decibels from `a` to `b`.
+fn psnr(a: &RgbImage, b: &RgbImage) -> f64 {
+    let squares: f64 = a.data().iter().zip(b.data()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+    10.0 * (255.0 * 255.0 * a.data().len() as f64 / squares.max(1e-9)).log10()
+}
+
+/// The fixtures as they are, and seen through more pixels, where nodes are what they are made for.
+fn views() -> impl Iterator<Item = (String, AdScene)> {
+    ["ad-head", "ad-torso"].into_iter().flat_map(|name| {
+        [24, 64].into_iter().map(move |size| {
+            let scene = AdScene::fixture(name);
+            let scene = if size == 24 { scene } else { scene.resized(size, size) };
+            (format!("{name} of {size}x{size}"), scene)
+        })
+    })
+}
+
+#[test]
+fn ad_quality_and_faster_profiles_stay_close_to_parity() {
+    for (name, scene) in views() {
+        let [exact, quality, fast, preview] =
+            [Profile::Parity, Profile::Quality, Profile::Fast, Profile::Preview].map(|profile| {
+                let engine = scene.engine(SimdLevel::best(), profile, 2);
+                let (picture, stats) = scene.render(&engine, 6);
+                let fewer = naive(&scene) as f64 / stats.samples as f64;
+                let occupied = engine.occupied_share();
+                println!("{name}, {profile}: {fewer:.1} times fewer evaluations; occupied {occupied:.3?}");
+                (picture, fewer)
+            });
+        let off = difference(quality.0.data(), exact.0.data());
+        println!("{name}, quality: {off:?}");
+        assert!(off.beyond_one <= 0.002, "{name}: {off:?}");
+        let [of_fast, of_preview] = [&fast, &preview].map(|(picture, _)| psnr(picture, &exact.0));
+        println!("{name}: fast {of_fast:.1} dB, preview {of_preview:.1} dB");
+        assert!(of_fast >= 45.0 && fast.1 >= 15.0, "{name}: {of_fast} dB, {} times fewer", fast.1);
+        assert!(of_preview >= 30.0 && preview.1 > fast.1, "{name}: {of_preview} dB, {}", preview.1);
+        let (other, _) = scene.render(&scene.engine(SimdLevel::best(), Profile::Fast, 2), 5);
+        let of_other = psnr(&other, &exact.0);
+        assert!(of_other < 40.0, "control: {name}, another frame, {of_other}");
+    }
 }

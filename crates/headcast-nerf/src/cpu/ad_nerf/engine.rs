@@ -6,15 +6,20 @@ use std::sync::{Mutex, PoisonError};
 
 use headcast_core::{Intrinsics, RgbImage};
 
+use super::super::cores::{Cores, Turn};
 use super::super::engine::Config;
 use super::super::error::RenderError;
 use super::super::march::{TILE, TILE_RAYS, Tile};
+use super::super::nodes::{Between, Nodes};
 use super::super::picture::{FrameStats, Picture};
 use super::super::shade::Shaded;
 use super::super::simd::{Dispatch, SimdLevel};
+use super::density::typical_codes;
 use super::depths::Depths;
-use super::lanes::{Lanes, Light, Query, Ray};
-use super::network::{BATCH, Heard, Network};
+use super::effort::{Effort, LEAST_SAMPLES};
+use super::lanes::{Lanes, Light, Query, Ray, Seen};
+use super::network::{Heard, Network};
+use super::occupancy::Occupancy;
 use crate::conditioning::torso_signal;
 use crate::field::{coarse_depths, dataset_ray};
 use crate::model::{AdField, AdNerf};
@@ -25,22 +30,36 @@ const MAX_SAMPLES: u32 = 1024;
 
 /// An AD-NeRF made ready to render at one size.
 ///
-/// Frames may be rendered from several threads at once; each call uses [`Config::threads`] of its own.
+/// Frames may be rendered from several threads at once: they share [`Config::threads`] cores, and who calls first goes first.
 /// A picture is a function of its [`AdFrameRequest`] alone, bit by bit, for a given profile; AVX2 and AVX-512 make the
 /// same bits, scalar code rounds differently where it has no fused multiply-add.
 #[derive(Debug)]
 pub struct AdEngine {
-    dispatch: Dispatch,
-    head: Pair,
-    torso: Option<Torso>,
-    profile: Profile,
-    threads: NonZero<usize>,
+    pub(super) dispatch: Dispatch,
+    pub(super) head: Pair,
+    pub(super) torso: Option<Torso>,
+    pub(super) profile: Profile,
+    pub(super) effort: Effort,
+    pub(super) threads: NonZero<usize>,
+    pub(super) cores: Cores,
     /// Of the coarse samples.
-    coarse: Vec<f32>,
-    importance: usize,
-    width: u32,
-    height: u32,
-    scratch: Mutex<Vec<Scratch>>,
+    pub(super) coarse: Vec<f32>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) scratch: Mutex<Vec<Scratch>>,
+}
+
+/// What an engine is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct AdView<'a> {
+    /// Cameras of the avatar as the dataset has them: where they look is where density is looked for.
+    pub poses: &'a [[[f32; 4]; 3]],
+    /// For the picture's size.
+    pub intrinsics: &'a Intrinsics,
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
 }
 
 /// Everything one frame depends on besides the model.
@@ -58,75 +77,93 @@ pub struct AdFrameRequest<'a> {
 
 /// The networks of a field.
 #[derive(Debug)]
-struct Pair {
-    coarse: Network,
-    fine: Network,
+pub(super) struct Pair {
+    pub(super) coarse: Network,
+    pub(super) fine: Network,
+    /// Where there may be density; `None` is everywhere.
+    pub(super) occupancy: Option<Occupancy>,
 }
 
 #[derive(Debug)]
-struct Torso {
-    networks: Pair,
-    pose: [[f32; 4]; 3],
+pub(super) struct Torso {
+    pub(super) networks: Pair,
+    pub(super) pose: [[f32; 4]; 3],
     /// Values of the code that it hears.
-    code: usize,
+    pub(super) code: usize,
 }
 
 /// A field in one frame.
 #[derive(Debug)]
-struct Posed<'a> {
-    networks: &'a Pair,
-    heard: [Heard; 2],
-    pose: &'a [[f32; 4]; 3],
+pub(super) struct Posed<'a> {
+    pub(super) networks: &'a Pair,
+    pub(super) heard: [Heard; 2],
+    pub(super) pose: &'a [[f32; 4]; 3],
 }
 
 /// Working memory of one thread.
 #[derive(Debug)]
-struct Scratch {
-    lanes: Lanes,
-    depths: Depths,
+pub(super) struct Scratch {
+    pub(super) between: Between,
+    pub(super) work: Work,
+}
+
+/// What tracing some rays takes.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) lanes: Lanes,
+    pub(super) depths: Depths,
     /// Which rays to trace: number, at most [`TILE_RAYS`], column and row of the picture.
-    pixels: Vec<(usize, usize, usize)>,
-    rays: Vec<Ray>,
+    pub(super) pixels: Vec<(usize, usize, usize)>,
+    pub(super) rays: Vec<Ray>,
     /// Of the coarse pass: `[TILE_RAYS, coarse samples]`.
-    weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
     /// Of the fine pass: `[TILE_RAYS, fine samples]`.
-    fine: Vec<f32>,
+    pub(super) fine: Vec<f32>,
     /// `[TILE_RAYS]` of the torso, then of the head.
-    light: [Vec<Light>; 2],
-    shaded: Shaded,
+    pub(super) light: [Vec<Light>; 2],
+    pub(super) shaded: Shaded,
 }
 
 impl Pair {
     fn new(field: &AdField) -> Result<Self, RenderError> {
-        Ok(Self { coarse: Network::new(&field.coarse)?, fine: Network::new(&field.fine)? })
+        Ok(Self { coarse: Network::new(&field.coarse)?, fine: Network::new(&field.fine)?, occupancy: None })
+    }
+
+    pub(super) fn hear(&self, signal: &[f32]) -> [Heard; 2] {
+        [&self.coarse, &self.fine].map(|network| network.hear(signal))
     }
 
     fn posed<'a>(&'a self, signal: &[f32], pose: &'a [[f32; 4]; 3]) -> Posed<'a> {
-        Posed { networks: self, heard: [&self.coarse, &self.fine].map(|network| network.hear(signal)), pose }
+        Posed { networks: self, heard: self.hear(signal), pose }
     }
 }
 
-impl Scratch {
-    /// Lists the pixels of a tile.
-    fn see(&mut self, tile: Tile) {
+impl Work {
+    /// Lists the pixels of a tile, those that are `wanted` or all.
+    pub(super) fn see(&mut self, tile: Tile, wanted: Option<&[bool]>) {
         self.pixels.clear();
         for row in 0..tile.height {
             for column in 0..tile.width {
-                self.pixels.push((row * TILE + column, tile.x + column, tile.y + row));
+                let number = row * TILE + column;
+                if wanted.is_none_or(|wanted| wanted[number]) {
+                    self.pixels.push((number, tile.x + column, tile.y + row));
+                }
             }
         }
     }
 }
 
 impl AdEngine {
-    /// Prepares `model` for pictures of `width` × `height`: some 20 ms and 10 MB for upstream's default sizes; each thread
-    /// keeps 2 MB of working memory more.
+    /// Prepares `model` for pictures of `view`: some 20 ms and 10 MB for upstream's default sizes; each thread
+    /// keeps 2 MB of working memory more. All profiles but [`Profile::Parity`] look for density first, which takes as long as a
+    /// part of a frame, seconds.
     ///
     /// # Errors
     /// [`RenderError::SimdUnavailable`] when the CPU lacks the level, [`RenderError::Size`] for a side of 0
     /// or above [`RgbImage::MAX_SIDE`], [`RenderError::Unsupported`] for layers that do not fit each other and for
     /// options out of the ordinary.
-    pub fn new(model: &AdNerf, width: u32, height: u32, config: &Config) -> Result<Self, RenderError> {
+    pub fn new(model: &AdNerf, view: &AdView<'_>, config: &Config) -> Result<Self, RenderError> {
+        let AdView { width, height, .. } = *view;
         let dispatch = Dispatch::new(config.simd)
             .ok_or(RenderError::SimdUnavailable { wanted: config.simd, best: SimdLevel::best() })?;
         let sides = 1..=RgbImage::MAX_SIDE;
@@ -134,10 +171,10 @@ impl AdEngine {
             return Err(RenderError::Size { width, height });
         }
         let options = &model.options;
-        if !(4..=MAX_SAMPLES).contains(&options.samples) || options.importance > MAX_SAMPLES {
+        if !(LEAST_SAMPLES..=MAX_SAMPLES).contains(&options.samples) || options.importance > MAX_SAMPLES {
             return Err(RenderError::Unsupported {
                 what: format!(
-                    "{} coarse and {} fine samples a ray, outside 4 and 0 to {MAX_SAMPLES}",
+                    "{} coarse and {} fine samples a ray, outside {LEAST_SAMPLES} and 0 to {MAX_SAMPLES}",
                     options.samples, options.importance
                 ),
             });
@@ -149,21 +186,24 @@ impl AdEngine {
                 code: torso.code(),
             })
         });
-        Ok(Self {
+        let effort = Effort::of(config.profile, options);
+        let mut engine = Self {
             dispatch,
             head: Pair::new(&model.head)?,
             torso: torso.transpose()?,
-            profile: match config.profile {
-                Profile::Parity => Profile::Parity,
-                _ => Profile::Quality,
-            },
+            profile: config.profile,
+            effort,
             threads: config.threads,
-            coarse: coarse_depths(options.near, options.far, options.samples),
-            importance: options.importance as usize,
+            cores: Cores::new(config.threads),
+            coarse: coarse_depths(options.near, options.far, effort.samples),
             width,
             height,
             scratch: Mutex::new(Vec::new()),
-        })
+        };
+        if engine.effort.sparse && !view.poses.is_empty() {
+            engine.find_density(view, &typical_codes(model), [options.near, options.far]);
+        }
+        Ok(engine)
     }
 
     /// Pixels per row.
@@ -181,7 +221,7 @@ impl AdEngine {
         self.dispatch.level()
     }
 
-    /// Threads that work on one frame.
+    /// Threads that work at a time.
     pub fn threads(&self) -> NonZero<usize> {
         self.threads
     }
@@ -229,99 +269,147 @@ impl AdEngine {
         };
         let fields = self.posed(request);
         let picture = Mutex::new(Picture::new(out.data_mut(), request.background, width, 0));
-        self.for_each(Tile::count(width, height), |number, scratch| {
-            let tile = Tile::of(number, width, height);
-            scratch.see(tile);
-            self.trace(&fields, request.intrinsics, scratch, &stop);
-            picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, &scratch.shaded);
+        let at_nodes = self.draw(&fields, request.intrinsics, &stop, |tile, shaded| {
+            picture.lock().unwrap_or_else(PoisonError::into_inner).add(tile, shaded);
         });
         if stopped.load(Ordering::Relaxed) {
             return Err(RenderError::Stopped);
         }
-        Ok(picture.into_inner().unwrap_or_else(PoisonError::into_inner).stats)
+        let mut stats = picture.into_inner().unwrap_or_else(PoisonError::into_inner).stats;
+        stats.merge(&at_nodes);
+        Ok(stats)
+    }
+
+    /// Fills the tiles of a picture with light, in no particular order: all pixels traced, or the nodes and what lies
+    /// between. Returns what the nodes took.
+    ///
+    /// * `put`: takes a finished tile of pixels.
+    fn draw(
+        &self,
+        fields: &[Option<Posed<'_>>; 2],
+        intrinsics: &Intrinsics,
+        stop: &(dyn Fn() -> bool + Sync),
+        put: impl Fn(Tile, &Shaded) + Sync,
+    ) -> FrameStats {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let turn = self.cores.turn();
+        let mut stats = FrameStats::default();
+        let Some(tolerance) = self.effort.tolerance else {
+            self.for_each(turn, Tile::count(width, height), |number, Scratch { work, .. }| {
+                let tile = Tile::of(number, width, height);
+                work.see(tile, None);
+                self.trace(fields, intrinsics, work, stop);
+                put(tile, &work.shaded);
+            });
+            return stats;
+        };
+        let mut nodes = Nodes::new(width, height);
+        let (across, down) = (nodes.width, nodes.height);
+        let node_intrinsics = node_intrinsics(intrinsics);
+        let taken = Mutex::new((&mut nodes, &mut stats));
+        self.for_each(turn, Tile::count(across, down), |number, Scratch { work, .. }| {
+            let tile = Tile::of(number, across, down);
+            work.see(tile, None);
+            self.trace(fields, &node_intrinsics, work, stop);
+            let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.0.add(tile, &work.shaded.light);
+            taken.1.add(&work.shaded);
+        });
+        self.for_each(turn, Tile::count(width, height), |number, Scratch { work, between }| {
+            let tile = Tile::of(number, width, height);
+            self.fill_between(&nodes, tile, tolerance, fields, intrinsics, between, work, stop);
+            put(tile, &work.shaded);
+        });
+        stats
+    }
+
+    /// Puts the light of a tile into [`Work::shaded`]: of its nodes, traced where it bends, and read off a curve elsewhere.
+    pub(super) fn fill_between(
+        &self,
+        nodes: &Nodes,
+        tile: Tile,
+        tolerance: f32,
+        fields: &[Option<Posed<'_>>; 2],
+        intrinsics: &Intrinsics,
+        between: &mut Between,
+        work: &mut Work,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) {
+        let lit = between.look(nodes, tile);
+        if lit && between.choose(tile, tolerance) > 0 {
+            work.see(tile, Some(&between.wanted));
+            self.trace(fields, intrinsics, work, stop);
+        } else {
+            work.shaded.clear();
+        }
+        if lit {
+            between.fill(tile, &mut work.shaded.light);
+        }
     }
 
     /// The torso, if there is one, and the head, as they are in a frame.
-    fn posed<'a>(&'a self, request: &AdFrameRequest<'a>) -> [Option<Posed<'a>>; 2] {
+    pub(super) fn posed<'a>(&'a self, request: &AdFrameRequest<'a>) -> [Option<Posed<'a>>; 2] {
         let torso = self.torso.as_ref().map(|torso| {
             torso.networks.posed(&torso_signal(&request.code[..torso.code], request.pose), &torso.pose)
         });
         [torso, Some(self.head.posed(request.code, request.pose))]
     }
 
-    /// Traces some rays of a frame, spread over the picture evenly, for a caller who wants to know how long a frame takes.
-    ///
-    /// Returns what it took, and which share of a frame's work that was.
-    ///
-    /// # Panics
-    /// As [`Self::render`].
-    pub fn probe(&self, request: &AdFrameRequest<'_>) -> (FrameStats, f64) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        let fields = self.posed(request);
-        let pixels = width * height;
-        let jobs = self.threads.get().min(pixels.div_ceil(BATCH));
-        let wanted = (jobs * BATCH).min(pixels);
-        let stats = Mutex::new(FrameStats::default());
-        self.for_each(jobs, |job, scratch| {
-            scratch.pixels.clear();
-            for (number, k) in (job..wanted).step_by(jobs).enumerate() {
-                // The golden ratio's multiples are spread evenly however many there are, in both directions.
-                let pixel = spread(k, pixels);
-                scratch.pixels.push((number, pixel % width, pixel / width));
-            }
-            self.trace(&fields, request.intrinsics, scratch, &|| false);
-            stats.lock().unwrap_or_else(PoisonError::into_inner).add(&scratch.shaded);
-        });
-        let stats = stats.into_inner().unwrap_or_else(PoisonError::into_inner);
-        #[expect(clippy::cast_precision_loss, reason = "pixels of a picture")]
-        let share = wanted as f64 / pixels as f64;
-        (stats, share)
-    }
-
-    /// Puts the light of the rays through [`Scratch::pixels`] into [`Scratch::shaded`]: of the torso in front of the head.
-    fn trace(
+    /// Puts the light of the rays through [`Work::pixels`] into [`Work::shaded`]: of the torso in front of the head.
+    pub(super) fn trace(
         &self,
         fields: &[Option<Posed<'_>>; 2],
         intrinsics: &Intrinsics,
-        scratch: &mut Scratch,
+        work: &mut Work,
         stop: &(dyn Fn() -> bool + Sync),
     ) {
-        scratch.shaded.clear();
-        scratch.light.iter_mut().for_each(|light| light.fill(NOTHING));
+        work.shaded.clear();
+        work.light.iter_mut().for_each(|light| light.fill(NOTHING));
         for (which, field) in fields.iter().enumerate() {
             let Some(field) = field else { continue };
-            scratch.rays.clear();
-            for (number, x, y) in &scratch.pixels {
+            work.rays.clear();
+            for (number, x, y) in &work.pixels {
+                // Nobody sees a head behind an opaque torso.
+                if which == HEAD && work.light[TORSO][*number].last < self.effort.opaque {
+                    continue;
+                }
                 #[expect(clippy::cast_possible_truncation, reason = "pixels of a picture")]
                 let (origin, direction) = dataset_ray(field.pose, intrinsics, *x as u32, *y as u32);
-                scratch.rays.push(Ray { number: *number, origin, direction });
+                work.rays.push(Ray { number: *number, origin, direction });
             }
-            scratch.shaded.rays += scratch.rays.len() as u64;
-            self.two_passes(field, which, scratch, stop);
+            work.shaded.rays += work.rays.len() as u64;
+            self.two_passes(field, which, work, stop);
         }
-        let [torso, head] = &scratch.light;
-        for ((light, torso), head) in scratch.shaded.light.iter_mut().zip(torso).zip(head) {
+        let [torso, head] = &work.light;
+        for ((light, torso), head) in work.shaded.light.iter_mut().zip(torso).zip(head) {
             let [r, g, b] = [0, 1, 2].map(|c| head.front[c] * torso.last + torso.front[c]);
             *light = [1.0 - head.last * torso.last, r, g, b];
         }
     }
 
-    /// The coarse and the fine pass of [`Scratch::rays`].
-    fn two_passes(
-        &self,
-        field: &Posed<'_>,
-        which: usize,
-        scratch: &mut Scratch,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) {
-        let Scratch { lanes, depths, rays, weights, fine, light, shaded, .. } = scratch;
-        let Pair { coarse, fine: second } = field.networks;
+    /// The coarse and the fine pass of [`Work::rays`].
+    fn two_passes(&self, field: &Posed<'_>, which: usize, work: &mut Work, stop: &(dyn Fn() -> bool + Sync)) {
+        let Work { lanes, depths, rays, weights, fine, light, shaded, .. } = work;
+        let Pair { coarse, fine: second, occupancy } = field.networks;
         let light = &mut light[which];
         let samples = self.coarse.len();
-        let single = self.importance == 0;
+        let single = self.effort.importance == 0;
+        // What is not evaluated has no weight.
+        for Ray { number, .. } in rays.iter() {
+            weights[number * samples..][..samples].fill(0.0);
+        }
+        let query = Query {
+            network: coarse,
+            heard: &field.heard[0],
+            color: single,
+            occupancy: occupancy.as_ref(),
+            seen: None,
+            // Where light is collected no more, samples are not to be placed: a tenth of that moves none of them.
+            opaque: if single { self.effort.opaque } else { self.effort.opaque * 0.1 },
+        };
         let count = lanes.sum(
             self.dispatch,
-            Query { network: coarse, heard: &field.heard[0], color: single },
+            query,
             rays,
             |_| &self.coarse,
             |ray, sample, weight| weights[ray * samples + sample] = weight,
@@ -339,9 +427,25 @@ impl AdEngine {
             depths.place(weights, &mut fine[number * placed..][..placed]);
         }
         let fine = &fine[..];
+        let (near, far) = (self.coarse[0], self.coarse[samples - 1]);
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred samples")]
+        let seen = Seen {
+            weights,
+            samples,
+            near,
+            samples_per_unit: (samples - 1) as f32 / (far - near),
+            least: self.effort.least,
+        };
         let count = lanes.sum(
             self.dispatch,
-            Query { network: second, heard: &field.heard[1], color: true },
+            Query {
+                network: second,
+                heard: &field.heard[1],
+                color: true,
+                seen: (seen.least > 0.0).then_some(seen),
+                opaque: self.effort.opaque,
+                ..query
+            },
             rays,
             |ray| &fine[ray * placed..][..placed],
             |_, _, _| (),
@@ -358,8 +462,8 @@ impl AdEngine {
     }
 
     fn new_scratch(&self) -> Scratch {
-        let depths = Depths::new(self.coarse.clone(), self.importance);
-        Scratch {
+        let depths = Depths::new(self.coarse.clone(), self.effort.importance);
+        let work = Work {
             lanes: Lanes::new(self.networks()),
             pixels: Vec::with_capacity(TILE_RAYS),
             rays: Vec::with_capacity(TILE_RAYS),
@@ -368,13 +472,15 @@ impl AdEngine {
             depths,
             light: [vec![NOTHING; TILE_RAYS], vec![NOTHING; TILE_RAYS]],
             shaded: Shaded::new(None),
-        }
+        };
+        Scratch { between: Between::new(), work }
     }
 
     /// Does `jobs` jobs on the engine's threads, in no particular order.
-    fn for_each(&self, jobs: usize, job: impl Fn(usize, &mut Scratch) + Sync) {
+    pub(super) fn for_each(&self, turn: Turn, jobs: usize, job: impl Fn(usize, &mut Scratch) + Sync) {
         let next = AtomicUsize::new(0);
         let work = || {
+            let core = self.cores.take(turn);
             let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut scratch = kept.unwrap_or_else(|| self.new_scratch());
             loop {
@@ -383,6 +489,7 @@ impl AdEngine {
                     break;
                 }
                 job(number, &mut scratch);
+                core.give_way();
             }
             self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         };
@@ -395,19 +502,14 @@ impl AdEngine {
     }
 }
 
-/// Number `k` of a sequence without repetition that visits `count` places evenly.
-fn spread(k: usize, count: usize) -> usize {
-    // The step nearest to the golden section that has no factor in common with the count.
-    let mut step = (count * 382 / 1000).max(1);
-    while gcd(step, count) != 1 {
-        step += 1;
-    }
-    k * step % count
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// The camera whose pixel (i, j) sees what pixel (2i, 2j) of `full` sees: AD-NeRF's rays go through corners.
+pub(super) fn node_intrinsics(full: &Intrinsics) -> Intrinsics {
+    let Intrinsics { fx, fy, cx, cy } = *full;
+    Intrinsics { fx: fx * 0.5, fy: fy * 0.5, cx: cx * 0.5, cy: cy * 0.5 }
 }
 
 /// Nothing in front of the background.
 const NOTHING: Light = Light { front: [0.0; 3], last: 1.0 };
+/// Fields of a frame, in the order in which they are traced.
+const TORSO: usize = 0;
+const HEAD: usize = 1;
