@@ -35,6 +35,22 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())
 }
 
+/// How fast frames are made, for people: `12.3 frames/s`, `0.21 frames/s`, `a frame every 40 s`, `a frame every 2.5 min`.
+pub(crate) fn pace(fps: f64) -> String {
+    let secs = 1.0 / fps;
+    if fps >= 0.95 || fps <= 0.0 || !secs.is_finite() {
+        format!("{fps:.1} frames/s")
+    } else if secs < 10.0 {
+        format!("{fps:.2} frames/s")
+    } else if secs < 120.0 {
+        format!("a frame every {secs:.0} s")
+    } else if secs < 7200.0 {
+        format!("a frame every {:.1} min", secs / 60.0)
+    } else {
+        format!("a frame every {:.1} h", secs / 3600.0)
+    }
+}
+
 /// How many frames a renderer makes per second: `25`, `29.97`.
 pub(super) fn speed(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|fps: &f64| fps.is_finite() && *fps > 0.0);
@@ -74,6 +90,22 @@ fn split(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paces_have_digits_however_slow() {
+        let seen = [25.0, 0.95, 0.5, 0.1, 0.025, 1.0 / 150.0, 1.0 / 9000.0, 0.0].map(pace);
+        let right = [
+            "25.0 frames/s",
+            "0.9 frames/s",
+            "0.50 frames/s",
+            "a frame every 10 s",
+            "a frame every 40 s",
+            "a frame every 2.5 min",
+            "a frame every 2.5 h",
+            "0.0 frames/s",
+        ];
+        assert_eq!(seen, right);
+    }
 
     #[test]
     fn spans() {

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::core::{RgbImage, Timeline};
@@ -47,6 +49,11 @@ pub trait Watcher: Reporter {
 
     /// This segment is in the folder.
     fn segment(&mut self, index: usize);
+
+    /// What is set when the user wants it to end; where there is one, it ends in the middle of a frame.
+    fn interruption(&self) -> Option<Arc<AtomicBool>> {
+        None
+    }
 
     /// The user should know this.
     fn warning(&mut self, text: &str);
@@ -232,7 +239,9 @@ impl Output {
 
     fn segment(&self, session: &Session, index: usize, watcher: &mut dyn Watcher) -> Result<(), RenderError> {
         let mut frame_error = None;
-        let made = session.make_segment(index, &mut |done: FrameDone<'_>| {
+        let interruption = watcher.interruption();
+        let stop = || interruption.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let made = session.make_segment_until(index, &stop, &mut |done: FrameDone<'_>| {
             watcher.frame();
             if let Some(folder) = &self.frames
                 && let Err(source) = write_png(folder, &frame_name(done.frame.0), done.image)

@@ -17,6 +17,22 @@ pub trait FrameSource: Send + Sync {
     /// One sentence on why the frame cannot be made.
     fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String>;
 
+    /// As [`Self::render`], for a caller who may want to give the frame up, which matters where one takes minutes.
+    ///
+    /// * `stop`: asked now and then, from any thread; by default not at all.
+    ///
+    /// # Errors
+    /// As [`Self::render`]; any sentence will do once `stop` has said so.
+    fn render_until(
+        &self,
+        frame: FrameIndex,
+        stop: &(dyn Fn() -> bool + Sync),
+        out: &mut RgbImage,
+    ) -> Result<(), String> {
+        let _ = stop;
+        self.render(frame, out)
+    }
+
     /// How many frames to ask for at the same time, from as many threads: what the end of one leaves idle, the next one
     /// uses. 1 by default, and 0 counts as 1.
     fn at_once(&self) -> usize {
@@ -56,6 +72,16 @@ impl FrameSource for TalkingHead {
 
     fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
         self.renderer.render(&self.clip, frame, out).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn render_until(
+        &self,
+        frame: FrameIndex,
+        stop: &(dyn Fn() -> bool + Sync),
+        out: &mut RgbImage,
+    ) -> Result<(), String> {
+        let rendered = self.renderer.render_until(&self.clip, frame, stop, out);
+        rendered.map(drop).map_err(|error| error.to_string())
     }
 
     fn at_once(&self) -> usize {

@@ -13,7 +13,7 @@ use headcast_media::segment::{self, SegmentEncoder};
 use headcast_media::{aac, h264};
 
 use crate::renderer::FrameSource;
-use crate::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+use crate::source::{FrameDone, MakeError, OnFrame, SegmentSource, Stop};
 
 /// Frames between the renderer and the encoder: the encoder works on one while the renderer fills the next.
 const FRAMES_IN_FLIGHT: usize = 2;
@@ -60,6 +60,7 @@ impl Session {
         index: usize,
         to_encoder: &SyncSender<RgbImage>,
         spare: &Spare,
+        stop: &Stop<'_>,
         on_frame: &mut OnFrame<'_>,
     ) -> Result<(), MakeError> {
         let frames = self.plan.frames(index).expect("the caller asks for a planned segment");
@@ -74,7 +75,7 @@ impl Session {
         };
         if at_once == 1 {
             for frame in frames.map(FrameIndex) {
-                if !hand_over(frame, self.render_frame(frame, spare)?)? {
+                if !hand_over(frame, self.render_frame(frame, spare, stop)?)? {
                     break;
                 }
             }
@@ -87,7 +88,7 @@ impl Session {
                 let (done, pictures) = mpsc::sync_channel(1);
                 let paint = move || {
                     for frame in own {
-                        let picture = self.render_frame(frame, spare);
+                        let picture = self.render_frame(frame, spare, stop);
                         let failed = picture.is_err();
                         if done.send(picture).is_err() || failed {
                             break;
@@ -123,15 +124,18 @@ impl Session {
         })
     }
 
-    fn render_frame(&self, frame: FrameIndex, spare: &Spare) -> Result<RgbImage, MakeError> {
+    fn render_frame(&self, frame: FrameIndex, spare: &Spare, stop: &Stop<'_>) -> Result<RgbImage, MakeError> {
         let cannot = |reason| MakeError::Render { frame, reason };
         let (width, height) = self.frames.size();
         let mut image = match spare.take() {
             Some(image) => image,
             None => RgbImage::filled(width, height, [0; 3]).map_err(|e| cannot(e.to_string()))?,
         };
-        self.frames.render(frame, &mut image).map_err(cannot)?;
-        Ok(image)
+        match self.frames.render_until(frame, stop, &mut image) {
+            Ok(()) => Ok(image),
+            Err(_) if stop() => Err(MakeError::Cancelled),
+            Err(reason) => Err(cannot(reason)),
+        }
     }
 
     /// Encodes frames until the renderer hangs up.
@@ -186,6 +190,15 @@ impl SegmentSource for Session {
     }
 
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
+        self.make_segment_until(index, &|| false, on_frame)
+    }
+
+    fn make_segment_until(
+        &self,
+        index: usize,
+        stop: &Stop<'_>,
+        on_frame: &mut OnFrame<'_>,
+    ) -> Result<Bytes, MakeError> {
         assert!(index < self.plan.len(), "segment {index} of {}", self.plan.len());
         let failed = |reason| MakeError::Encode { index, reason };
         let (to_encoder, frames) = mpsc::sync_channel(FRAMES_IN_FLIGHT);
@@ -195,7 +208,7 @@ impl SegmentSource for Session {
                 .name("encoder".into())
                 .spawn_scoped(scope, move || self.encode(index, &frames, spare))
                 .map_err(|error| failed(format!("its thread cannot be started: {error}")))?;
-            let rendered = self.render(index, &to_encoder, spare, on_frame);
+            let rendered = self.render(index, &to_encoder, spare, stop, on_frame);
             drop(to_encoder);
             let encoded = match encoder.join() {
                 Ok(encoded) => encoded,

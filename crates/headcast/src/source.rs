@@ -9,6 +9,9 @@ use headcast_media::segment::Config;
 /// Told after every frame; answering [`ControlFlow::Break`] cancels the segment.
 pub type OnFrame<'a> = dyn FnMut(FrameDone<'_>) -> ControlFlow<()> + 'a;
 
+/// Whether to give up, even in the middle of a frame.
+pub type Stop<'a> = dyn Fn() -> bool + Sync + 'a;
+
 /// One frame is rendered and on its way to the encoder.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameDone<'a> {
@@ -38,6 +41,25 @@ pub trait SegmentSource: Send + Sync {
     /// # Panics
     /// If `index` is not below `plan().len()`.
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError>;
+
+    /// As [`Self::make_segment`], for a caller who cannot wait for the end of a frame, because one may take minutes.
+    ///
+    /// * `stop`: asked now and then, from any thread; by default not at all.
+    ///
+    /// # Errors
+    /// As [`Self::make_segment`], and [`MakeError::Cancelled`] when `stop` said so.
+    ///
+    /// # Panics
+    /// As [`Self::make_segment`].
+    fn make_segment_until(
+        &self,
+        index: usize,
+        stop: &Stop<'_>,
+        on_frame: &mut OnFrame<'_>,
+    ) -> Result<Bytes, MakeError> {
+        let _ = stop;
+        self.make_segment(index, on_frame)
+    }
 }
 
 /// Why a segment was not made.

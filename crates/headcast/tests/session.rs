@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{listen, milo, renderer, wav};
@@ -112,6 +113,50 @@ fn frames_at_once_do_not_show_in_the_bytes() {
         assert!(seen.iter().copied().eq(0..75), "{at_once} at once: {seen:?}");
         assert_eq!(frames.rendered.load(Ordering::Relaxed), 75);
     }
+}
+
+/// A frame that takes for ever, unless it is given up.
+struct Endless;
+
+impl FrameSource for Endless {
+    fn size(&self) -> (u32, u32) {
+        (64, 48)
+    }
+
+    fn render(&self, _frame: FrameIndex, _out: &mut RgbImage) -> Result<(), String> {
+        Err("nobody can give it up".into())
+    }
+
+    fn render_until(
+        &self,
+        _frame: FrameIndex,
+        stop: &(dyn Fn() -> bool + Sync),
+        _out: &mut RgbImage,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if stop() {
+                return Err("given up".into());
+            }
+            std::thread::yield_now();
+        }
+        Err("nobody gave it up".into())
+    }
+}
+
+#[test]
+fn a_frame_is_given_up_in_the_middle() {
+    let speech = listen(clicks(1.0, &[]), Features::BuiltIn).unwrap();
+    let session =
+        Session::new(speech.timeline, Speed(100), speech.track, speech.channels, Arc::new(Endless)).unwrap();
+    let asked = AtomicU64::new(0);
+    let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 5;
+    let made = session.make_segment_until(0, &stop, &mut unwatched);
+    assert!(matches!(made, Err(MakeError::Cancelled)), "{made:?}");
+    // Control: a frame that fails by itself says why.
+    let (failing, _) = self::session(clicks(1.0, &[]), Flashes { broken: Some(0), ..Flashes::default() });
+    let made = failing.make_segment_until(0, &|| false, &mut unwatched);
+    assert!(matches!(made, Err(MakeError::Render { .. })), "{made:?}");
 }
 
 #[test]

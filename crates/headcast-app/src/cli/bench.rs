@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::BenchOptions;
 use super::failure::Failure;
+use crate::amount::pace;
 use crate::data_dir;
 use crate::process::{processor_seconds, resident_bytes};
 use crate::studio::{Avatars, Choice, EngineSettings};
@@ -230,7 +231,7 @@ impl Bench {
             println!("memory of avatar and renderer: {:.0} MB", u64_to_f64(bytes) / 1e6);
         }
         for Measured { profile, fps, engine } in &report.measured {
-            println!("\n{profile}: {fps:.1} frames/s");
+            println!("\n{profile}: {}", pace(*fps));
             let Some(engine) = engine else { continue };
             let figures = Value::Object(self.figures(engine, report.peak));
             let number = |path: &str| figures.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);

@@ -31,7 +31,12 @@ impl Pace {
     /// `12.3 frames/s, 0.49x real time, 0:12 left`
     fn text(&self) -> String {
         let fps = self.meter.fps();
-        let pace = format!("{fps:.1} frames/s, {:.2}x real time", fps / self.real_time);
+        let times = fps / self.real_time;
+        let pace = match fps > 0.0 && times < 0.01 {
+            // Digits would say 0.
+            true => crate::amount::pace(fps),
+            false => format!("{fps:.1} frames/s, {times:.2}x real time"),
+        };
         let Some(total) = self.total else { return pace };
         #[expect(clippy::cast_precision_loss, reason = "display value")]
         let left = total.saturating_sub(self.frames) as f64;

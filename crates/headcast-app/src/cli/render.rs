@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::ClipFolderError;
@@ -103,7 +104,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 struct Terminal<'a> {
     progress: Progress,
-    interrupted: &'a AtomicBool,
+    interrupted: &'a Arc<AtomicBool>,
 }
 
 impl Reporter for Terminal<'_> {
@@ -129,6 +130,10 @@ impl Watcher for Terminal<'_> {
 
     fn segment(&mut self, index: usize) {
         self.progress.segment(&file_name(index));
+    }
+
+    fn interruption(&self) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(self.interrupted))
     }
 
     fn warning(&mut self, text: &str) {

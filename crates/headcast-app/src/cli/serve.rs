@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::args::{AccessOptions, ServeOptions};
 use super::failure::Failure;
 use super::shutdown;
+use crate::amount::pace;
 use crate::data_dir;
 use crate::jobs;
 use crate::server::{self, Access, AccessError, ServeError};
@@ -73,7 +74,7 @@ async fn serve(config: server::Config, studio: Arc<LocalStudio>, notes: Vec<Stri
     // The first job finds its renderer loaded and measured. An error shows again, with its job.
     tokio::task::spawn_blocking(move || {
         if let Ok(prepared) = studio.warm_up() {
-            println!("renderer: {}, {:.1} frames/s", prepared.renderer.describe(), prepared.fps);
+            println!("renderer: {}, {}", prepared.renderer.describe(), pace(prepared.fps));
         }
     });
     server.run(shutdown).await;

@@ -215,6 +215,9 @@ pub struct Opened {
     pub warnings: Vec<String>,
     /// The profile that was chosen for a request that leaves the choice to the studio; the job keeps it. `None` as asked for.
     pub profile: Option<String>,
+    /// Frames per second that its source is expected to make, from which the job tells how long it takes until that is
+    /// seen. `None` when nobody knows.
+    pub expected_fps: Option<f64>,
 }
 
 impl std::fmt::Debug for Opened {

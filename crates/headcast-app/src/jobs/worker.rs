@@ -106,9 +106,9 @@ fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
         let Received { plan, config, sound, warnings } =
             pushed::open(&request, pushed, &ends, &place, &Narrator(job))?;
         let (segment_head, work) = (segment_head(&config), Work::Receive(sound));
-        return Ok(Begun { plan, config, segment_head, work, warnings, profile: None });
+        return Ok(Begun { plan, config, segment_head, work, warnings, profile: None, expected_fps: None });
     }
-    let Opened { source, warnings, profile } = match job.plan() {
+    let Opened { source, warnings, profile, expected_fps } = match job.plan() {
         Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job))?,
         None => shared.studio.open(&request, &Narrator(job))?,
     };
@@ -119,6 +119,7 @@ fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
         work: Work::Render(source),
         warnings,
         profile,
+        expected_fps,
     })
 }
 
@@ -135,7 +136,8 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     }
     let began = Instant::now();
     let mut left = frames.end - frames.start;
-    let result = source.make_segment(index, &mut |done| {
+    let stop = || job.is_stopped();
+    let result = source.make_segment_until(index, &stop, &mut |done| {
         if job.is_stopped() {
             return ControlFlow::Break(());
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use headcast::core::SegmentPlan;
 use headcast::media::segment::Config;
 use headcast::nerf::avatar::ImportRequest;
-use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource, Stop};
 
 use super::metrics::Metrics;
 use crate::jobs::{
@@ -98,12 +98,21 @@ impl SegmentSource for WatchedSource {
     }
 
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
+        self.make_segment_until(index, &|| false, on_frame)
+    }
+
+    fn make_segment_until(
+        &self,
+        index: usize,
+        stop: &Stop<'_>,
+        on_frame: &mut OnFrame<'_>,
+    ) -> Result<Bytes, MakeError> {
         let began = Instant::now();
         let mut looking = |done: FrameDone<'_>| -> ControlFlow<()> {
             self.metrics.frame();
             on_frame(done)
         };
-        let made = self.source.make_segment(index, &mut looking)?;
+        let made = self.source.make_segment_until(index, stop, &mut looking)?;
         self.metrics.segment(began.elapsed());
         Ok(made)
     }

@@ -26,6 +26,7 @@ use headcast::nerf::cpu::{RenderError, SimdLevel};
 use headcast::nerf::{Body, Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource, Session, Speech, SpeechError, TalkingHead};
 
+use crate::amount::pace;
 use crate::jobs::{
     AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
     SampleInfo, Studio,
@@ -301,10 +302,11 @@ impl LocalStudio {
         reporter.log(
             Level::Info,
             &format!(
-                "{} frames in {} segments; {} renders {fps:.1} frames/s here ({})",
+                "{} frames in {} segments; {} renders {} here ({})",
                 session.plan().timeline().frames(),
                 session.plan().len(),
                 renderer.avatar().title,
+                pace(*fps),
                 renderer.describe(),
             ),
         );
@@ -334,7 +336,12 @@ impl LocalStudio {
             None => Arc::new(session),
         };
         let decided = || prepared.renderer.profile().name().to_owned();
-        Ok(Opened { source, warnings, profile: (choice == Choice::Auto).then(decided) })
+        Ok(Opened {
+            source,
+            warnings,
+            profile: (choice == Choice::Auto).then(decided),
+            expected_fps: Some(prepared.fps),
+        })
     }
 }
 

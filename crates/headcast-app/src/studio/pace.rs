@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use headcast::core::SegmentPlan;
 use headcast::media::segment::Config;
-use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource, Stop};
 
 /// Makes what its source makes, a frame at a time. What is lost to a slow moment is not caught up.
 pub(super) struct Paced<S> {
@@ -51,7 +51,16 @@ impl<S: SegmentSource> SegmentSource for Paced<S> {
     }
 
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError> {
-        self.source.make_segment(index, &mut |done: FrameDone<'_>| -> ControlFlow<()> {
+        self.make_segment_until(index, &|| false, on_frame)
+    }
+
+    fn make_segment_until(
+        &self,
+        index: usize,
+        stop: &Stop<'_>,
+        on_frame: &mut OnFrame<'_>,
+    ) -> Result<Bytes, MakeError> {
+        self.source.make_segment_until(index, stop, &mut |done: FrameDone<'_>| -> ControlFlow<()> {
             self.wait();
             on_frame(done)
         })

@@ -168,7 +168,12 @@ impl Studio for Double {
         let profile = chosen.as_ref().or(request.profile.as_ref()).map_or(0, String::len);
         let source =
             Colours { profile, ..Colours::new(plan, Arc::clone(&self.gate), request.audio_name.clone()) };
-        Ok(Opened { source: Arc::new(source), warnings: vec!["a warning".to_owned()], profile: chosen })
+        Ok(Opened {
+            source: Arc::new(source),
+            warnings: vec!["a warning".to_owned()],
+            profile: chosen,
+            expected_fps: None,
+        })
     }
 }
 

@@ -63,8 +63,9 @@ impl Job {
 
     /// Opening becomes rendering, and rendering goes on, unless it was cancelled meanwhile. Segments of another plan
     /// than the source's are forgotten.
+    #[expect(clippy::cast_precision_loss, reason = "a clip has far less than 2^52 frames")]
     pub(in crate::jobs) fn opened(&self, opened: Begun, store: Arc<Folder>) {
-        let Begun { plan, config, segment_head, work, warnings, profile } = opened;
+        let Begun { plan, config, segment_head, work, warnings, profile, expected_fps } = opened;
         let mut inner = self.lock();
         if !matches!(inner.state, State::Opening | State::Rendering) {
             return;
@@ -87,6 +88,12 @@ impl Job {
         inner.progress.total = plan.total_frames();
         inner.progress.phase = if self.request.pushed.is_some() { Phase::Awaiting } else { Phase::Rendering };
         inner.awaiting = self.request.pushed.is_some().then(Instant::now);
+        if let Some(fps) = expected_fps.filter(|fps| *fps > 0.0) {
+            let (frames, total) = (inner.progress.frames, inner.progress.total);
+            inner.progress.fps = fps;
+            inner.progress.times_real_time = fps / plan.frame_rate().as_f64();
+            inner.progress.eta_secs = total.map(|total| total.saturating_sub(frames) as f64 / fps);
+        }
         inner.plan = Some(plan);
         inner.media = Some(Media { config, segment_head, store });
         inner.work = Some(work);
@@ -100,7 +107,11 @@ impl Job {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.meter.frame(now);
-        let fps = inner.meter.fps();
+        let fps = match inner.meter.fps() {
+            // It takes two frames to know, and one may take minutes: what was expected holds so far.
+            0.0 => inner.progress.fps,
+            fps => fps,
+        };
         let Some(plan) = &inner.plan else { return };
         let frame_rate = plan.frame_rate().as_f64();
         let progress = &mut inner.progress;

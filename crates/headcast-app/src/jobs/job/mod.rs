@@ -144,6 +144,8 @@ pub(in crate::jobs) struct Begun {
     pub(in crate::jobs) warnings: Vec<String>,
     /// The profile that was chosen, if a choice was left.
     pub(in crate::jobs) profile: Option<String>,
+    /// Frames per second that may be expected, if anybody knows.
+    pub(in crate::jobs) expected_fps: Option<f64>,
 }
 
 /// What is known without the source, which holds the whole decoded clip.
