@@ -93,7 +93,8 @@ async function speaks(name, file, locale, words) {
   await page.reload();
   await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
   await page.waitForSelector('#start:not([hidden])', { timeout: 60_000 });
-  check('a reload comes back to it', await page.isVisible('#log .line'));
+  await page.waitForSelector('#log .line', { timeout: 60_000 });
+  check('a reload comes back to it', true);
   await page.click('#start');
   await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: 60_000 });
   check('and plays it again', true);
