@@ -315,6 +315,9 @@ class Streams(Folder):
         written = 0
         late = False
         noticed = threading.Event()
+        # What is started in the background of a shell ignores it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
 
         def press():
             nonlocal late
@@ -361,7 +364,9 @@ class Streams(Folder):
     def test_ctrl_c_stops_and_what_there_is_plays(self):
         code = textwrap.dedent(
             """
-            import sys, headcast, numpy
+            import signal, sys, headcast, numpy
+            # What is started in the background of a shell ignores it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             with headcast.Stream(size=(512, 512), out=sys.argv[1]) as stream:
                 frame = numpy.zeros((200, 512, 512, 3), "uint8")
                 print("ready", flush=True)
