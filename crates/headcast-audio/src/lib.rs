@@ -24,9 +24,8 @@
 //! # Ok::<(), headcast_audio::AudioError>(())
 //! ```
 
-#![forbid(unsafe_code)]
-
 pub mod decode;
+pub mod extractor;
 pub mod features;
 pub mod resample;
 

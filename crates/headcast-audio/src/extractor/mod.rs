@@ -1,0 +1,4 @@
+//! What upstream's avatars hear: DeepSpeech, wav2vec2 and `HuBERT`, from weights that the user brings.
+
+mod kernel;
+pub mod matrix;
