@@ -1,5 +1,6 @@
 //! Rate conversion and channel mixing, as streaming stages.
 
+mod kaiser;
 mod mix;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use headcast_core::SampleRate;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
+pub(crate) use kaiser::Kaiser;
 pub(crate) use mix::{Layout, Mixer};
 
 /// Frames per FFT block on the side with the lower rate: the pass band ends at 0.98 of the lower Nyquist
