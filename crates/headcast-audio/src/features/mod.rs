@@ -17,7 +17,7 @@ use headcast_core::{FeatureError, FeatureKind, FeatureTrack, Spools};
 use mel::MelFrames;
 use network::Network;
 
-pub use npy::{FeatureFileError, read_npy};
+pub use npy::{FeatureFileError, read_npy, write_npy};
 
 /// Samples at 16 kHz for one pair of feature rows, that is, one video frame at 25 frames per second.
 pub const ROW_PAIR_SAMPLES: u64 = 640;

@@ -1,6 +1,6 @@
 //! Feature files of the extractors that upstream projects use.
 
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
 
 use headcast_core::npy::{NpyError, Stored};
@@ -50,6 +50,44 @@ pub enum FeatureFileError {
         /// What to do.
         advice: &'static str,
     },
+}
+
+/// Writes a track as upstream's extractor saves it with `numpy.save`, header and all: `[rows, steps, dims]`, float64 for
+/// `DeepSpeech`, else float32. What `out` buffers is for the caller to flush.
+///
+/// # Errors
+/// What the system says when the track cannot be read or `out` not written.
+pub fn write_npy(track: &FeatureTrack, out: &mut dyn Write) -> io::Result<()> {
+    let kind = track.kind();
+    let wide = kind == FeatureKind::DeepSpeech;
+    let descr = if wide { "<f8" } else { "<f4" };
+    let dict = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}, {}, {}), }}",
+        track.rows(),
+        kind.steps(),
+        kind.dims()
+    );
+    // Version 1.0: NumPy fills up with spaces to a multiple of 64, and leaves room for more digits of the first axis.
+    const START: usize = 10;
+    let room = 21usize.saturating_sub(track.rows().to_string().len());
+    let length = (START + dict.len() + room + 1).next_multiple_of(64) - START;
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&u16::try_from(length).map_err(io::Error::other)?.to_le_bytes())?;
+    out.write_all(format!("{dict:<width$}\n", width = length - 1).as_bytes())?;
+    let mut window = vec![0.0; track.window_len()];
+    let mut bytes = Vec::new();
+    for row in 0..track.rows() {
+        track.window_into(row, &mut window)?;
+        bytes.clear();
+        for &value in &window {
+            match wide {
+                true => bytes.extend(f64::from(value).to_le_bytes()),
+                false => bytes.extend(value.to_le_bytes()),
+            }
+        }
+        out.write_all(&bytes)?;
+    }
+    Ok(())
 }
 
 /// Opens a `.npy` feature file: `[N, 16, 29]` (`DeepSpeech`), `[N, 16, 44]` or `[N, 16, 32]` (wav2vec2) or
