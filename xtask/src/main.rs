@@ -117,7 +117,9 @@ fn fuzz(seconds: &str) -> Outcome {
         .arg("--target-dir")
         .arg(&target_dir)
         .env("RUSTFLAGS", flags.join(" ")))?;
-    for target in ["multipart", "npy", "pickle"] {
+    for (target, seeds) in
+        [("graph", Some("fixtures/deepspeech")), ("multipart", None), ("npy", None), ("pickle", None)]
+    {
         let corpus = root().join("fuzz/corpus").join(target);
         let artifacts = root().join("fuzz/artifacts").join(target);
         for folder in [&corpus, &artifacts] {
@@ -125,6 +127,7 @@ fn fuzz(seconds: &str) -> Outcome {
         }
         run(Command::new(target_dir.join(triple).join("release").join(target))
             .arg(&corpus)
+            .args(seeds.map(|folder| root().join(folder)))
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .args(["-rss_limit_mb=2048", "-timeout=10", "-verbosity=0", "-print_final_stats=1"]))?;
