@@ -77,6 +77,8 @@ class Avatar:
         licence_file: Optional[PathLike] = None,
         transforms: Optional[PathLike] = None,
         background: Optional[PathLike] = None,
+        full_body: Optional[PathLike] = None,
+        full_body_offset: tuple[int, int] = (0, 0),
         thumbnail: Optional[PathLike] = None,
         fix_eye: Optional[float] = None,
         attention: Optional[int] = None,
@@ -100,6 +102,9 @@ class Avatar:
         :param licence_file: a text file to keep with it.
         :param transforms: pose file. Default: ``transforms_train.json``, else ``transforms_val.json`` of the data folder.
         :param background: a picture, ``white`` or ``black``. Default: ``bc.jpg`` or ``bc.png`` of the data folder.
+        :param full_body: LiveTalking's ``--fullbody_img``: a folder of larger pictures, ``<img_id>.jpg`` or ``.png``, that what
+            is rendered is pasted into, or one picture for every frame.
+        :param full_body_offset: column and row of those pictures at which the training video was cut out.
         :param thumbnail: a small JPEG or PNG to show in lists.
         :param fix_eye: eye closure of every frame, 0 (open) to 1, for data without ``au.csv``.
         :param attention: upstream's ``--att``, 1 or 2, which a checkpoint cannot tell. Default 2.
@@ -123,6 +128,8 @@ class Avatar:
             licence_file=_path(licence_file),
             transforms=_path(transforms),
             background=_path(background),
+            full_body=_path(full_body),
+            full_body_offset=full_body_offset,
             thumbnail=_path(thumbnail),
             fix_eye=fix_eye,
             attention=attention,

@@ -73,6 +73,8 @@ def import_avatar(
     licence_file: Optional[str],
     transforms: Optional[str],
     background: Optional[str],
+    full_body: Optional[str],
+    full_body_offset: tuple[int, int],
     thumbnail: Optional[str],
     fix_eye: Optional[float],
     attention: Optional[int],

@@ -1,11 +1,24 @@
 """Avatars, rendering and the server: the program's own functions, called from Python."""
 
 import json
+import struct
 import unittest
 import urllib.request
+import zlib
 
 import headcast
 from support import FIXTURES, Folder, assert_perfect, needs_ffmpeg, tone
+
+
+def png(width, height, colour=(30, 60, 90)):
+    """A picture of one colour, as a file."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(colour) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class Package(Folder):
@@ -107,6 +120,13 @@ class Package(Folder):
         with self.assertRaisesRegex(headcast.AvatarError, "overwrite=True"):
             make()
         make(overwrite=True)
+        width, height = avatar.size
+        body = self.place / "body.png"
+        body.write_bytes(png(width + 7, height + 20))
+        with self.assertRaisesRegex(headcast.AvatarError, "does not fit at column 8, row 20"):
+            make(overwrite=True, full_body=body, full_body_offset=(8, 20))
+        larger = make(overwrite=True, full_body=body, full_body_offset=(7, 20))
+        self.assertEqual(larger.size, (width + 7, height + 20))
 
     def test_serve(self):
         with headcast.serve(port=0, data_dir=self.place) as server:

@@ -88,7 +88,8 @@ impl Body {
     /// Whether `avatar` can do this.
     ///
     /// # Errors
-    /// [`RenderError::EyeValue`], [`RenderError::NoEyes`], [`RenderError::NoSuchPose`].
+    /// [`RenderError::EyeValue`], [`RenderError::NoEyes`], [`RenderError::NoSuchPose`],
+    /// [`RenderError::FullBodyBackground`].
     pub fn check(&self, avatar: &Avatar) -> Result<(), RenderError> {
         if let Eyes::Fixed(value) = self.eyes
             && !(0.0..=1.0).contains(&value)
@@ -97,6 +98,9 @@ impl Body {
         }
         if self.eyes != Eyes::Recorded && !avatar.model.has_eye() {
             return Err(RenderError::NoEyes);
+        }
+        if self.background.is_some() && avatar.full_body.is_some() {
+            return Err(RenderError::FullBodyBackground);
         }
         match self.poses {
             Poses::Still(pose) if pose >= avatar.poses.len() => {

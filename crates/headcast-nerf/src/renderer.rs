@@ -15,7 +15,7 @@ use crate::cpu::{
 use crate::model::{Network, Scene};
 use crate::profile::Profile;
 
-/// Backdrops kept: 3 MB each at 512×512. Enough for a still pose, for the frames that several threads work on
+/// Backdrops and full-body pictures kept: 3 MB each at 512×512, and 6 MB at 1920×1080. Enough for a still pose, for the frames that several threads work on
 /// at once, and for the turning points of a looped path.
 const BACKDROPS: usize = 4;
 
@@ -89,8 +89,38 @@ pub struct Renderer {
     /// Instead of the avatar's.
     background: Option<RgbImage>,
     smooth_lips: bool,
-    /// Last used last, at most [`BACKDROPS`].
-    backdrops: Mutex<VecDeque<(usize, Arc<Vec<f32>>)>>,
+    backdrops: Kept<Vec<f32>>,
+    /// Full-body pictures.
+    bodies: Kept<RgbImage>,
+}
+
+/// What was made for a pose, for the next frames that show it: the last [`BACKDROPS`].
+#[derive(Debug)]
+struct Kept<T>(Mutex<VecDeque<(usize, Arc<T>)>>);
+
+impl<T> Kept<T> {
+    fn new() -> Self {
+        Self(Mutex::new(VecDeque::with_capacity(BACKDROPS)))
+    }
+
+    /// That of `index`, made if it is not here. Several threads may make the same one at once; it is the same.
+    fn get(
+        &self,
+        index: usize,
+        make: impl FnOnce() -> Result<T, RenderError>,
+    ) -> Result<Arc<T>, RenderError> {
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = kept().iter().find(|(of, _)| *of == index) {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(make()?);
+        let mut kept = kept();
+        while kept.len() >= BACKDROPS {
+            kept.pop_front();
+        }
+        kept.push_back((index, Arc::clone(&value)));
+        Ok(value)
+    }
 }
 
 /// What draws the pictures.
@@ -104,8 +134,7 @@ impl Renderer {
     /// Prepares `avatar`: some 20 ms (AD-NeRF: seconds, in which density is looked for) and 10 MB, then 12 MB of backdrops at 512×512.
     ///
     /// # Errors
-    /// [`RenderError::NoPoses`], [`RenderError::NoSuchPose`], [`RenderError::EyeValue`], [`RenderError::NoEyes`], and
-    /// those of [`Engine::new`].
+    /// [`RenderError::NoPoses`], those of [`Body::check`], and those of [`Engine::new`].
     pub fn new(avatar: Arc<Avatar>, settings: &Settings) -> Result<Self, RenderError> {
         if avatar.poses.is_empty() {
             return Err(RenderError::NoPoses);
@@ -152,7 +181,8 @@ impl Renderer {
             shown: body.poses,
             background,
             smooth_lips: body.smooth_lips.unwrap_or(smoothing.lips),
-            backdrops: Mutex::new(VecDeque::with_capacity(BACKDROPS)),
+            backdrops: Kept::new(),
+            bodies: Kept::new(),
             avatar,
         })
     }
@@ -192,8 +222,8 @@ impl Renderer {
     /// says otherwise.
     ///
     /// # Errors
-    /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the avatar's size,
-    /// [`RenderError::Avatar`] when a captured torso cannot be read.
+    /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the video's size,
+    /// [`RenderError::Avatar`] when a captured torso or a full-body picture cannot be read.
     pub fn render(
         &self,
         clip: &Clip,
@@ -257,7 +287,34 @@ impl Renderer {
         }
     }
 
+    /// A picture of the video: what the network renders, pasted into the full-body picture of the pose if there is one.
     fn render_pose(
+        &self,
+        pose: usize,
+        eye: f32,
+        code: &[f32],
+        stop: &(dyn Fn() -> bool + Sync),
+        out: &mut RgbImage,
+    ) -> Result<FrameStats, RenderError> {
+        let Some(body) = &self.avatar.full_body else {
+            return self.render_network(pose, eye, code, stop, out);
+        };
+        let (width, height) = (body.width(), body.height());
+        let found = (out.width(), out.height());
+        if found != (width, height) {
+            return Err(RenderError::PictureSize { width, height, found });
+        }
+        let index = body.index(pose);
+        let picture = self.bodies.get(index, || Ok(body.picture(index)?))?;
+        let (width, height) = (self.avatar.width, self.avatar.height);
+        let mut rendered = RgbImage::filled(width, height, [0; 3])
+            .map_err(|_refused| RenderError::Size { width, height })?;
+        let stats = self.render_network(pose, eye, code, stop, &mut rendered)?;
+        body.compose(&picture, &rendered, out);
+        Ok(stats)
+    }
+
+    fn render_network(
         &self,
         pose: usize,
         eye: f32,
@@ -291,33 +348,25 @@ impl Renderer {
 
     /// What is behind the head in pose `pose`.
     fn backdrop(&self, pose: usize) -> Result<Arc<Vec<f32>>, RenderError> {
-        let kept = || self.backdrops.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, backdrop)) = kept().iter().find(|(of, _)| *of == pose) {
-            return Ok(Arc::clone(backdrop));
-        }
-        let background =
-            self.avatar.backdrop(pose, self.background.as_ref().unwrap_or(&self.avatar.background))?;
-        let backdrop = Arc::new(match &self.engine {
-            AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
-            // It draws the torso itself.
-            AnyEngine::Ad(_) => background.data().iter().map(|v| f32::from(*v) / 255.0).collect(),
-        });
-        let mut kept = kept();
-        while kept.len() >= BACKDROPS {
-            kept.pop_front();
-        }
-        kept.push_back((pose, Arc::clone(&backdrop)));
-        Ok(backdrop)
+        self.backdrops.get(pose, || {
+            let own = self.background.as_ref().unwrap_or(&self.avatar.background);
+            let background = self.avatar.backdrop(pose, own)?;
+            Ok(match &self.engine {
+                AnyEngine::Cpu(engine) => engine.backdrop(&self.poses[pose], &background)?,
+                // It draws the torso itself.
+                AnyEngine::Ad(_) => background.data().iter().map(|v| f32::from(*v) / 255.0).collect(),
+            })
+        })
     }
 
-    /// Pixels per row.
+    /// Pixels per row of the video.
     pub fn width(&self) -> u32 {
-        self.avatar.width
+        self.avatar.video_size().0
     }
 
-    /// Rows.
+    /// Rows of the video.
     pub fn height(&self) -> u32 {
-        self.avatar.height
+        self.avatar.video_size().1
     }
 
     /// The avatar.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use headcast::nerf::avatar::{self as library, Background, ImportRequest, Smoothing};
+use headcast::nerf::avatar::{self as library, Background, FullBodyRequest, ImportRequest, Smoothing};
 use headcast_app::data_dir;
 use headcast_app::studio::Avatars;
 use pyo3::prelude::*;
@@ -61,8 +61,8 @@ pub(crate) fn avatars(
 /// Imports an avatar; returns its folder and notes.
 #[pyfunction]
 #[pyo3(signature = (
-    checkpoint, data, name, *, body, config, title, credits, licence, licence_file, transforms, background, thumbnail,
-    fix_eye, attention, max_steps, smooth_path, smooth_eyes, smooth_lips, half, overwrite, data_dir
+    checkpoint, data, name, *, body, config, title, credits, licence, licence_file, transforms, background, full_body,
+    full_body_offset, thumbnail, fix_eye, attention, max_steps, smooth_path, smooth_eyes, smooth_lips, half, overwrite, data_dir
 ))]
 pub(crate) fn import_avatar(
     py: Python<'_>,
@@ -77,6 +77,8 @@ pub(crate) fn import_avatar(
     licence_file: Option<PathBuf>,
     transforms: Option<PathBuf>,
     background: Option<&str>,
+    full_body: Option<PathBuf>,
+    full_body_offset: (u32, u32),
     thumbnail: Option<PathBuf>,
     fix_eye: Option<f32>,
     attention: Option<u8>,
@@ -103,6 +105,10 @@ pub(crate) fn import_avatar(
         licence_file,
         transforms,
         background: background.map(Background::from_name),
+        full_body: full_body.map(|pictures| {
+            let (offset_x, offset_y) = full_body_offset;
+            FullBodyRequest { pictures, offset_x, offset_y }
+        }),
         thumbnail,
         fix_eye,
         attention,

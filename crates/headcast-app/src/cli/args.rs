@@ -319,6 +319,15 @@ pub(super) struct ImportOptions {
     /// Background [default: bc.jpg or bc.png of the data folder]
     #[arg(long, value_name = "FILE|white|black")]
     pub(super) background: Option<String>,
+    /// Paste what is rendered into full-body pictures: a folder of <img_id>.jpg or .png, or one picture for all
+    #[arg(long, alias = "fullbody_img", value_name = "DIR|FILE")]
+    pub(super) fullbody_img: Option<PathBuf>,
+    /// Column of those pictures at which the training video was cut out [default: 0]
+    #[arg(long, alias = "fullbody_offset_x", value_name = "PIXELS", requires = "fullbody_img")]
+    pub(super) fullbody_offset_x: Option<u32>,
+    /// Row at which it was cut out [default: 0]
+    #[arg(long, alias = "fullbody_offset_y", value_name = "PIXELS", requires = "fullbody_img")]
+    pub(super) fullbody_offset_y: Option<u32>,
     /// Name of the avatar: letters, digits, - and _
     #[arg(long)]
     pub(super) name: String,

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use headcast::nerf::avatar::{self, AvatarError, Background, ImportRequest, Smoothing};
+use headcast::nerf::avatar::{self, AvatarError, Background, FullBodyRequest, ImportRequest, Smoothing};
 
 use super::args::{AvatarCommand, ImportOptions};
 use super::failure::Failure;
@@ -32,6 +32,11 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         config: options.config.clone(),
         transforms: options.transforms.clone(),
         background: options.background.as_deref().map(Background::from_name),
+        full_body: options.fullbody_img.clone().map(|pictures| FullBodyRequest {
+            pictures,
+            offset_x: options.fullbody_offset_x.unwrap_or(0),
+            offset_y: options.fullbody_offset_y.unwrap_or(0),
+        }),
         fix_eye: options.fix_eye,
         attention: options.attention,
         max_steps: options.max_steps,

@@ -118,7 +118,7 @@ impl Bench {
     }
 
     fn picture(&self) -> Result<RgbImage, RenderError> {
-        let (width, height) = (self.avatar.width, self.avatar.height);
+        let (width, height) = self.avatar.video_size();
         RgbImage::filled(width, height, [0; 3]).or(Err(RenderError::Size { width, height }))
     }
 

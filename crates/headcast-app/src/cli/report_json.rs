@@ -32,6 +32,13 @@ pub(super) fn report_json(report: &Report) -> Value {
             "height": avatar.height,
             "poses": avatar.poses,
             "torso_images": avatar.torso_images,
+            "full_body": avatar.full_body.map(|body| json!({
+                "width": body.width,
+                "height": body.height,
+                "offset_x": body.offset_x,
+                "offset_y": body.offset_y,
+                "pictures": body.pictures,
+            })),
             "credits": avatar.credits,
             "licence": avatar.licence,
         })

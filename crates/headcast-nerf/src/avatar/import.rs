@@ -9,6 +9,7 @@ use headcast_core::RgbImage;
 
 use super::dataset::{LIVE_TALKING_POSES, POSES, Transforms, eye_values};
 use super::error::AvatarError;
+use super::full_body::{self, Found, FullBodyRequest};
 use super::inspect::{checkpoint_in, inspect};
 use super::manifest::{
     self, Frames as FramesEntry, Manifest, Model, Picture, SmoothingEntry, Source, check_name,
@@ -46,6 +47,8 @@ pub struct ImportRequest {
     pub transforms: Option<PathBuf>,
     /// Default: `bc.jpg` (or `.png`) of the data folder; white for `LiveTalking`'s data without one.
     pub background: Option<Background>,
+    /// Larger pictures that what the network renders is pasted into; default: none.
+    pub full_body: Option<FullBodyRequest>,
     /// A small JPEG or PNG to show in lists.
     pub thumbnail: Option<PathBuf>,
     /// One eye value in `[0, 1]` for all frames instead of what the data say (upstream `--fix_eye`).
@@ -98,6 +101,7 @@ impl ImportRequest {
             config: None,
             transforms: None,
             background: None,
+            full_body: None,
             thumbnail: None,
             fix_eye: None,
             attention: None,
@@ -209,6 +213,8 @@ struct Files {
     small: Vec<(String, Vec<u8>)>,
     /// Copied one by one: a minute of torso pictures does not belong in memory.
     torso: Vec<(u32, PathBuf)>,
+    /// Likewise.
+    full_body: Option<Found>,
 }
 
 impl Files {
@@ -232,6 +238,15 @@ impl Files {
             fs::create_dir(&torso).map_err(AvatarError::io(torso))?;
             for (img_id, path) in &self.torso {
                 write(&super::torso_file(*img_id), &read_bounded(path, MAX_PICTURE)?)?;
+            }
+        }
+        if let Some(found) = &self.full_body {
+            if !found.entry.still {
+                let pictures = folder.join("fullbody");
+                fs::create_dir(&pictures).map_err(AvatarError::io(pictures))?;
+            }
+            for (name, path) in &found.files {
+                write(name, &found.read(path)?)?;
             }
         }
         Ok(total)
@@ -265,6 +280,17 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
         (Network::Ad(_), _) | (_, true) => Vec::new(),
         (_, false) => torso_images(request, &transforms, notes)?,
     };
+    let full_body = match &request.full_body {
+        Some(wanted) => Some(Found::gather(wanted, &transforms)?),
+        None => None,
+    };
+    if full_body.is_none() && request.data.join(full_body::USUAL_FOLDER).is_dir() {
+        notes.push(format!(
+            "the full-body pictures in {0} are left out: to paste into them, import with --fullbody-img {0} \
+             --fullbody-offset-x X --fullbody-offset-y Y, the place at which the training video was cut out",
+            request.data.join(full_body::USUAL_FOLDER).display()
+        ));
+    }
     let smoothing = request.smoothing.unwrap_or_else(|| {
         // Upstream's programs: RAD-NeRF's `test.py` and LiveTalking smooth everything, the others nothing unless asked.
         let on = live_talking || matches!(model, Network::Rad(_));
@@ -308,12 +334,13 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
             background: background_name,
             thumbnail,
         },
+        full_body: full_body.as_ref().map(|found| found.entry.clone()),
         source: Source { poses: poses_file, ..source },
     };
     small.push(("avatar.toml".to_owned(), manifest.to_toml()?.into_bytes()));
     let frames = Frames { poses: transforms.poses, eyes, img_ids: transforms.img_ids };
     small.push((poses::FILE.to_owned(), frames.to_bytes()?));
-    Ok(Files { small, torso })
+    Ok(Files { small, torso, full_body })
 }
 
 /// The network, the poses that it prefers, and where it came from.
@@ -443,9 +470,13 @@ fn read_background(
         None => match default_background(&request.data) {
             Some(path) => path,
             None if live_talking => {
-                notes.push(
-                    "the background is white, as LiveTalking's; another one: --background FILE".to_owned(),
-                );
+                let around = match request.full_body {
+                    Some(_) => ", which shows around the person where the full-body pictures go on",
+                    None => "",
+                };
+                notes.push(format!(
+                    "the background is white, as LiveTalking's{around}; another one: --background FILE"
+                ));
                 return colour([255; 3]);
             }
             None => {

@@ -9,8 +9,9 @@ use headcast_core::FeatureKind;
 
 use super::dataset::{LIVE_TALKING_POSES, POSES, Transforms};
 use super::error::AvatarError;
+use super::full_body::USUAL_FOLDER;
 use super::import::BACKGROUNDS;
-use super::report::{AvatarFacts, DataFacts, Inferred, Report};
+use super::report::{AvatarFacts, DataFacts, FullBodyFacts, Inferred, Report};
 use super::{Avatar, ad_import, model_file};
 use crate::checkpoint::{AdPart, Checkpoint, CheckpointError, Family};
 use crate::model::{AdField, FaceNet, Network};
@@ -87,11 +88,19 @@ fn inspect_avatar(path: &Path) -> Result<Report, AvatarError> {
             report
                 .warnings
                 .retain(|warning| !["--attention", "--max_steps"].iter().any(|s| warning.contains(s)));
+            let (width, height) = avatar.video_size();
             report.avatar = Some(AvatarFacts {
                 torso_images: avatar.has_torso_images(),
+                full_body: avatar.full_body.as_ref().map(|body| FullBodyFacts {
+                    width: avatar.width,
+                    height: avatar.height,
+                    offset_x: body.offset().0,
+                    offset_y: body.offset().1,
+                    pictures: body.pictures(),
+                }),
                 title: avatar.title,
-                width: avatar.width,
-                height: avatar.height,
+                width,
+                height,
                 poses: avatar.poses.len(),
                 credits: avatar.credits,
                 licence: avatar.licence,
@@ -131,6 +140,13 @@ fn examine_data(folder: &Path, report: &mut Report) {
     }
     if matches!(report.family, Family::ErNerf | Family::RadNerf) && !report.torso && lacks(&["torso_imgs"]) {
         problems.push("torso_imgs is missing: the captured torso of each frame".to_owned());
+    }
+    if !lacks(&[USUAL_FOLDER]) {
+        report.warnings.push(format!(
+            "{USUAL_FOLDER} holds full-body pictures; files cannot tell where the training video was cut out of them: import \
+             with --fullbody-img {} --fullbody-offset-x X --fullbody-offset-y Y",
+            folder.join(USUAL_FOLDER).display()
+        ));
     }
     if report.family == Family::AdNerf && lacks(&ad_import::CONFIGS) {
         problems.push(format!("{} is missing: near and far", ad_import::CONFIGS[0]));

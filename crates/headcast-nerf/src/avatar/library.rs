@@ -31,7 +31,7 @@ pub struct Details {
     pub features: String,
     /// Whether a torso net is part of it.
     pub torso: bool,
-    /// Pixels per row.
+    /// Pixels per row of the video.
     pub width: u32,
     /// Rows.
     pub height: u32,
@@ -72,13 +72,14 @@ fn details(path: &Path) -> Result<Details, AvatarError> {
     let bytes = read_optional(&path.join("avatar.toml"))?
         .ok_or_else(|| missing("avatar.toml", &path.display().to_string(), "every avatar has one"))?;
     let manifest = Manifest::parse(&bytes)?;
+    let (width, height) = manifest.video_size();
     Ok(Details {
         title: manifest.title,
         kind: manifest.kind,
         features: manifest.model.features,
         torso: manifest.model.torso,
-        width: manifest.picture.width,
-        height: manifest.picture.height,
+        width,
+        height,
         poses: manifest.frames.poses,
         credits: manifest.credits,
         licence: manifest.licence,

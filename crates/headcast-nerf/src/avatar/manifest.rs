@@ -25,6 +25,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) smoothing: SmoothingEntry,
     pub(super) frames: Frames,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) full_body: Option<FullBodyEntry>,
     #[serde(default)]
     pub(super) source: Source,
 }
@@ -214,6 +216,34 @@ pub(super) struct Frames {
     pub(super) thumbnail: Option<String>,
 }
 
+/// The larger picture that what the network renders is pasted into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FullBodyEntry {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) offset_x: u32,
+    pub(super) offset_y: u32,
+    /// Files.
+    pub(super) pictures: usize,
+    /// One picture for all poses.
+    #[serde(default)]
+    pub(super) still: bool,
+    /// `jpg` or `png`.
+    pub(super) extension: String,
+}
+
+impl FullBodyEntry {
+    /// File of frame `img_id` inside the avatar.
+    pub(super) fn name(&self, img_id: u32) -> String {
+        format!("fullbody/{img_id}.{}", self.extension)
+    }
+
+    /// File of all frames.
+    pub(super) fn still_name(&self) -> String {
+        format!("fullbody.{}", self.extension)
+    }
+}
+
 /// What it was made from, for people.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Source {
@@ -255,7 +285,22 @@ impl Manifest {
             return Err(error("[picture] fx and fy must be positive, cx and cy finite".to_owned()));
         }
         super::check_video_size("avatar.toml", p.width, p.height)?;
+        if let Some(body) = &manifest.full_body {
+            super::check_video_size("avatar.toml", body.width, body.height)?;
+            if !["jpg", "png"].contains(&body.extension.as_str()) {
+                let what = format!("[full_body] extension \"{}\" is neither jpg nor png", body.extension);
+                return Err(error(what.chars().take(200).collect()));
+            }
+        }
         Ok(manifest)
+    }
+
+    /// Width and height of the video.
+    pub(super) fn video_size(&self) -> (u32, u32) {
+        match &self.full_body {
+            Some(body) => (body.width, body.height),
+            None => (self.picture.width, self.picture.height),
+        }
     }
 
     pub(super) fn to_toml(&self) -> Result<String, AvatarError> {

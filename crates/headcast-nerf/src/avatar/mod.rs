@@ -7,6 +7,7 @@
 //! | `poses.safetensors` | `pose` `[n, 3, 4]`, `eye` `[n]`, `img_id` `[n]` |
 //! | `background.jpg` or `.png` | what is behind the person, as large as the video |
 //! | `torso/<img_id>.png` | head-only models: the captured torso of each frame, straight alpha |
+//! | `fullbody/<img_id>.jpg` or `.png`, or one `fullbody.jpg` or `.png` | optional: the larger picture that the rendered one is pasted into |
 //! | `thumbnail.jpg` or `.png` | optional |
 //! | `LICENSE.txt` | optional |
 //!
@@ -15,6 +16,7 @@
 mod ad_import;
 mod dataset;
 mod error;
+mod full_body;
 mod import;
 mod inspect;
 mod landmarks;
@@ -22,26 +24,29 @@ mod library;
 mod manifest;
 mod model_file;
 mod picture;
+mod pose_files;
 mod poses;
 mod report;
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use headcast_core::{Intrinsics, Pose, RgbImage};
 
 use crate::checkpoint::Checkpoint;
 use crate::model::Network;
 use manifest::Manifest;
+use pose_files::PoseFiles;
 
 pub use error::AvatarError;
+pub use full_body::{FullBody, FullBodyRequest};
 pub use import::{Background, ImportReport, ImportRequest, import};
 pub use inspect::inspect;
 pub use library::{Details, Summary, list};
 pub use manifest::check_name;
-pub use report::{AvatarFacts, DataFacts, Inferred, Report, extractor_command};
+pub use report::{AvatarFacts, DataFacts, FullBodyFacts, Inferred, Report, extractor_command};
 
 /// A face that can speak.
 #[derive(Debug)]
@@ -57,9 +62,9 @@ pub struct Avatar {
     pub licence: String,
     /// The network.
     pub model: Network,
-    /// Video width in pixels.
+    /// Pixels per row of what the network renders; the video's too unless there is a [`Self::full_body`].
     pub width: u32,
-    /// Video height in pixels.
+    /// Rows of what the network renders, likewise.
     pub height: u32,
     /// The camera, the same for every frame.
     pub intrinsics: Intrinsics,
@@ -73,7 +78,10 @@ pub struct Avatar {
     pub smoothing: Smoothing,
     /// A small picture, JPEG or PNG bytes.
     pub thumbnail: Option<Cow<'static, [u8]>>,
-    torso_images: TorsoImages,
+    /// The larger picture that what the network renders is pasted into.
+    pub full_body: Option<FullBody>,
+    /// Captured torsos; `None` for models with a torso net.
+    torso_images: Option<PoseFiles>,
 }
 
 /// Smoothing over time: all off in upstream's ER-NeRF and in AD-NeRF, all on in RAD-NeRF and in `LiveTalking`.
@@ -87,21 +95,11 @@ pub struct Smoothing {
     pub lips: bool,
 }
 
-/// Where captured torsos are; empty for models with a torso net.
-#[derive(Debug)]
-enum TorsoImages {
-    None,
-    /// `<folder>/torso/<img_id>.png`, the id of each pose.
-    Folder {
-        folder: PathBuf,
-        img_ids: Vec<u32>,
-    },
-    /// PNG bytes of each pose.
-    Memory(Vec<Cow<'static, [u8]>>),
-}
-
 /// Yields a file of the avatar by its name inside, `None` if there is none.
 type Get<'a> = dyn Fn(&str) -> Result<Option<Cow<'static, [u8]>>, AvatarError> + 'a;
+
+/// Makes the pictures of poses of the files with these names inside the avatar; the text says what they are.
+type OfPoses<'a> = dyn Fn(Vec<String>, &'static str) -> Result<PoseFiles, AvatarError> + 'a;
 
 impl Avatar {
     /// Opens the avatar in folder `dir`. Torso pictures are read when they are needed.
@@ -111,8 +109,8 @@ impl Avatar {
     pub fn load(dir: &Path) -> Result<Self, AvatarError> {
         let name = dir.file_name().map_or_else(|| "avatar".to_owned(), |n| n.to_string_lossy().into_owned());
         let folder = dir.display().to_string();
-        let torso = |img_ids| Ok(TorsoImages::Folder { folder: dir.to_owned(), img_ids });
-        Self::assemble(&name, &folder, &|file| read_optional(&dir.join(file)), &torso)
+        let of_poses = |names, what| Ok(PoseFiles::in_folder(dir.to_owned(), names, what));
+        Self::assemble(&name, &folder, &|file| read_optional(&dir.join(file)), &of_poses)
     }
 
     /// Opens an avatar whose files are in memory, such as one that is part of the program.
@@ -126,22 +124,15 @@ impl Avatar {
         get: &dyn Fn(&str) -> Option<Cow<'static, [u8]>>,
     ) -> Result<Self, AvatarError> {
         let folder = format!("the avatar \"{name}\"");
-        let torso = |img_ids: Vec<u32>| {
-            let images = img_ids.iter().map(|id| {
-                let file = torso_file(*id);
-                get(&file).ok_or_else(|| missing(&file, &folder, "the captured torso of one frame"))
-            });
-            Ok(TorsoImages::Memory(images.collect::<Result<_, AvatarError>>()?))
-        };
-        Self::assemble(name, &folder, &|file| Ok(get(file)), &torso)
+        let of_poses = |names, what| PoseFiles::in_memory(get, &folder, names, what);
+        Self::assemble(name, &folder, &|file| Ok(get(file)), &of_poses)
     }
 
-    /// * `torso`: where the torso pictures of these frame numbers are; asked only if the avatar has some.
     fn assemble(
         name: &str,
         folder: &str,
         get: &Get<'_>,
-        torso: &dyn Fn(Vec<u32>) -> Result<TorsoImages, AvatarError>,
+        of_poses: &OfPoses<'_>,
     ) -> Result<Self, AvatarError> {
         let need = |file: &str, hint: &str| get(file)?.ok_or_else(|| missing(file, folder, hint));
         let manifest = need("avatar.toml", "every avatar has one; `headcast avatar import` makes avatars")?;
@@ -177,8 +168,19 @@ impl Avatar {
             }
             None => None,
         };
-        let torso_images =
-            if manifest.frames.torso_images == 0 { TorsoImages::None } else { torso(frames.img_ids)? };
+        let names = |name: &dyn Fn(u32) -> String| frames.img_ids.iter().map(|id| name(*id)).collect();
+        let torso_images = match manifest.frames.torso_images {
+            0 => None,
+            _ => Some(of_poses(names(&torso_file), "the captured torso of one frame")?),
+        };
+        let full_body = match &manifest.full_body {
+            Some(entry) => {
+                full_body::check_fit("avatar.toml", entry, (width, height))?;
+                let names = if entry.still { vec![entry.still_name()] } else { names(&|id| entry.name(id)) };
+                Some(FullBody::new(entry, of_poses(names, "the full-body picture of one frame")?))
+            }
+            None => None,
+        };
         Ok(Self {
             name: name.to_owned(),
             intrinsics: manifest.picture.intrinsics(),
@@ -197,6 +199,7 @@ impl Avatar {
                 lips: manifest.smoothing.lips,
             },
             thumbnail,
+            full_body,
             torso_images,
         })
     }
@@ -218,27 +221,21 @@ impl Avatar {
     ) -> Result<Cow<'a, RgbImage>, AvatarError> {
         assert!(pose_index < self.poses.len(), "pose {pose_index} of {}", self.poses.len());
         assert_eq!((background.width(), background.height()), (self.width, self.height));
-        let (file, bytes) = match &self.torso_images {
-            TorsoImages::None => return Ok(Cow::Borrowed(background)),
-            TorsoImages::Memory(images) => {
-                (format!("torso picture {pose_index}"), images[pose_index].clone())
-            }
-            TorsoImages::Folder { folder, img_ids } => {
-                let file = torso_file(img_ids[pose_index]);
-                let bytes = read_optional(&folder.join(&file))?.ok_or_else(|| {
-                    missing(&file, &folder.display().to_string(), "the captured torso of one frame")
-                })?;
-                (file, bytes)
-            }
-        };
-        let torso = picture::decode_png(&file, &bytes)?;
-        check_size(&file, (torso.width, torso.height), (self.width, self.height))?;
+        let Some(torsos) = &self.torso_images else { return Ok(Cow::Borrowed(background)) };
+        let (file, bytes) = torsos.read(pose_index)?;
+        let torso = picture::decode_png(file, &bytes)?;
+        check_size(file, (torso.width, torso.height), (self.width, self.height))?;
         Ok(Cow::Owned(picture::composite(&torso, background)))
     }
 
     /// Whether captured torsos are part of the avatar.
     pub fn has_torso_images(&self) -> bool {
-        !matches!(self.torso_images, TorsoImages::None)
+        self.torso_images.is_some()
+    }
+
+    /// Width and height of the video: of [`Self::full_body`] if there is one.
+    pub fn video_size(&self) -> (u32, u32) {
+        self.full_body.as_ref().map_or((self.width, self.height), |body| (body.width(), body.height()))
     }
 }
 

@@ -42,6 +42,23 @@ fn decode_jpeg(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
         .map_err(|source| AvatarError::PictureSize { file: file.to_owned(), source })
 }
 
+/// Width and height of a PNG or JPEG, from its header.
+pub(super) fn size(file: &str, bytes: &[u8]) -> Result<(u32, u32), AvatarError> {
+    let error = |what: String| AvatarError::Picture { file: file.to_owned(), what };
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        let mut decoder = zune_jpeg::JpegDecoder::new(ZCursor::new(bytes));
+        decoder.decode_headers().map_err(|e| error(format!("the JPEG cannot be decoded: {e}")))?;
+        let info = decoder.info().ok_or_else(|| error("the JPEG has no size".to_owned()))?;
+        return Ok((info.width.into(), info.height.into()));
+    }
+    if !bytes.starts_with(b"\x89PNG") {
+        return Err(error("it is neither a PNG nor a JPEG picture".to_owned()));
+    }
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info();
+    let reader = reader.map_err(|e| error(format!("the PNG cannot be decoded: {e}")))?;
+    Ok(reader.info().size())
+}
+
 /// Decodes a PNG of any kind to 8-bit RGBA; opaque where it has no alpha.
 pub(super) fn decode_png(file: &str, bytes: &[u8]) -> Result<Rgba, AvatarError> {
     let error = |what: String| AvatarError::Picture { file: file.to_owned(), what };

@@ -77,18 +77,36 @@ pub struct Inferred {
 pub struct AvatarFacts {
     /// For people.
     pub title: String,
-    /// Pixels per row.
+    /// Pixels per row of the video.
     pub width: u32,
-    /// Rows.
+    /// Rows of the video.
     pub height: u32,
     /// Frames before the poses turn back.
     pub poses: usize,
     /// Whether captured torsos are part of it.
     pub torso_images: bool,
+    /// Whether what the network renders is pasted into larger pictures.
+    pub full_body: Option<FullBodyFacts>,
     /// Who made it and who is shown.
     pub credits: String,
     /// Terms of use.
     pub licence: String,
+}
+
+/// How what the network renders becomes the video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FullBodyFacts {
+    /// Pixels per row of what the network renders.
+    pub width: u32,
+    /// Rows of it.
+    pub height: u32,
+    /// Column at which it begins in the larger picture.
+    pub offset_x: u32,
+    /// Row at which it begins.
+    pub offset_y: u32,
+    /// Larger pictures: one a pose, or 1.
+    pub pictures: usize,
 }
 
 /// What a subject's data folder holds.
@@ -133,6 +151,15 @@ impl fmt::Display for Report {
         if let Some(avatar) = &self.avatar {
             line("avatar", &avatar.title)?;
             line("picture", &format_args!("{}x{}", avatar.width, avatar.height))?;
+            if let Some(FullBodyFacts { width, height, offset_x, offset_y, pictures }) = avatar.full_body {
+                let plural = if pictures == 1 { "" } else { "s" };
+                line(
+                    "full body",
+                    &format_args!(
+                        "{width}x{height} rendered, at column {offset_x}, row {offset_y} of {pictures} picture{plural}"
+                    ),
+                )?;
+            }
             line("poses", &avatar.poses)?;
             for (name, text) in [("credits", &avatar.credits), ("licence", &avatar.licence)] {
                 if !text.is_empty() {

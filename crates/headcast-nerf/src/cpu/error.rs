@@ -66,6 +66,12 @@ pub enum RenderError {
     /// Leave the eyes as recorded.
     #[error("the avatar's network has no eye value, so its eyes are as they were recorded; leave `eyes` out")]
     NoEyes,
+    /// Leave the background as it is.
+    #[error(
+        "the avatar speaks inside full-body pictures, which are its background; leave `background` out, or import it \
+         again without them"
+    )]
+    FullBodyBackground,
     /// Choose a pose that there is.
     #[error("there is no pose {pose}; the avatar has {poses}, the first one is 0")]
     NoSuchPose {

@@ -52,7 +52,7 @@ impl Subject {
     }
 
     /// The error of an import, which must leave nothing behind.
-    fn refused(&self, request: &ImportRequest) -> String {
+    pub(crate) fn refused(&self, request: &ImportRequest) -> String {
         let error = import(request, &self.library()).unwrap_err().to_string();
         let left: Vec<_> = fs::read_dir(self.library()).into_iter().flatten().collect();
         assert!(left.is_empty(), "{error}: left {left:?}");
@@ -71,7 +71,7 @@ fn transforms(img_ids: &[u32]) -> String {
     format!("{{\"focal_len\": 20.0, \"cx\": 16.0, \"cy\": 12.0, \"frames\": [{frames}]}}")
 }
 
-fn png(width: u32, height: u32, data: &[u8], alpha: bool) -> Vec<u8> {
+pub(crate) fn png(width: u32, height: u32, data: &[u8], alpha: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, width, height);
     encoder.set_color(if alpha { png::ColorType::Rgba } else { png::ColorType::Rgb });

@@ -10,5 +10,6 @@ mod build;
 mod containers;
 mod default_sizes;
 mod doctor;
+mod full_body;
 mod hostile;
 mod mutation;
