@@ -27,6 +27,7 @@ use network::{Network, Scores};
 use weights::CLASSES;
 
 pub use graph::{Graph, GraphError};
+pub use weights::{Config, Frozen};
 
 /// The public file, where it is, and how to know it.
 const PUBLIC_FILE: &str = "deepspeech-0_1_0-b90017e8.pb (SHA-1 b90017e816572ddce84f5843f1fa21e6a377975e, 490 MB) from the zip \
@@ -84,18 +85,34 @@ impl fmt::Debug for DeepSpeech {
 }
 
 impl DeepSpeech {
-    /// Reads the weights from a frozen graph (`output_graph.pb`). Only its constants are read, nothing is executed.
-    ///
-    /// Layers may have any size that fits together; 494 inputs and 29 letters are required.
+    /// Reads the weights from a frozen graph, see [`Frozen::open`].
     ///
     /// # Errors
     /// [`DeepSpeechError`], see its variants.
     pub fn from_graph(source: impl Read + Seek, precision: Precision) -> Result<Self, DeepSpeechError> {
-        let mut graph = Graph::open(source)?;
-        let places = weights::locate(&graph)?;
-        let network = Network::load(precision, &mut |name| {
-            let place = places.iter().find(|(found, _)| *found == name).map_or("", |(_, place)| place);
-            weights::read(&mut graph, name, place)
+        let mut graph = Frozen::open(source)?;
+        Self::load(&graph.config(), precision, |name, _| graph.read(name))
+    }
+
+    /// Takes the weights from wherever they are.
+    ///
+    /// * `read`: gives the values of each of [`Config::tensors`], by name and shape.
+    ///
+    /// # Errors
+    /// What `read` says.
+    ///
+    /// # Panics
+    /// If `read` gives another number of values than the shape has.
+    pub fn load<E>(
+        config: &Config,
+        precision: Precision,
+        mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let network = Network::load(config, precision, &mut |name| {
+            let shape = config.shape(name);
+            let values = read(name.in_graph(), &shape)?;
+            assert_eq!(values.len(), shape.iter().product::<usize>(), "the values must fill the shape");
+            Ok(values)
         })?;
         Ok(Self { network })
     }

@@ -2,8 +2,10 @@
 
 use std::io::{Read, Seek};
 
+use serde_json::{Value, json};
+
 use super::DeepSpeechError;
-use super::graph::Graph;
+use super::graph::{Graph, GraphError};
 use super::mfcc::INPUTS;
 
 /// Letters, space, apostrophe and blank.
@@ -26,13 +28,6 @@ pub(super) enum Name {
     B5,
     H6,
     B6,
-}
-
-/// Values of a tensor: `[inputs, outputs]` row-major for weights, `[outputs]` for biases.
-#[derive(Debug, Clone)]
-pub(super) struct Tensor {
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
 }
 
 impl Name {
@@ -98,49 +93,135 @@ impl Name {
     }
 }
 
-/// Where each tensor is in a graph, after its shape was found to be right.
-pub(super) fn locate<R: Read + Seek>(graph: &Graph<R>) -> Result<Vec<(Name, String)>, DeepSpeechError> {
-    let find = |name: Name| {
-        let missing = || DeepSpeechError::OtherVersion { missing: name.in_graph(), found: found(graph) };
-        name.find(graph).map(|found| (name, found)).ok_or_else(missing)
-    };
-    let places: Vec<_> = Name::ALL.into_iter().map(find).collect::<Result<_, _>>()?;
-    let shape = |name: Name| {
-        let place = places.iter().find(|(found, _)| *found == name);
-        let shape = place.and_then(|(_, place)| graph.shape(place)).unwrap_or_default();
-        shape.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect()
-    };
-    check(&shape)?;
-    Ok(places)
+/// Sizes of the layers. The published network has 2048, 2048, 4096 and 2048 cells, and 2048 in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Outputs of the first three layers.
+    pub dense: [usize; 3],
+    /// Cells of the recurrent layer, in each direction.
+    pub cells: usize,
+    /// Outputs of the fifth layer.
+    pub after: usize,
 }
 
-/// Holds shapes against each other; sizes of layers are free, inputs and classes are not.
-pub(super) fn check(shape: &dyn Fn(Name) -> Vec<usize>) -> Result<(), DeepSpeechError> {
-    let outputs = |name: Name| *shape(name).last().unwrap_or(&0);
-    let [first, second, third, fifth] = [Name::H1, Name::H2, Name::H3, Name::H5].map(outputs);
-    // The recurrent layer takes the third layer's outputs and its own.
-    let cells = outputs(Name::ForwardKernel) / 4;
-    for name in Name::ALL {
-        let wanted = match name {
+impl Config {
+    /// Largest size of a layer that is accepted.
+    const MAX: usize = 1 << 14;
+
+    /// Name and shape of every tensor: weights are `[inputs, outputs]`, as TensorFlow has them.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        Name::ALL.map(|name| (name.in_graph().to_owned(), self.shape(name))).to_vec()
+    }
+
+    pub(super) fn shape(&self, name: Name) -> Vec<usize> {
+        let Self { dense: [first, second, third], cells, after } = *self;
+        match name {
             Name::H1 => vec![INPUTS, first],
             Name::B1 => vec![first],
             Name::H2 => vec![first, second],
             Name::B2 => vec![second],
             Name::H3 => vec![second, third],
             Name::B3 => vec![third],
-            Name::ForwardKernel | Name::BackwardKernel => vec![third.saturating_add(cells), cells * 4],
-            Name::ForwardBias | Name::BackwardBias => vec![cells * 4],
-            Name::H5 => vec![cells * 2, fifth],
-            Name::B5 => vec![fifth],
-            Name::H6 => vec![fifth, CLASSES],
+            // Of the third layer's outputs and its own.
+            Name::ForwardKernel | Name::BackwardKernel => vec![third + cells, 4 * cells],
+            Name::ForwardBias | Name::BackwardBias => vec![4 * cells],
+            Name::H5 => vec![2 * cells, after],
+            Name::B5 => vec![after],
+            Name::H6 => vec![after, CLASSES],
             Name::B6 => vec![CLASSES],
-        };
-        let found = shape(name);
-        if found != wanted || wanted.contains(&0) {
-            return Err(DeepSpeechError::Shape { name: name.in_graph(), found, wanted });
         }
     }
-    Ok(())
+
+    /// The sizes as a description of the network holds them.
+    pub fn to_json(&self) -> Value {
+        json!({ "type": "deepspeech-0.1.0", "dense": self.dense, "cells": self.cells, "after": self.after })
+    }
+
+    /// Reads what [`Self::to_json`] makes; `None` if it is something else, or a size is 0 or above 16384.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let size = |value: &Value| {
+            usize::try_from(value.as_u64()?).ok().filter(|size| (1..=Self::MAX).contains(size))
+        };
+        if value["type"] != "deepspeech-0.1.0" {
+            return None;
+        }
+        let dense: Vec<usize> = value["dense"].as_array()?.iter().map(size).collect::<Option<_>>()?;
+        Some(Self {
+            dense: dense.try_into().ok()?,
+            cells: size(&value["cells"])?,
+            after: size(&value["after"])?,
+        })
+    }
+}
+
+/// A frozen graph that was found to be DeepSpeech's.
+pub struct Frozen<R> {
+    graph: Graph<R>,
+    /// What each tensor is called there.
+    places: Vec<(Name, String)>,
+    config: Config,
+}
+
+impl<R> std::fmt::Debug for Frozen<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frozen({:?})", self.config)
+    }
+}
+
+impl<R: Read + Seek> Frozen<R> {
+    /// Finds the constants of a frozen graph (`output_graph.pb`) and holds their shapes against each other. Nothing is
+    /// executed, and no weight is read yet.
+    ///
+    /// Layers may have any size that fits together; 494 inputs and 29 letters are required.
+    ///
+    /// # Errors
+    /// [`DeepSpeechError`].
+    pub fn open(source: R) -> Result<Self, DeepSpeechError> {
+        let graph = Graph::open(source)?;
+        let find = |name: Name| {
+            let missing = || DeepSpeechError::OtherVersion { missing: name.in_graph(), found: found(&graph) };
+            name.find(&graph).map(|found| (name, found)).ok_or_else(missing)
+        };
+        let places: Vec<_> = Name::ALL.into_iter().map(find).collect::<Result<_, _>>()?;
+        let shape = |name: Name| -> Vec<usize> {
+            let place = places.iter().find(|(found, _)| *found == name);
+            let shape = place.and_then(|(_, place)| graph.shape(place)).unwrap_or_default();
+            shape.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect()
+        };
+        let outputs = |name: Name| shape(name).last().map_or(1, |&size| size.clamp(1, Config::MAX));
+        let config = Config {
+            dense: [Name::H1, Name::H2, Name::H3].map(outputs),
+            cells: outputs(Name::ForwardBias).div_ceil(4),
+            after: outputs(Name::H5),
+        };
+        for name in Name::ALL {
+            let (found, wanted) = (shape(name), config.shape(name));
+            if found != wanted {
+                return Err(DeepSpeechError::Shape { name: name.in_graph(), found, wanted });
+            }
+        }
+        Ok(Self { graph, places, config })
+    }
+
+    /// Sizes of its layers.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// Values of one of [`Config::tensors`].
+    ///
+    /// # Errors
+    /// [`DeepSpeechError`], also when a value is not finite.
+    pub fn read(&mut self, name: &str) -> Result<Vec<f32>, DeepSpeechError> {
+        let missing = || GraphError::Missing { name: name.to_owned() };
+        let (name, place) =
+            self.places.iter().find(|(found, _)| found.in_graph() == name).ok_or_else(missing)?;
+        let values = self.graph.read(place)?;
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(DeepSpeechError::NotFinite { name: name.in_graph() }),
+        }
+    }
 }
 
 /// What a graph is instead, in words.
@@ -166,20 +247,5 @@ fn found<R: Read + Seek>(graph: &Graph<R>) -> String {
         0 => "no constants at all; it may be a graph that was not frozen".to_owned(),
         count if count > names.len() => format!("{} and {} more", names.join(", "), count - names.len()),
         _ => names.join(", "),
-    }
-}
-
-/// Reads a tensor of a graph.
-pub(super) fn read<R: Read + Seek>(
-    graph: &mut Graph<R>,
-    name: Name,
-    place: &str,
-) -> Result<Tensor, DeepSpeechError> {
-    let values = graph.read(place)?;
-    let shape = graph.shape(place).unwrap_or_default();
-    let shape = shape.iter().map(|&axis| usize::try_from(axis).unwrap_or(usize::MAX)).collect();
-    match values.iter().all(|value| value.is_finite()) {
-        true => Ok(Tensor { shape, values }),
-        false => Err(DeepSpeechError::NotFinite { name: name.in_graph() }),
     }
 }
