@@ -24,6 +24,12 @@ export function check(what, fine, detail = '') {
   return fine;
 }
 
+/** Counts and prints what is to become true in a page by and by: it may be a minute late on a busy machine. */
+export async function checkSoon(what, page, condition, argument = null) {
+  const fine = await page.waitForFunction(condition, argument, { timeout: 60_000 }).then(() => true, () => false);
+  return check(what, fine);
+}
+
 /** Says what cannot be checked for want of a tool; a failure where tools are required. */
 export function skip(what, tool) {
   const required = (process.env.HEADCAST_REQUIRE_TOOLS ?? '0') !== '0' && process.env.HEADCAST_REQUIRE_TOOLS !== '';
@@ -193,6 +199,24 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
   await page.goto(url);
   await page.waitForSelector('.face', { state: 'attached' });
   return { page, context, troubles, heard, close: () => (own ? context.close() : page.close()) };
+}
+
+/**
+ * Begins to play if the page leaves that to the viewer, and waits until the video is `beyond` so many seconds. The page may
+ * begin by itself at any moment, so its buttons are looked at and pressed in one breath.
+ */
+export async function plays(page, beyond, timeout) {
+  await page.waitForFunction(
+    (position) => {
+      for (const id of ['#play-now', '#start']) {
+        const button = document.querySelector(id);
+        if (button.checkVisibility()) button.click();
+      }
+      return document.querySelector('#video').currentTime > position;
+    },
+    beyond,
+    { timeout },
+  );
 }
 
 /** Brightness of the video's present picture: mean, variance, and the pixels to compare with another. */

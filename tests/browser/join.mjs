@@ -6,7 +6,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { check, dataFolderWithCube, finish, jobWhen, openPage, picture, root, speech, startBrowser, startServer } from './harness.mjs';
+import { check, dataFolderWithCube, finish, jobWhen, openPage, picture, plays, root, speech, startBrowser, startServer } from './harness.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -18,8 +18,11 @@ const { values: options } = parseArgs({
 const PATIENCE = 240_000;
 /** Six seconds each. */
 const TIMES = 3;
-/** A little slower than the clip, whatever the machine; planned for speed, so that the page shows a first picture early. */
-const PACE = ['--max-fps', '20', '--assume-fps', '60'];
+/**
+ * Half the speed of the clip, whatever the machine, so that whoever joins has time to; planned for speed, so that the page
+ * shows a first picture early.
+ */
+const PACE = ['--max-fps', '12', '--assume-fps', '60'];
 
 const data = await dataFolderWithCube(options.binary);
 let server = await startServer(options.binary, { data, args: PACE });
@@ -60,8 +63,7 @@ async function joins(name, page, id) {
     .then((found) => found.jsonValue());
   check(`${name}: sees how far it is, and the log from its start`, panel.made > 0, `${panel.made} frames; ${panel.first}`);
   // The page waits until the clip plays through; nobody has to.
-  if (await page.isVisible('#play-now')) await page.click('#play-now');
-  await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: PATIENCE });
+  await plays(page, 0.5, PATIENCE);
   const job = await jobWhen(server.url, id, () => true);
   const shown = await picture(page);
   check(`${name}: plays while it is being rendered`, job.state === 'rendering' && shown.variance > 100, `${job.progress.frames} of ${job.progress.total} frames`);
@@ -103,8 +105,7 @@ async function joining() {
 async function restarted() {
   console.log('\njoining a job whose server was stopped half-way');
   const { page, troubles, id, close } = await begin();
-  if (await page.isVisible('#play-now')) await page.click('#play-now');
-  await page.waitForFunction(() => document.querySelector('#video').currentTime > 0.5, null, { timeout: PATIENCE });
+  await plays(page, 0.5, PATIENCE);
   const before = await jobWhen(server.url, id, () => true);
   const { port } = server;
   await server.stop({ keep: true, signal: 'SIGKILL' });

@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { check, finish, openPage, picture, root, startBrowser, startServer } from './harness.mjs';
+import { check, checkSoon, finish, openPage, picture, root, startBrowser, startServer } from './harness.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -34,10 +34,10 @@ const shot = async (page, name) => {
 async function speaks(name, file, locale, words) {
   console.log(`\n${name}`);
   const { page, troubles, heard, close } = await openPage(browser, server.url, { locale });
-  check('the page speaks the language of the browser', (await page.textContent('#generate-text')) === words.generate);
+  await checkSoon('the page speaks the language of the browser', page, (text) => document.querySelector('#generate-text').textContent === text, words.generate);
   await shot(page, `${name}-idle`);
   await page.setInputFiles('#audio', file);
-  check('the chosen file is shown', (await page.textContent('#drop-title')) === file.split('/').at(-1));
+  await checkSoon('the chosen file is shown', page, (name) => document.querySelector('#drop-title').textContent === name, file.split('/').at(-1));
 
   const began = Date.now();
   await page.click('#generate');
@@ -82,7 +82,7 @@ async function speaks(name, file, locale, words) {
   check('without stopping on the way', end.stalls.length <= 1, `stalls at ${end.stalls.join(', ') || 'none'}`);
 
   await page.waitForSelector('#download:not([hidden])', { timeout: 60_000 });
-  check('the state is told in words', (await page.textContent('#job-state')) === words.done);
+  await checkSoon('the state is told in words', page, (text) => document.querySelector('#job-state').textContent === text, words.done);
   const mp4 = await page.evaluate(async () => {
     const answer = await fetch(document.querySelector('#download').href, { headers: { range: 'bytes=4-7' } });
     return { status: answer.status, type: answer.headers.get('content-type'), box: await answer.text(), name: answer.headers.get('content-disposition') };
@@ -107,12 +107,13 @@ async function speaks(name, file, locale, words) {
 async function refusals(english) {
   console.log('\nbad input');
   const { page, troubles, close } = await openPage(browser, server.url);
+  const says = (text) => document.querySelector('#composer-trouble').textContent.includes(text);
   await page.click('#generate');
-  check('without a recording it says what to do', (await page.textContent('#composer-trouble')).includes('Choose an audio file'));
+  await checkSoon('without a recording it says what to do', page, says, 'Choose an audio file');
   await page.setInputFiles('#audio', { name: 'empty.wav', mimeType: 'audio/wav', buffer: Buffer.alloc(0) });
-  check('an empty file is refused', (await page.textContent('#composer-trouble')).includes('empty'));
+  await checkSoon('an empty file is refused', page, says, 'empty');
   await page.setInputFiles('#audio', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') });
-  check('a text file is refused', (await page.textContent('#composer-trouble')).includes('audio file'));
+  await checkSoon('a text file is refused', page, says, 'audio file');
   check('none of it reached the server', troubles.length === 0, troubles.join('; '));
 
   await page.setInputFiles('#audio', { name: 'text.wav', mimeType: 'audio/wav', buffer: Buffer.from('this is text, not sound') });
@@ -124,17 +125,17 @@ async function refusals(english) {
 
   await page.goto(`${server.url}#aaaaaaaaaaaaaaaa`);
   await page.waitForFunction(() => !document.querySelector('#composer').hidden);
-  check('a video that is gone leads back to the start', (await page.textContent('#composer-trouble')).includes('no longer here'));
+  await checkSoon('a video that is gone leads back to the start', page, says, 'no longer here');
 
   await page.setInputFiles('#audio', english);
   await page.click('#generate');
   await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'rendering', null, { timeout: PATIENCE });
   await page.click('#cancel');
-  await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: 10_000 });
-  check('a video can be cancelled', await page.isVisible('#again'));
+  await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: 60_000 });
+  await checkSoon('a video can be cancelled', page, () => document.querySelector('#again').checkVisibility());
   await shot(page, 'cancelled');
   await page.click('#again');
-  check('and another one begun', await page.isVisible('#generate'));
+  await checkSoon('and another one begun', page, () => document.querySelector('#generate').checkVisibility());
   await close();
 }
 
