@@ -72,7 +72,9 @@ fn watch(command: &mut Command, text: &str, patience: Duration, transcript: &mut
         match lines.recv_timeout(Duration::from_millis(200)) {
             Ok(line) => {
                 heard = Instant::now();
-                transcript.take(line);
+                if let Some(line) = transcript.take(line) {
+                    println!("{line}");
+                }
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             // What it left running may hold its output open.
@@ -102,7 +104,8 @@ impl Transcript {
         Self { brief, of_successes: false, held: Vec::new() }
     }
 
-    fn take(&mut self, line: String) {
+    /// What is shown of `line` at once.
+    fn take(&mut self, line: String) -> Option<String> {
         let result = line.starts_with("test result:");
         if result || line == "successes:" || line == "failures:" {
             self.of_successes = line == "successes:";
@@ -114,10 +117,12 @@ impl Transcript {
         // Of the test harness, of browsers and Gradio clients, and of Python's unittest.
         let result = result || line.contains(" passed, ") || line.starts_with("Ran ");
         if skip || result || !(self.brief || self.of_successes) {
-            println!("{line}");
-        } else if !self.of_successes {
+            return Some(line);
+        }
+        if !self.of_successes {
             self.held.push(line);
         }
+        None
     }
 
     fn tell_the_rest(&mut self) {
@@ -185,11 +190,11 @@ mod tests {
         )
     }
 
-    /// What is held back of `lines`, which are all that is told of a failure beside results.
-    fn held(brief: bool, lines: &str) -> String {
+    /// What is shown of `lines` at once, and what of them if the command fails.
+    fn told(brief: bool, lines: &str) -> [String; 2] {
         let mut transcript = Transcript::new(brief);
-        lines.lines().for_each(|line| transcript.take(line.to_owned()));
-        transcript.held.join("\n")
+        let shown: Vec<String> = lines.lines().filter_map(|line| transcript.take(line.to_owned())).collect();
+        [shown.join("\n"), transcript.held.join("\n")]
     }
 
     #[test]
@@ -197,11 +202,14 @@ mod tests {
         const OUTPUT: &str = "test one ... ok\ntest two ... FAILED\n\nsuccesses:\n\n---- one stdout ----\nthread 'one' \
                               panicked\n\nfailures:\n\n---- two stdout ----\nthe reason\n\ntest result: FAILED. 1 \
                               passed\nerror: test failed";
-        let told = held(true, OUTPUT);
-        assert!(told.contains("two ... FAILED") && told.contains("the reason"), "{told}");
-        assert!(told.ends_with("error: test failed"), "{told}");
-        assert!(!told.contains("panicked") && !told.contains("test result"), "{told}");
-        assert_eq!(held(false, OUTPUT), "", "shown while it runs");
+        let [shown, rest] = told(true, OUTPUT);
+        assert_eq!(shown, "test result: FAILED. 1 passed");
+        assert!(rest.contains("two ... FAILED") && rest.contains("the reason"), "{rest}");
+        assert!(rest.ends_with("error: test failed"), "{rest}");
+        assert!(!rest.contains("panicked") && !rest.contains("test result"), "{rest}");
+        let [shown, rest] = told(false, OUTPUT);
+        assert!(shown.contains("the reason") && !shown.contains("panicked"), "{shown}");
+        assert_eq!(rest, "", "shown while it runs");
     }
 
     #[test]
