@@ -396,7 +396,7 @@ pub(super) enum ProfileName {
     /// Every ray has its own sample budget; independent of the rest of the picture
     #[default]
     Quality,
-    /// The best of quality, fast and preview that this machine renders in real time, else the fastest
+    /// The best of quality, fast and preview that this machine renders in real time, else one that is worth the wait
     Auto,
     /// Traces what has detail and interpolates what is smooth
     Fast,
