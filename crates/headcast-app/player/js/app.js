@@ -11,6 +11,7 @@ import { Readiness } from './loader.js';
 import { createLog } from './log.js';
 import { secondsToWait } from './pacing.js';
 import { renderPanel } from './panel.js';
+import { createPlot } from './plot.js';
 import { Player } from './player.js';
 import { createRecent } from './recent.js';
 import { createStore } from './store.js';
@@ -38,6 +39,7 @@ const waitAt = (/** @type {number} */ position) => {
 };
 
 const log = createLog();
+const plot = createPlot();
 const player = new Player(video, {
   secondsToWait: waitAt,
   onMode: (mode, wait) => store.set({ mode, wait }),
@@ -76,6 +78,7 @@ function onMessage(message) {
     case 'ready': {
       readiness.add(message.segment);
       const clip = job?.clip && grown(job.clip, message.segment, message.end_secs);
+      if (clip) plot.add(message.at_ms, framesOf(clip, message.segment));
       store.set(job && clip ? { job: { ...job, clip } } : {});
       if (job && clip) show({ ...job, clip });
       player.reconsider();
@@ -105,6 +108,12 @@ function grown(clip, segment, end) {
   if (!clip.open || end === null || segment !== clip.segment_ends.length) return clip;
   const frames = Math.round(end * clip.frame_rate);
   return { ...clip, segment_ends: [...clip.segment_ends, end], segments: segment + 1, duration_secs: end, frames };
+}
+
+/** @param {import('./store.js').Clip} clip @param {number} segment */
+function framesOf(clip, segment) {
+  const [start, end] = [segment === 0 ? 0 : clip.segment_ends[segment - 1], clip.segment_ends[segment]];
+  return Math.round((end - start) * clip.frame_rate) || 0;
 }
 
 /** The player opens a job once there is something to open. @param {import('./store.js').Job} job */
@@ -150,11 +159,11 @@ function leave() {
   route();
 }
 
-/** The job that the address names: `/j/ID`, or `#ID` of older links. */
+/** The job that the address names: `/j/ID`, `/embed/ID`, or `#ID` of older links. */
 function named() {
   const old = /^#([a-z2-7]{16})$/.exec(location.hash)?.[1];
   if (old) history.replaceState(null, '', `/j/${old}`);
-  return /^\/j\/([a-z2-7]{16})$/.exec(location.pathname)?.[1] ?? null;
+  return /^\/(?:j|embed)\/([a-z2-7]{16})$/.exec(location.pathname)?.[1] ?? null;
 }
 
 /** The address names the job, so a reload or a sent link comes back to it. */
@@ -165,6 +174,7 @@ function route() {
   player.close();
   controls.show(false);
   log.clear();
+  plot.clear();
   byId('share-link').hidden = true;
   readiness = new Readiness();
   readiness.onWant = (segment) => events.want(segment);
@@ -232,6 +242,8 @@ function render() {
   badge.classList.toggle('on-air', mode === 'playing');
   const isOpen = Boolean(job.clip?.open);
   setText(byId('badge-text'), isOpen ? t('badge.live') : mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
+  log.setName(job.audio_name);
+  plot.setFrameRate(job.clip?.frame_rate ?? 0);
   renderPanel(job, mode === 'waiting' ? wait : null);
   const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
   const reached = isOpen ? t('badge.live') : `${percent}%`;
@@ -252,6 +264,8 @@ async function renderLanguage() {
   button.setAttribute('aria-label', button.textContent);
   composer.render();
   recent.render();
+  log.render();
+  controls.render();
   render();
 }
 
@@ -275,21 +289,33 @@ byId('sound').addEventListener('click', () => {
   store.set({ muted: false });
 });
 video.addEventListener('volumechange', () => store.set({}));
-byId('share').addEventListener('click', async () => {
-  const { job } = store.get();
-  if (!job) return;
-  const link = new URL(job.links.page, location.href).href;
-  const button = byId('share');
+/**
+ * @param {HTMLElement} button whose words are `word` when it has nothing to tell
+ * @param {string} word @param {string} copied @param {string} text
+ */
+async function copy(button, word, copied, text) {
   try {
-    await navigator.clipboard.writeText(link);
-    setText(button, t('panel.share_copied'));
+    await navigator.clipboard.writeText(text);
+    setText(button, t(copied));
   } catch {
     // No permission, or no HTTPS: show it, so that the reader's own copy key works.
-    setText(byId('share-link'), link);
+    setText(byId('share-link'), text);
     byId('share-link').hidden = false;
     getSelection()?.selectAllChildren(byId('share-link'));
   }
-  setTimeout(() => setText(button, t('panel.share')), 1600);
+  setTimeout(() => setText(button, t(word)), 1600);
+}
+byId('share').addEventListener('click', () => {
+  const { job } = store.get();
+  if (job) copy(byId('share'), 'panel.share', 'panel.share_copied', new URL(job.links.page, location.href).href);
+});
+byId('embed').addEventListener('click', () => {
+  const { job } = store.get();
+  if (!job) return;
+  const { width, height } = job.frames ?? composer.avatar(job.avatar) ?? { width: 1, height: 1 };
+  const address = new URL(`/embed/${job.id}`, location.href).href;
+  const snippet = `<iframe src="${address}" style="width: 100%; max-width: 640px; aspect-ratio: ${width} / ${height}; border: 0" allow="autoplay; fullscreen; picture-in-picture"></iframe>`;
+  copy(byId('embed'), 'panel.embed', 'panel.embed_copied', snippet);
 });
 addEventListener('popstate', route);
 addEventListener('hashchange', route);
@@ -301,6 +327,7 @@ try {
   const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
   composer.fill(info, avatars, samples);
   showNotes(info.notes);
+  byId('embed').hidden = !info.embeddable;
 } catch (error) {
   composer.refuse(/** @type {api.ApiError} */ (error));
 }

@@ -1,6 +1,7 @@
 // The player's controls: a seek bar that shows what exists, what is loaded and what was played.
 
 import { byId, element, setText } from './dom.js';
+import { createExtras } from './extras.js';
 import { clock, span } from './format.js';
 import { t } from './i18n.js';
 
@@ -14,6 +15,7 @@ export function createControls(video, job) {
   const bar = byId('controls');
   const seek = byId('seek');
   const tip = byId('tip');
+  const extras = createExtras(video);
   const layers = { made: byId('made'), buffered: byId('buffered'), played: byId('played'), thumb: byId('thumb') };
   let duration = 0;
   let seeking = false;
@@ -115,7 +117,10 @@ export function createControls(video, job) {
     const types = target.matches('input:not([type=range]), select, textarea, .log-lines');
     // A focused button or link keeps its own space key.
     if (types || (event.key === ' ' && target.matches('button, a, summary'))) return;
-    const arrows = target === seek ? {} : { ArrowLeft: () => jump(video.currentTime - 5), ArrowRight: () => jump(video.currentTime + 5) };
+    const arrows = { ArrowLeft: () => jump(video.currentTime - 5), ArrowRight: () => jump(video.currentTime + 5) };
+    // Sliders have a use of their own for arrows, and the page scrolls by those up and down.
+    const isFree = !target.matches('input');
+    const isOfVideo = isFree && (screen.contains(target) || document.fullscreenElement === screen);
     /** @type {Record<string, () => void>} */
     const actions = {
       ' ': toggle,
@@ -124,9 +129,12 @@ export function createControls(video, job) {
       l: () => jump(video.currentTime + 10),
       m: () => byId('mute').click(),
       f: fullscreen,
-      ...arrows,
+      ...extras.actions,
+      ...(isFree ? arrows : {}),
+      ...(isOfVideo ? extras.arrows : {}),
     };
-    const action = /^\d$/.test(event.key) ? () => jump((duration * Number(event.key)) / 10) : actions[event.key];
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = /^\d$/.test(key) ? () => jump((duration * Number(key)) / 10) : actions[key];
     if (!action) return;
     event.preventDefault();
     action();
@@ -147,5 +155,7 @@ export function createControls(video, job) {
       drawMade();
       draw();
     },
+    /** In another language. */
+    render: extras.render,
   };
 }

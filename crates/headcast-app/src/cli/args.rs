@@ -127,6 +127,10 @@ pub(super) struct AccessOptions {
     /// may be given several times
     #[arg(long, value_name = "NAME")]
     pub(super) allow_host: Vec<String>,
+    /// Site whose pages may show players of this server in a frame (/embed/ID), such as https://example.org, or * for
+    /// all; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) allow_embed: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use super::shutdown;
 use crate::amount::pace;
 use crate::data_dir;
 use crate::jobs;
-use crate::server::{self, Access, AccessError, ServeError};
+use crate::server::{self, Access, AccessError, Embedders, ServeError};
 use crate::studio::{EngineSettings, LocalStudio, build_notes};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
@@ -19,12 +19,15 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     // Before a port is opened, and with words of its own.
     let notes = jobs::prepare(&data_dir).map_err(Failure::machine)?;
     let access = access(&options.access).map_err(Failure::input)?;
+    let embedders = Embedders::new(&options.access.allow_embed)
+        .map_err(|problem| Failure::input(format!("--allow-embed: {problem}")))?;
     let studio = Arc::new(LocalStudio::new(&data_dir, engine));
     let config = server::Config {
         host: options.host,
         port: options.port,
         data_dir,
         allowed_hosts: options.access.allow_host.clone(),
+        embedders,
         access,
         open_to_all: options.access.no_auth,
         limits: jobs::Limits {

@@ -47,6 +47,7 @@ const ASSETS: &[Asset] = assets![
     "js/controls.js" JS,
     "js/dom.js" JS,
     "js/events.js" JS,
+    "js/extras.js" JS,
     "js/format.js" JS,
     "js/i18n.js" JS,
     "js/loader.js" JS,
@@ -54,6 +55,7 @@ const ASSETS: &[Asset] = assets![
     "js/panel.js" JS,
     "js/pacing.js" JS,
     "js/player.js" JS,
+    "js/plot.js" JS,
     "js/recent.js" JS,
     "js/store.js" JS,
     "vendor/hls.js-1.7.4/LICENSE" TEXT,
@@ -73,6 +75,8 @@ const PAGE: &str = include_str!("../../player/index.html");
 pub(super) struct Assets {
     version: String,
     page: String,
+    /// The player alone, for pages of other sites.
+    embedded: String,
 }
 
 impl Assets {
@@ -81,7 +85,8 @@ impl Assets {
             ASSETS.iter().flat_map(|asset| asset.path.bytes().chain(asset.bytes.iter().copied()));
         let version = format!("{:016x}", fnv1a(everything.chain(PAGE.bytes())));
         let page = PAGE.replace("{{assets}}", &format!("/assets/{version}"));
-        Self { version, page }
+        let embedded = page.replace("<html ", "<html data-embedded ");
+        Self { version, page, embedded }
     }
 }
 
@@ -92,12 +97,25 @@ fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
 
 pub(super) async fn page(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let assets = &state.inner.assets;
+    document(assets, &assets.page, &headers)
+}
+
+/// The player of one job, in a frame of a page that the configuration allows.
+pub(super) async fn embedded(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let assets = &state.inner.assets;
+    let mut response = document(assets, &assets.embedded, &headers);
+    let policy = state.config().embedders.policy();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn document(assets: &Assets, text: &str, headers: &HeaderMap) -> Response {
     let etag = format!("\"{}\"", assets.version);
     let caching = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, etag.clone())];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|sent| sent.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (caching, Html(assets.page.clone())).into_response()
+    (caching, Html(text.to_owned())).into_response()
 }
 
 pub(super) async fn asset(
@@ -135,6 +153,7 @@ mod tests {
         }
         assert!(found >= 4, "the page names {found} assets");
         assert!(!assets.page.contains("{{"));
+        assert!(assets.embedded.contains("<html data-embedded lang="));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
         },
         profiles: state.studio().profiles(),
         notes: state.studio().notes(),
+        embeddable: state.config().embedders.any(),
     })
 }
 

@@ -105,7 +105,8 @@ async fn admit(state: &AppState, host: &Authority, request: Request, next: Next)
 
 /// The addresses that show the page.
 fn is_page(path: &str) -> bool {
-    path == "/" || path.strip_prefix("/j/").is_some_and(|id| id.parse::<JobId>().is_ok())
+    let id = path.strip_prefix("/j/").or_else(|| path.strip_prefix("/embed/"));
+    path == "/" || id.is_some_and(|id| id.parse::<JobId>().is_ok())
 }
 
 /// `token` of a query.
@@ -137,14 +138,26 @@ fn header_is(headers: &HeaderMap, name: &str, value: &str) -> bool {
     headers.get(name).is_some_and(|sent| sent.as_bytes() == value.as_bytes())
 }
 
-/// No inline script or style, nothing from elsewhere; blobs for Media Source and the demuxing worker.
+/// No inline script or style, nothing from elsewhere; blobs for Media Source and the demuxing worker. Who may show the page
+/// in a frame comes last.
+macro_rules! content_policy {
+    ($ancestors:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+             media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; manifest-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors ",
+            $ancestors
+        )
+    };
+}
+
+/// What a page that `ancestors` may show in a frame may do.
+pub(super) fn policy(ancestors: &str) -> String {
+    format!(content_policy!("{}"), ancestors)
+}
+
 const SECURITY_HEADERS: [(&str, &str); 5] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-         media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; manifest-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    ("content-security-policy", content_policy!("'none'")),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-opener-policy", "same-origin"),

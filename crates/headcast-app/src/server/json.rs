@@ -17,6 +17,8 @@ pub(super) struct Info {
     pub(super) limits: Limits,
     pub(super) profiles: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// Whether pages of other sites may show players of this server (`--allow-embed`).
+    pub(super) embeddable: bool,
 }
 
 /// What is accepted.
@@ -308,8 +310,8 @@ pub(super) enum Message {
     /// The job changed; sent first after a subscription, and whenever events in between were dropped.
     State { seq: u64, job: Box<JobView> },
     /// A segment can be fetched; where it ends, in seconds, is how far the clip can be played when all before it are
-    /// there, too.
-    Ready { job: String, seq: u64, segment: usize, end_secs: Option<f64> },
+    /// there, too. `at_ms` is when it was made, in milliseconds since 1970.
+    Ready { job: String, seq: u64, segment: usize, end_secs: Option<f64>, at_ms: u64 },
     /// How far the job is.
     Progress {
         job: String,
@@ -362,7 +364,7 @@ impl Message {
             EventBody::State => Self::state(jobs, job, seq),
             EventBody::Ready(segment) => {
                 let end_secs = job.segment_end_secs(segment);
-                Self::Ready { job: id, seq, segment, end_secs }
+                Self::Ready { job: id, seq, segment, end_secs, at_ms: millis(event.at) }
             }
             EventBody::Progress(progress) => Self::Progress { job: id, seq, progress: progress.into() },
             EventBody::Log(level, message) => {

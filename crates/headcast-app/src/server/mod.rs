@@ -9,6 +9,7 @@ mod avatars;
 mod background;
 mod catalog;
 mod connections;
+mod embed;
 mod events;
 mod feed;
 mod form;
@@ -35,6 +36,7 @@ pub use assets::page_module;
 pub use auth::{Access, AccessError};
 pub use background::{Background, BackgroundError};
 pub use connections::Timeouts;
+pub use embed::Embedders;
 pub use upload::{FieldError, Form, read_form};
 
 use std::future::Future;
@@ -64,6 +66,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Names besides the usual ones that a browser may reach this server by, such as that of a proxy.
     pub allowed_hosts: Vec<String>,
+    /// Sites whose pages may show a job's player in a frame. Default none.
+    pub embedders: Embedders,
     /// Who is let in. Default everybody, which [`bind`] accepts for this machine only.
     pub access: Access,
     /// Lets everybody in on other addresses too. Default false.
@@ -99,6 +103,7 @@ impl Default for Config {
             port: 7860,
             data_dir: PathBuf::from("headcast-data"),
             allowed_hosts: Vec::new(),
+            embedders: Embedders::default(),
             access: Access::default(),
             open_to_all: false,
             max_connections: 768,

@@ -175,6 +175,7 @@ pub(super) fn routes(timeouts: Timeouts) -> Router<AppState> {
         // For people: no interface for programs, so not in the document.
         .route("/", get(assets::page))
         .route("/j/{id}", get(assets::page))
+        .route("/embed/{id}", get(assets::embedded))
         .route("/assets/{version}/{*path}", get(assets::asset))
         .route("/favicon.ico", get(assets::favicon));
     for operation in operations() {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use axum::http::{Method, header};
 
+use headcast_app::server::Embedders;
+
 use super::{Bench, request};
 
 #[tokio::test]
@@ -26,6 +28,25 @@ async fn the_page_and_its_files_are_served_to_be_kept() {
     let mut again = request(Method::GET, "/");
     again.headers_mut().insert(header::IF_NONE_MATCH, page.headers[header::ETAG].clone());
     assert_eq!(bench.ask(again).await.status, 304);
+}
+
+#[tokio::test]
+async fn only_the_player_may_be_framed_and_only_by_who_is_named() {
+    let ancestors = |answer: &super::Answer| {
+        let policy = answer.header(header::CONTENT_SECURITY_POLICY).to_owned();
+        policy.split("frame-ancestors ").nth(1).unwrap().to_owned()
+    };
+    let alone = Bench::new();
+    let path = "/embed/aaaaaaaaaaaaaaaa";
+    assert_eq!(ancestors(&alone.get(path).await), "'self'");
+    assert_eq!(alone.get("/api/v1/info").await.json()["embeddable"], false);
+
+    let origins = Embedders::new(["https://blog.example"]).unwrap();
+    let bench = Bench::with(|config| config.embedders = origins);
+    assert_eq!(ancestors(&bench.get(path).await), "'self' https://blog.example");
+    assert_eq!(ancestors(&bench.get("/").await), "'none'");
+    assert_eq!(ancestors(&bench.get("/j/aaaaaaaaaaaaaaaa").await), "'none'");
+    assert_eq!(bench.get("/api/v1/info").await.json()["embeddable"], true);
 }
 
 fn player() -> &'static Path {
