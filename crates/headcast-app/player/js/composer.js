@@ -3,6 +3,7 @@
 import { byId, element, setText } from './dom.js';
 import { clock, size } from './format.js';
 import { current, explain, has, t } from './i18n.js';
+import { createRecorder } from './recorder.js';
 
 /** What the avatar may do besides speaking, its default first: words for what `body` of a new job may be. */
 const BODY = Object.entries({
@@ -22,6 +23,7 @@ export function createComposer(hooks) {
   const features = byId('features');
   const generate = byId('generate');
   const trouble = byId('composer-trouble');
+  const preview = /** @type {HTMLAudioElement} */ (byId('preview'));
 
   /** @type {import('./store.js').Info | null} */
   let info = null;
@@ -48,26 +50,34 @@ export function createComposer(hooks) {
     else if (chosen && chosen.size === 0) problem = { code: 'audio_empty' };
     else if (chosen && info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
     file = problem ? null : chosen;
-    if (file) {
-      sample = null;
-      measure(file);
-    }
+    if (file) sample = null;
+    listen(file);
     render();
   }
 
-  /** Length of a file, as far as the browser can tell. @param {File} measured */
-  function measure(measured) {
-    const probe = new Audio();
-    probe.preload = 'metadata';
-    const done = () => URL.revokeObjectURL(probe.src);
-    probe.onloadedmetadata = () => {
-      if (file === measured && Number.isFinite(probe.duration)) seconds = probe.duration;
-      done();
-      render();
-    };
-    probe.onerror = done;
-    probe.src = URL.createObjectURL(measured);
+  // Length of the chosen file, as far as the browser can tell, and its sound, if the browser can play it.
+  preview.addEventListener('loadedmetadata', () => {
+    // Recordings do not know their length before they were played through.
+    seconds = Number.isFinite(preview.duration) ? preview.duration : 0;
+    preview.hidden = false;
+    render();
+  });
+  /** @param {File | null} heard */
+  function listen(heard) {
+    if (preview.src) URL.revokeObjectURL(preview.src);
+    preview.hidden = true;
+    if (heard) preview.src = URL.createObjectURL(heard);
+    else preview.removeAttribute('src');
+    preview.load();
   }
+
+  const recorder = createRecorder({
+    onRecorded: chooseFile,
+    onTrouble(found) {
+      problem = found;
+      render();
+    },
+  });
 
   fileInput.addEventListener('change', () => {
     if (fileInput.files?.[0]) chooseFile(fileInput.files[0]);
@@ -105,6 +115,8 @@ export function createComposer(hooks) {
   byId('composer').addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
     if (sent !== null) return;
+    preview.pause();
+    recorder.cancel();
     if (!file && !sample) {
       problem = { code: 'audio_missing' };
       render();
@@ -147,7 +159,10 @@ export function createComposer(hooks) {
         chip.addEventListener('click', () => {
           problem = null;
           sample = sample === entry.id ? null : entry.id;
-          if (sample) file = null;
+          if (sample) {
+            file = null;
+            listen(null);
+          }
           render();
           // Rendering replaced the button that had the focus.
           /** @type {HTMLElement} */ (byId('sample-list').children[samples.indexOf(entry)]).focus();

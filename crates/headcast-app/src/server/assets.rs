@@ -57,6 +57,7 @@ const ASSETS: &[Asset] = assets![
     "js/player.js" JS,
     "js/plot.js" JS,
     "js/recent.js" JS,
+    "js/recorder.js" JS,
     "js/store.js" JS,
     "vendor/hls.js-1.7.4/LICENSE" TEXT,
     "vendor/hls.js-1.7.4/hls.light.min.mjs" JS,

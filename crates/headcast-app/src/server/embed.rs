@@ -40,7 +40,7 @@ fn one(origin: &str) -> Result<String, String> {
              http://localhost:8080, or * for every site"
         )
     };
-    let uri: Uri = origin.parse().map_err(|_| refusal())?;
+    let uri: Uri = origin.parse().ok().ok_or_else(refusal)?;
     let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme)).ok_or_else(refusal)?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains(['@', ';', ',', '\'']));
     let authority = authority.ok_or_else(refusal)?;

@@ -1,0 +1,90 @@
+// Speech from the microphone: recorded, listened to, thrown away, recorded again, and spoken by a face.
+//
+// node record.mjs [--binary headcast] [--chromium path] [--screenshots folder]
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { check, checkSoon, dataFolderWithCube, finish, jobWhen, openPage, root, startBrowser, startServer } from './harness.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
+    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+    screenshots: { type: 'string' },
+  },
+});
+const PATIENCE = 120_000;
+/** A microphone into which somebody speaks the recording of the fixtures, again and again. */
+const MICROPHONE = ['--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${join(root, 'fixtures/speech/en.wav')}`];
+
+const data = await dataFolderWithCube(options.binary);
+const server = await startServer(options.binary, { data });
+if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
+const shot = async (page, name) => {
+  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `record-${name}.png`), fullPage: true });
+};
+/** Waits until the page says that it has recorded for `secs`. */
+const recorded = (page, secs) =>
+  page.waitForFunction((secs) => Number(document.querySelector('#recording-time').textContent.split(':')[1]) >= secs, secs, { timeout: PATIENCE });
+
+async function spoken() {
+  console.log('a recording from the microphone');
+  const browser = await startBrowser(options.chromium, [...MICROPHONE, '--use-fake-ui-for-media-stream']);
+  const { page, troubles, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740 });
+  await page.click('#record');
+  await page.waitForSelector('#recording:not([hidden])', { timeout: PATIENCE });
+  await page.waitForFunction(() => parseFloat(document.querySelector('#recording-level').style.getPropertyValue('--level')) > 25, null, { timeout: PATIENCE });
+  check('the meter moves', true);
+  await recorded(page, 1);
+  await shot(page, 'recording');
+  await page.click('#recording-discard');
+  await page.waitForSelector('#record:not([hidden])', { timeout: PATIENCE });
+  check('what is discarded is not chosen', (await page.locator('.drop.chosen').count()) === 0);
+
+  await page.click('#record');
+  await recorded(page, 3);
+  await page.click('#recording-stop');
+  await page.waitForSelector('.drop.chosen', { timeout: PATIENCE });
+  const title = await page.textContent('#drop-title');
+  check('a recording is a file like any other', /^录音 \d{4}-\d\d-\d\d \d\d\.\d\d\.webm$/.test(title), title);
+  await page.waitForSelector('#preview:not([hidden])', { timeout: PATIENCE });
+  check('it can be listened to', true);
+  await shot(page, 'recorded');
+  await page.click('.face:has(input[value=cube])');
+  await page.click('#generate');
+  await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
+  const id = new URL(page.url()).pathname.slice('/j/'.length);
+  const job = await jobWhen(server.url, id, ({ state }) => state === 'done', PATIENCE);
+  // Its container says nothing of its length; the decoder does.
+  check('a face speaks it', job.clip.duration_secs > 2.5, `${job.clip.duration_secs} s`);
+  await checkSoon('it was Opus', page, () => [...document.querySelectorAll('#log .line')].some((line) => /of Opus/i.test(line.textContent)));
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+  await browser.close();
+}
+
+async function refused() {
+  console.log('\na microphone that the page may not use');
+  const browser = await startBrowser(options.chromium, MICROPHONE);
+  const { page, close } = await openPage(browser, server.url);
+  await page.click('#record');
+  await page.waitForSelector('#composer-trouble:not([hidden])', { timeout: PATIENCE });
+  const trouble = await page.textContent('#composer-trouble');
+  check('the page says what to do', trouble.includes('Allow it in the address bar'), trouble);
+  check('and offers it again', await page.isVisible('#record'));
+  await close();
+  await browser.close();
+}
+
+try {
+  await spoken();
+  await refused();
+} catch (error) {
+  check(`the test runs to its end: ${error.stack}`, false);
+  console.log(server.output().slice(-2000));
+} finally {
+  await server.stop();
+  await rm(data, { recursive: true, force: true });
+  finish();
+}
