@@ -1,0 +1,78 @@
+// How long people wait: from the press of "Generate" to the first picture that moves, for a short and for a long clip, on a
+// renderer that is faster than the clip. A measurement, not a test: run it on a machine with nothing else to do.
+//
+// node latency.mjs [--binary headcast] [--chromium path] [--runs 9]
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ask, dataFolderWithCube, openPage, root, speech, startBrowser, startServer } from './harness.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/release/headcast') },
+    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+    runs: { type: 'string', default: '9' },
+  },
+});
+const RUNS = Number(options.runs);
+/** Clips by name: how often the six seconds of the fixtures are repeated. */
+const CLIPS = { '12 s': 2, '10 min': 100 };
+
+const data = await dataFolderWithCube(options.binary);
+const server = await startServer(options.binary, { data });
+const browser = await startBrowser(options.chromium, ['--autoplay-policy=no-user-gesture-required']);
+
+/** One clip from the form to the picture, in milliseconds: all of it, and what of it the upload took. */
+async function wait(page, wav) {
+  await page.goto(server.url);
+  await page.waitForSelector('.face');
+  await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: wav });
+  await page.click('.face:has(input[value=cube])');
+  await page.evaluate(() => {
+    window.times = {};
+    document.querySelector('#generate').addEventListener('click', () => (window.times.pressed = performance.now()), { once: true, capture: true });
+    document.querySelector('#video').addEventListener('playing', () => (window.times.playing ??= performance.now()));
+    const push = history.pushState.bind(history);
+    // The address changes when the server has said yes.
+    history.pushState = (...args) => {
+      window.times.accepted ??= performance.now();
+      push(...args);
+    };
+  });
+  await page.click('#generate');
+  await page.waitForFunction(() => window.times.playing, null, { timeout: 120_000 });
+  const { pressed, accepted, playing } = await page.evaluate(() => window.times);
+  const id = new URL(page.url()).pathname.slice('/j/'.length);
+  const job = await ask(server.url, `api/v1/jobs/${id}`);
+  await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' }).catch(() => {});
+  return { total: playing - pressed, upload: accepted - pressed, speed: job.progress.times_real_time };
+}
+
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+try {
+  const { page } = await openPage(browser, server.url);
+  const found = {};
+  for (const [name, times] of Object.entries(CLIPS)) {
+    const wav = await speech(times);
+    // The first one opens the avatar and measures the renderer.
+    await wait(page, wav);
+    const waits = [];
+    for (let run = 0; run < RUNS; run += 1) waits.push(await wait(page, wav));
+    const totals = waits.map(({ total }) => total);
+    found[name] = median(totals);
+    const speed = median(waits.map(({ speed }) => speed));
+    console.log(
+      `${name.padEnd(7)} (${(wav.length / 1e6).toFixed(1)} MB): median ${found[name].toFixed(0)} ms from the press to playing, ` +
+        `${Math.min(...totals).toFixed(0)} to ${Math.max(...totals).toFixed(0)} in ${RUNS} runs; ` +
+        `upload and answer ${median(waits.map(({ upload }) => upload)).toFixed(0)} ms; rendered at ${speed.toFixed(1)} times real time`,
+    );
+  }
+  const [short, long] = Object.values(found);
+  console.log(`the long clip over the short one: ${(long / short).toFixed(2)}`);
+} finally {
+  await browser.close();
+  await server.stop();
+  await rm(data, { recursive: true, force: true });
+}
