@@ -38,6 +38,18 @@ export const job = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`);
 /** @param {string} id */
 export const cancel = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' });
 
+/** @param {string} id */
+export const deleteJob = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`, { method: 'DELETE', keepalive: true });
+
+/**
+ * The same recording again.
+ * @param {string} id
+ * @param {Record<string, string>} change
+ * @returns {Promise<import('./store.js').Job>}
+ */
+export const rerun = (id, change) =>
+  call(`/api/v1/jobs/${encodeURIComponent(id)}/rerun`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(change) });
+
 /**
  * Sends a form. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
  *

@@ -60,9 +60,18 @@ const composer = createComposer({
   onAvatar: (avatar) => showPoster(avatar),
   onGenerate: generate,
 });
-const recent = createRecent((id) => {
-  history.pushState(null, '', `/j/${id}`);
-  route();
+const recent = createRecent({
+  onOpen: open,
+  async onAgain(job) {
+    try {
+      const made = await api.rerun(job.id, composer.choices());
+      ownJob = made.id;
+      open(made.id);
+    } catch (error) {
+      composer.refuse(/** @type {api.ApiError} */ (error));
+    }
+  },
+  onTrouble: (problem) => composer.refuse(problem),
 });
 const events = connect(onMessage, (connected) => store.set({ connected }));
 
@@ -147,11 +156,16 @@ async function generate(form) {
     const job = await api.createJob(form, (fraction) => composer.uploading(fraction));
     ownJob = job.id;
     composer.uploading(null);
-    history.pushState(null, '', `/j/${job.id}`);
-    route();
+    open(job.id);
   } catch (error) {
     composer.refuse(/** @type {api.ApiError} */ (error));
   }
+}
+
+/** Shows a job. @param {string} id */
+function open(id) {
+  history.pushState(null, '', `/j/${id}`);
+  route();
 }
 
 function leave() {

@@ -124,14 +124,18 @@ export function createComposer(hooks) {
       return;
     }
     const form = new FormData();
-    form.set('avatar', avatar);
-    if (info && info.profiles.length > 1) form.set('profile', byId('profile').value);
-    form.set('body', body());
+    for (const [name, value] of Object.entries(choices())) form.set(name, value);
     if (features.files?.[0]) form.set('features', features.files[0]);
     if (sample) form.set('sample', sample);
     else if (file) form.set('audio', file);
     hooks.onGenerate(form, avatar);
   });
+
+  /** Who speaks, and how: fields of a new job. @returns {Record<string, string>} */
+  function choices() {
+    const profile = info && info.profiles.length > 1 ? { profile: byId('profile').value } : {};
+    return { avatar, ...profile, body: body() };
+  }
 
   /** Choices that differ from the default, as the server reads them. */
   function body() {
@@ -228,6 +232,7 @@ export function createComposer(hooks) {
 
   return {
     render,
+    choices,
 
     /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples */
     fill(newInfo, newAvatars, newSamples) {

@@ -1,55 +1,158 @@
-// The last videos, so that one that was left can be found again.
+// The videos that were made here: found again, spoken again by another face, thrown away, and brought back.
 
 import * as api from './api.js';
-import { byId, element } from './dom.js';
+import { byId, element, setText } from './dom.js';
+import { t } from './i18n.js';
 import { stateText } from './panel.js';
 
-const SHOWN = 5;
+/** Videos that are shown at first, and that are added at a time. */
+const [FEW, MORE] = [5, 20];
+/** Most that are searched: as many as the server tells at once. */
+const SEARCHED = 500;
+/** How long a deletion can be taken back, in milliseconds. */
+const REGRET = 7000;
 
-/** @param {(id: string) => void} onOpen */
-export function createRecent(onOpen) {
-  /** @type {import('./store.js').Job[]} */
+const ICONS = {
+  again: 'M19.5 12a7.5 7.5 0 1 1-2.2-5.3M19.5 3.5v4h-4',
+  remove: 'M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7',
+};
+
+/** @typedef {import('./store.js').Job} Job */
+
+/**
+ * @param {{onOpen: (id: string) => void, onAgain: (job: Job) => void, onTrouble: (problem: api.ApiError) => void}} hooks
+ */
+export function createRecent(hooks) {
+  const search = byId('recent-search');
+  const more = byId('recent-more');
+  const undo = byId('undo');
+  /** @type {Job[]} */
   let jobs = [];
+  let shown = FEW;
   let wanted = false;
+  /** What is about to be deleted, and can be taken back. @type {{job: Job, timer: number} | null} */
+  let doomed = null;
+
+  const query = () => search.value.trim().toLowerCase();
+  const isWanted = (/** @type {Job} */ job) => job !== doomed?.job && `${job.audio_name} ${job.avatar}`.toLowerCase().includes(query());
 
   function render() {
-    byId('recent').hidden = !wanted || jobs.length === 0;
-    byId('recent-list').replaceChildren(
-      ...jobs.map((job) => {
-        const link = element('a', { href: job.links.page }, [
-          element('img', { src: job.links.poster, alt: '', width: '44', height: '44', loading: 'lazy' }),
-          element('span', { class: 'recent-name' }, [job.audio_name]),
-          element('span', { class: 'recent-state' }, [stateText(job)]),
-        ]);
-        link.addEventListener('click', (event) => {
-          // A new tab or window stays the browser's matter.
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-          event.preventDefault();
-          onOpen(job.id);
-        });
-        return element('li', {}, [link]);
-      }),
-    );
+    const found = jobs.filter(isWanted);
+    byId('recent').hidden = !wanted || (jobs.length === 0 && query() === '');
+    search.hidden = jobs.length <= FEW;
+    more.hidden = found.length <= shown;
+    byId('recent-none').hidden = found.length > 0 || query() === '';
+    byId('recent-list').replaceChildren(...found.slice(0, shown).map(entry));
+    undo.hidden = doomed === null;
+    if (doomed) setText(byId('undo-text'), t('recent.deleted', { name: doomed.job.audio_name }));
   }
 
-  return {
-    render,
+  /** @param {Job} job */
+  function entry(job) {
+    const link = element('a', { href: job.links.page }, [
+      element('img', { src: job.links.poster, alt: '', width: '44', height: '44', loading: 'lazy' }),
+      element('span', { class: 'recent-name' }, [job.audio_name || t('recent.pushed')]),
+      element('span', { class: 'recent-state' }, [stateText(job)]),
+    ]);
+    link.addEventListener('click', (event) => {
+      // A new tab or window stays the browser's matter.
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      hooks.onOpen(job.id);
+    });
+    const again = iconButton('again', t('recent.again', { name: job.audio_name }), () => hooks.onAgain(job));
+    // Nobody here can make the frames of another program once more.
+    again.hidden = Boolean(job.frames);
+    const remove = iconButton('remove', t('recent.delete', { name: job.audio_name || t('recent.pushed') }), () => doom(job));
+    return element('li', {}, [link, again, remove]);
+  }
 
-    async refresh() {
+  /** Takes a video away, for good unless that is taken back soon. @param {Job} job */
+  function doom(job) {
+    carryOut();
+    doomed = { job, timer: window.setTimeout(carryOut, REGRET) };
+    render();
+    byId('undo-button').focus();
+  }
+
+  /** Deletes what is about to be. */
+  async function carryOut() {
+    if (!doomed) return;
+    const { job, timer } = doomed;
+    clearTimeout(timer);
+    jobs = jobs.filter(({ id }) => id !== job.id);
+    doomed = null;
+    render();
+    try {
+      await api.deleteJob(job.id);
+    } catch (error) {
+      // Somebody else was faster.
+      if (/** @type {api.ApiError} */ (error).status === 404) return;
+      hooks.onTrouble(/** @type {api.ApiError} */ (error));
+      load(jobs.length + 1);
+    }
+  }
+
+  /** @param {number} count */
+  async function load(count) {
+    try {
+      jobs = await api.jobs(Math.min(SEARCHED, count));
+    } catch {
+      // The page is of use without the list; the form says what is wrong when it is sent.
+      jobs = [];
+    }
+    render();
+  }
+
+  byId('undo-button').addEventListener('click', () => {
+    clearTimeout(doomed?.timer);
+    doomed = null;
+    render();
+  });
+  // A tab that is closed has been told.
+  addEventListener('pagehide', carryOut);
+  more.addEventListener('click', () => {
+    shown += MORE;
+    load(shown + 1);
+  });
+  search.addEventListener('input', () => {
+    if (jobs.length < SEARCHED) load(SEARCHED);
+    else render();
+  });
+
+  return {
+    render() {
+      search.placeholder = t('recent.search');
+      render();
+    },
+
+    refresh() {
       wanted = true;
+      shown = FEW;
+      search.value = '';
       render();
-      try {
-        jobs = await api.jobs(SHOWN);
-      } catch {
-        // The page is of use without the list; the form says what is wrong when it is sent.
-        jobs = [];
-      }
-      render();
+      // One more than is shown tells whether there are more.
+      return load(FEW + 1);
     },
 
     hide() {
       wanted = false;
+      carryOut();
       render();
     },
   };
+}
+
+/** @param {keyof typeof ICONS} icon @param {string} label @param {() => void} onClick */
+function iconButton(icon, label, onClick) {
+  const button = element('button', { type: 'button', class: 'icon', 'aria-label': label, title: label });
+  const picture = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  picture.setAttribute('viewBox', '0 0 24 24');
+  picture.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  path.setAttribute('d', ICONS[icon]);
+  picture.append(path);
+  button.append(picture);
+  button.addEventListener('click', onClick);
+  return button;
 }

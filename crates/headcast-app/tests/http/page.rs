@@ -25,6 +25,17 @@ async fn the_page_and_its_files_are_served_to_be_kept() {
     assert_eq!(bench.get("/assets/0/js/app.js").await.header(header::CACHE_CONTROL), "no-store");
     assert_eq!(bench.get("/assets/0/../../Cargo.toml").await.problem(404), "no_such_page");
 
+    let mut compressed =
+        request(Method::GET, text.split("src=\"").nth(1).unwrap().split('"').next().unwrap());
+    compressed.headers_mut().insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("gzip, br"));
+    let compressed = bench.ask(compressed).await;
+    assert_eq!(compressed.header(header::CONTENT_ENCODING), "gzip");
+    assert_eq!(compressed.body[..2], [0x1f, 0x8b]);
+    assert!(
+        2 * compressed.body.len() < script.body.len()
+            && !script.headers.contains_key(header::CONTENT_ENCODING)
+    );
+
     let mut again = request(Method::GET, "/");
     again.headers_mut().insert(header::IF_NONE_MATCH, page.headers[header::ETAG].clone());
     assert_eq!(bench.ask(again).await.status, 304);

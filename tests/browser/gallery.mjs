@@ -1,0 +1,108 @@
+// The videos that were made: shown, searched, spoken again by another face, thrown away, and brought back.
+//
+// node gallery.mjs [--binary headcast] [--chromium path] [--screenshots folder]
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ask, check, checkSoon, createJob, dataFolderWithCube, finish, jobWhen, openPage, root, speech, startBrowser, startServer } from './harness.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
+    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+    screenshots: { type: 'string' },
+  },
+});
+const PATIENCE = 240_000;
+const NAMES = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'];
+
+const data = await dataFolderWithCube(options.binary);
+const server = await startServer(options.binary, { data });
+const browser = await startBrowser(options.chromium);
+if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
+const shot = async (page, name) => {
+  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `gallery-${name}.png`), fullPage: true });
+};
+
+const exists = (id) => fetch(new URL(`api/v1/jobs/${id}`, server.url)).then(({ status }) => status === 200);
+
+/** Waits for the list to be of these videos, in this order. */
+const lists = (what, page, names) =>
+  checkSoon(what, page, (names) => [...document.querySelectorAll('.recent-name')].map((name) => name.textContent).join() === names, names.map((name) => `${name}.wav`).join());
+
+async function keeps() {
+  const wav = await speech(1);
+  const ids = {};
+  for (const name of NAMES) {
+    const { id } = await createJob(server.url, wav, { name: `${name}.wav` });
+    ids[name] = id;
+    await jobWhen(server.url, id, ({ state }) => state === 'done', PATIENCE);
+  }
+  const { page, troubles, close } = await openPage(browser, server.url);
+  await lists('the last five are shown, the newest first', page, ['seven', 'six', 'five', 'four', 'three']);
+  await shot(page, 'few');
+  await page.click('#recent-more');
+  await lists('the others on request', page, NAMES.toReversed());
+  check('and then there are no more', !(await page.isVisible('#recent-more')));
+  await page.fill('#recent-search', 'T');
+  await lists('they are searched', page, ['three', 'two']);
+  await page.fill('#recent-search', 'zebra');
+  await checkSoon('and none is said to be none', page, () => document.querySelector('#recent-none').checkVisibility());
+  await page.fill('#recent-search', '');
+  await lists('without words all are back', page, NAMES.toReversed());
+
+  await page.click('[aria-label="Delete “six.wav”"]');
+  await lists('what is deleted is gone', page, NAMES.toReversed().filter((name) => name !== 'six'));
+  await shot(page, 'undo');
+  await page.click('#undo-button');
+  await lists('and taken back it is there again', page, NAMES.toReversed());
+  await page.click('[aria-label="Delete “five.wav”"]');
+  await page.click('[aria-label="Delete “four.wav”"]');
+  await page.waitForSelector('#undo', { state: 'hidden', timeout: PATIENCE });
+  for (const name of ['five', 'four']) await jobIsGone(ids[name]);
+  check('left alone, they are deleted on the server', true);
+  check('and the other one is not', await exists(ids.six));
+  await page.click('[aria-label="Delete “three.wav”"]');
+  await page.goto('about:blank');
+  await jobIsGone(ids.three);
+  check('so they are when the page is left', true);
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+  return ids;
+}
+
+async function jobIsGone(id) {
+  const end = Date.now() + 60_000;
+  while (await exists(id)) {
+    if (Date.now() > end) throw new Error(`job ${id} is still there`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function again(ids) {
+  console.log('\nby another face');
+  const { page, troubles, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740, dark: true });
+  await lists('what is left is shown', page, ['seven', 'six', 'two', 'one']);
+  await page.click('.face:has(input[value=milo])');
+  await page.click('[aria-label*="seven.wav"] >> nth=0');
+  await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
+  const id = new URL(page.url()).pathname.slice('/j/'.length);
+  const job = await ask(server.url, `api/v1/jobs/${id}`);
+  check('the same sound is spoken by the chosen face', job.avatar === 'milo' && job.audio_name === 'seven.wav' && id !== ids.seven, `${job.avatar}, ${job.audio_name}`);
+  await shot(page, 'again');
+  await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+}
+
+try {
+  await again(await keeps());
+} catch (error) {
+  check(`the test runs to its end: ${error.stack}`, false);
+} finally {
+  await browser.close();
+  await server.stop();
+  await rm(data, { recursive: true, force: true });
+  finish();
+}
