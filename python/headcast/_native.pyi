@@ -94,6 +94,7 @@ def render(
     features: Optional[str],
     profile: str,
     body: list[tuple[str, str]],
+    background: Optional[str],
     frames: Optional[str],
     threads: Optional[int],
     data_dir: Optional[str],

@@ -32,6 +32,13 @@ def _choice(value: object) -> str:
     return str(value)
 
 
+def _picture(value: object) -> Optional[str]:
+    """The path, if a background is a picture and no colour."""
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isfile(value)):
+        return os.fspath(value)
+    return None
+
+
 def render(
     avatar: Union[Avatar, PathLike],
     audio: Audio,
@@ -55,8 +62,8 @@ def render(
     :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
         the fastest), or ``parity`` to compare pictures with upstream's.
     :param body: what the avatar does besides speaking: ``eyes`` (``"recorded"``, ``"blink"``, or how far they are shut, 0 to 1), ``poses``
-        (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``), ``smooth_path``, ``smooth_eyes``,
-        ``smooth_lips`` (bool). Default: as recorded.
+        (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``, or the path of a PNG or JPEG, whose
+        middle fills the frame), ``smooth_path``, ``smooth_eyes``, ``smooth_lips`` (bool). Default: as recorded.
     :param frames: folder for every frame as PNG.
     :param threads: rendering threads. Default: one per core.
     :param data_dir: where avatars are kept. Default: ``HEADCAST_DATA_DIR``, else the user's data folder.
@@ -66,13 +73,18 @@ def render(
     :raises FeaturesError: the features are missing or of another kind than the avatar's.
     :raises OutputError: the folder cannot be written to, or holds somebody else's playlist.
     """
+    choices = dict(body or {})
+    background = _picture(choices.get("background"))
+    if background is not None:
+        del choices["background"]
     playlist, video, count, segments, warnings = _native.render(
         avatar.name if isinstance(avatar, Avatar) else os.fspath(avatar),
         _audio(audio),
         os.fspath(out),
         features=_path(features),
         profile=profile,
-        body=[(name, _choice(value)) for name, value in (body or {}).items()],
+        body=[(name, _choice(value)) for name, value in choices.items()],
+        background=background,
         frames=_path(frames),
         threads=threads,
         data_dir=_path(data_dir),

@@ -57,6 +57,13 @@ class Package(Folder):
         plain = render()
         self.assertEqual(render(eyes="recorded", background="own", poses="loop"), plain)
         self.assertNotEqual(render(background="green", smooth_lips=True, poses=2), plain)
+        sea = self.place / "sea.png"
+        sea.write_bytes(png(90, 60, (0, 177, 64)))
+        self.assertEqual(render(background=sea), render(background="green"))
+        self.assertEqual(render(background=str(sea)), render(background="green"))
+        sea.write_bytes(sea.read_bytes()[:50])
+        with self.assertRaisesRegex(headcast.Error, "sea.png"):
+            render(background=sea)
         with self.assertRaisesRegex(headcast.Error, "no body option 'legs'|no body option \"legs\""):
             render(legs="long")
         with self.assertRaisesRegex(headcast.Error, "eyes"):

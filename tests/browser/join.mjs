@@ -32,12 +32,33 @@ if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
 const shot = async (page, name) => {
   if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
 };
+/** Chooses a picture as the background: black on the left, white on the right. */
+async function choosePicture(page) {
+  await page.evaluate(() => document.querySelector('#more').setAttribute('open', ''));
+  await page.selectOption('#background', 'picture');
+  await page.evaluate(() => document.querySelector('#generate').click());
+  await page.waitForSelector('#composer-trouble:not([hidden])');
+  check('without the picture it says so', page.url() === server.url, await page.textContent('#composer-trouble'));
+  const url = await page.evaluate(() => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [60, 90];
+    const context = canvas.getContext('2d');
+    context.fillRect(0, 0, 30, 90);
+    context.fillStyle = 'white';
+    context.fillRect(30, 0, 30, 90);
+    return canvas.toDataURL('image/png');
+  });
+  await page.setInputFiles('#picture', { name: 'halves.png', mimeType: 'image/png', buffer: Buffer.from(url.split(',')[1], 'base64') });
+  await page.waitForSelector('#composer-trouble', { state: 'hidden' });
+}
+
 /** A page on the way with a job that is being rendered, by the button of the page. */
-async function begin() {
+async function begin({ prepare = async () => {} } = {}) {
   const opened = await openPage(browser, server.url);
   const { page } = opened;
   await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: wav });
   await page.click('.face:has(input[value=cube])');
+  await prepare(page);
   await page.click('#generate');
   await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: 60_000 });
   const id = new URL(page.url()).pathname.slice('/j/'.length);
@@ -104,7 +125,7 @@ async function joining() {
 
 async function restarted() {
   console.log('\njoining a job whose server was stopped half-way');
-  const { page, troubles, id, close } = await begin();
+  const { page, troubles, id, close } = await begin({ prepare: choosePicture });
   await plays(page, 0.5, PATIENCE);
   const before = await jobWhen(server.url, id, () => true);
   const { port } = server;
@@ -122,6 +143,9 @@ async function restarted() {
 
   const late = await openPage(browser, page.url());
   await joins('after a restart', late.page, id);
+  // The avatar's own background is white.
+  const { grey } = await picture(late.page);
+  check('the picture behind it survived', grey[0] < 60 && grey[63] > 200, `${grey[0].toFixed(0)} and ${grey[63].toFixed(0)}`);
   await Promise.all([playsOut('the page from before', page, troubles), playsOut('after a restart', late.page, late.troubles)]);
   await late.close();
   await close();

@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::core::{RgbImage, Timeline};
 use headcast::media::store::{SegmentStore as _, StoreError, file_name};
-use headcast::nerf::Body;
 use headcast::nerf::avatar::{Avatar, AvatarError};
 use headcast::source::{FrameDone, MakeError};
 use headcast::{ClipFolder, ClipFolderError, SegmentSource, Session};
 
 use crate::jobs::{OpenError, Reporter};
-use crate::studio::{Choice, LocalStudio, Prepared, Recording};
+use crate::studio::{Choice, LocalStudio, Look, Prepared, Recording};
 
 /// What is to be rendered, and where to.
 #[derive(Debug)]
@@ -31,8 +30,8 @@ pub struct Request {
     pub features: Option<PathBuf>,
     /// Quality against fidelity to upstream.
     pub profile: Choice,
-    /// What the avatar does besides speaking.
-    pub body: Body,
+    /// What the avatar does besides speaking, and in front of what.
+    pub look: Look,
     /// Folder for the playlist, the segments and `video.mp4`.
     pub output: PathBuf,
     /// Folder for every frame as PNG.
@@ -161,7 +160,7 @@ pub fn render(
     let open =
         |path: PathBuf| Recording::open(&path).map_err(|source| RenderError::Unreadable { path, source });
     let features = request.features.map(open).transpose()?;
-    let prepared = prepare(studio, &request.avatar, request.profile, request.body)?;
+    let prepared = prepare(studio, &request.avatar, request.profile, &request.look)?;
     let opened = studio.session(&prepared, request.recording, &request.name, features, &*watcher);
     let (session, warnings) = opened.map_err(|error| open_error(error, &request.name))?;
     for warning in warnings {
@@ -179,14 +178,14 @@ pub fn render(
 }
 
 /// An avatar by its name, or else by its folder.
-fn prepare(studio: &LocalStudio, avatar: &str, choice: Choice, body: Body) -> Result<Prepared, RenderError> {
+fn prepare(studio: &LocalStudio, avatar: &str, choice: Choice, look: &Look) -> Result<Prepared, RenderError> {
     let folder = Path::new(avatar);
     let loaded = match studio.known_avatars().load(avatar)? {
         Some(loaded) => loaded,
         None if folder.is_dir() => Avatar::load(folder)?,
         None => return Err(RenderError::UnknownAvatar { name: avatar.to_owned() }),
     };
-    studio.prepare(loaded, choice, body).map_err(|error| open_error(error, avatar))
+    studio.prepare(loaded, choice, look).map_err(|error| open_error(error, avatar))
 }
 
 fn open_error(error: OpenError, name: &str) -> RenderError {

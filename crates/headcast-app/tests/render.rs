@@ -139,6 +139,16 @@ fn a_body_keeps_still_when_it_is_told() {
     assert!(still[12] != moving[12], "not any more");
     let green = frames_of_silence(place.path(), &["--poses", "3", "--background", "green"]).unwrap();
     assert!(green[3] != still[3]);
+    // A picture of that colour, of another size and shape; and no file of that name.
+    let sea = place.path().join("sea.png");
+    let mut encoder = png::Encoder::new(std::fs::File::create(&sea).unwrap(), 90, 60);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&[0, 177, 64].repeat(90 * 60)).unwrap();
+    let before = frames_of_silence(place.path(), &["--poses", "3", "--background", sea.to_str().unwrap()]);
+    assert!(before.unwrap()[3] == green[3]);
+    std::fs::write(&sea, b"GIF89a").unwrap();
+    let error = frames_of_silence(place.path(), &["--background", sea.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("neither a PNG nor a JPEG"), "{error}");
     for (body, reason) in [
         (["--eyes", "wide"], "0 (open) to 1"),
         (["--poses", "99999"], "no pose 99999"),

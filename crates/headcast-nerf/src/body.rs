@@ -19,7 +19,7 @@ use crate::cpu::RenderError;
 /// |---|---|---|
 /// | `eyes` | `recorded`, `blink`, or how far they are shut, 0 to 1 | `recorded` |
 /// | `poses` | `loop`, or the number of one pose to keep | `loop` |
-/// | `background` | `own`, `green`, `white`, `black`, or a colour `#rrggbb` | `own`: the avatar's picture |
+/// | `background` | `own`, `green`, `white`, `black`, a colour `#rrggbb`, or `picture`: one that comes with the clip | `own`: the avatar's picture |
 /// | `smooth_path`, `smooth_eyes`, `smooth_lips` | `on`, `off` | as the avatar asks for |
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Body {
@@ -27,14 +27,26 @@ pub struct Body {
     pub eyes: Eyes,
     /// Which pose in which frame.
     pub poses: Poses,
-    /// Behind the person, torso included, is this colour, R G B, instead of the avatar's picture.
-    pub background: Option<[u8; 3]>,
+    /// What is behind the person, torso included.
+    pub background: Behind,
     /// Averages camera poses over seven frames; `None` as the avatar says.
     pub smooth_path: Option<bool>,
     /// Averages recorded eye values over three frames; `None` as the avatar says.
     pub smooth_eyes: Option<bool>,
     /// Blends each audio code with the one before; `None` as the avatar says.
     pub smooth_lips: Option<bool>,
+}
+
+/// What is behind the person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Behind {
+    /// The avatar's picture.
+    #[default]
+    Own,
+    /// This colour, R G B.
+    Colour([u8; 3]),
+    /// A picture that comes with the clip: [`Renderer::with_background`](crate::Renderer::with_background).
+    Picture,
 }
 
 /// How far the eyes are shut, frame by frame.
@@ -99,7 +111,7 @@ impl Body {
         if self.eyes != Eyes::Recorded && !avatar.model.has_eye() {
             return Err(RenderError::NoEyes);
         }
-        if self.background.is_some() && avatar.full_body.is_some() {
+        if self.background != Behind::Own && avatar.full_body.is_some() {
             return Err(RenderError::FullBodyBackground);
         }
         match self.poses {
@@ -120,7 +132,9 @@ impl Body {
         let allowed = match name {
             "eyes" => "recorded, blink, or how far they are shut from 0 (open) to 1",
             "poses" => "loop, or the number of the pose to keep, the first one is 0",
-            "background" => "own, green, white, black, or a colour such as #3070ff",
+            "background" => {
+                "own, green, white, black, a colour such as #3070ff, or picture for one that is sent with the clip"
+            }
             _ => "on or off",
         };
         let refused = || BodyError::Value { name, value: value.chars().take(40).collect(), allowed };
@@ -143,9 +157,10 @@ impl Body {
             }
             "background" => {
                 self.background = match COLOURS.iter().find(|(known, _)| *known == value) {
-                    Some((_, colour)) => Some(*colour),
-                    None if value == "own" => None,
-                    None => Some(colour(value).ok_or_else(refused)?),
+                    Some((_, colour)) => Behind::Colour(*colour),
+                    None if value == "own" => Behind::Own,
+                    None if value == "picture" => Behind::Picture,
+                    None => Behind::Colour(colour(value).ok_or_else(refused)?),
                 }
             }
             switch => {
@@ -201,8 +216,10 @@ impl fmt::Display for Body {
         if let Poses::Still(pose) = self.poses {
             words.push(format!("poses={pose}"));
         }
-        if let Some([r, g, b]) = self.background {
-            words.push(format!("background=#{r:02x}{g:02x}{b:02x}"));
+        match self.background {
+            Behind::Own => {}
+            Behind::Colour([r, g, b]) => words.push(format!("background=#{r:02x}{g:02x}{b:02x}")),
+            Behind::Picture => words.push("background=picture".to_owned()),
         }
         let switches = [
             ("smooth_path", self.smooth_path),
@@ -293,6 +310,7 @@ mod tests {
             "eyes=blink",
             "eyes=0.25 poses=12",
             "background=#0ab1ff",
+            "background=picture",
             "smooth_path=on smooth_eyes=off smooth_lips=on",
         ] {
             assert_eq!(text.parse::<Body>().unwrap().to_string(), text);

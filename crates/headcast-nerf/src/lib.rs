@@ -1,6 +1,7 @@
 //! Talking-head radiance fields: checkpoints, avatars, the scalar reference and the CPU renderer.
 
 pub mod avatar;
+pub mod background;
 pub mod body;
 pub mod checkpoint;
 pub mod conditioning;
@@ -10,7 +11,7 @@ pub mod model;
 pub mod profile;
 pub mod renderer;
 
-pub use body::Body;
+pub use body::{Behind, Body};
 pub use cpu::{RenderError, SimdLevel};
 pub use profile::Profile;
 pub use renderer::{Clip, Probe, Renderer, Settings};

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
 
 use crate::avatar::Avatar;
-use crate::body::{Blinks, Body, Eyes, Poses};
+use crate::background;
+use crate::body::{Behind, Blinks, Body, Eyes, Poses};
 use crate::conditioning::{AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path};
 use crate::cpu::{
     AdEngine, AdFrameRequest, AdView, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
@@ -136,6 +137,18 @@ impl Renderer {
     /// # Errors
     /// [`RenderError::NoPoses`], those of [`Body::check`], and those of [`Engine::new`].
     pub fn new(avatar: Arc<Avatar>, settings: &Settings) -> Result<Self, RenderError> {
+        Self::with_background(avatar, settings, None)
+    }
+
+    /// As [`Self::new`], with the picture of [`Behind::Picture`], of any size: its middle fills the frame.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`RenderError::NoBackground`] when there is to be one and there is none.
+    pub fn with_background(
+        avatar: Arc<Avatar>,
+        settings: &Settings,
+        picture: Option<&RgbImage>,
+    ) -> Result<Self, RenderError> {
         if avatar.poses.is_empty() {
             return Err(RenderError::NoPoses);
         }
@@ -171,7 +184,12 @@ impl Renderer {
             eyes.fill(value);
         }
         let size = |_| RenderError::Size { width: avatar.width, height: avatar.height };
-        let background = body.background.map(|colour| RgbImage::filled(avatar.width, avatar.height, colour));
+        let background = match (body.background, picture) {
+            (Behind::Own, _) => None,
+            (Behind::Colour(colour), _) => Some(RgbImage::filled(avatar.width, avatar.height, colour)),
+            (Behind::Picture, Some(picture)) => Some(background::cover(picture, avatar.width, avatar.height)),
+            (Behind::Picture, None) => return Err(RenderError::NoBackground),
+        };
         let background = background.transpose().map_err(size)?;
         Ok(Self {
             engine,

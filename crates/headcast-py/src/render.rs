@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use headcast::core::Timeline;
-use headcast::nerf::Body;
+use headcast::nerf::{Body, background};
 use headcast_app::jobs::{Level, Phase, Reporter};
 use headcast_app::render::{Request, Watcher, render as render_clip};
-use headcast_app::studio::{Choice, EngineSettings, LocalStudio};
+use headcast_app::studio::{Choice, EngineSettings, LocalStudio, Look};
 use pyo3::prelude::*;
 
 use crate::audio::Audio;
@@ -17,7 +17,7 @@ use crate::error::{self, Error};
 
 /// Renders a clip. Returns playlist, video, frames, segments and warnings.
 #[pyfunction]
-#[pyo3(signature = (avatar, audio, out, *, features, profile, body, frames, threads, data_dir, on_progress))]
+#[pyo3(signature = (avatar, audio, out, *, features, profile, body, background, frames, threads, data_dir, on_progress))]
 pub(crate) fn render(
     py: Python<'_>,
     avatar: String,
@@ -26,6 +26,7 @@ pub(crate) fn render(
     features: Option<PathBuf>,
     profile: &str,
     body: Vec<(String, String)>,
+    background: Option<PathBuf>,
     frames: Option<PathBuf>,
     threads: Option<NonZeroUsize>,
     data_dir: Option<PathBuf>,
@@ -38,18 +39,17 @@ pub(crate) fn render(
     for (name, value) in body {
         choices.set(&name, &value).map_err(|error| Error::new_err(error.to_string()))?;
     }
+    let look = match background {
+        None => choices.into(),
+        Some(path) => {
+            let picture = py.detach(|| background::read(&path));
+            Look::before(choices, picture.map_err(|error| Error::new_err(error.to_string()))?)
+        }
+    };
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
-    let request = Request {
-        avatar,
-        recording,
-        name: audio.name(),
-        features,
-        profile,
-        body: choices,
-        output: out,
-        frames,
-    };
+    let request =
+        Request { avatar, recording, name: audio.name(), features, profile, look, output: out, frames };
     let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
     let rendered = py.detach(|| render_clip(&studio, request, &mut watch));
     if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {

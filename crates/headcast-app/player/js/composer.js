@@ -7,7 +7,7 @@ import { createRecorder } from './recorder.js';
 
 /** What the avatar may do besides speaking, its default first: words for what `body` of a new job may be. */
 const BODY = Object.entries({
-  background: ['background.own', 'background.green', 'background.white', 'background.black', 'background.colour'],
+  background: ['background.own', 'background.green', 'background.white', 'background.black', 'background.colour', 'background.picture'],
   eyes: ['eyes.recorded', 'eyes.blink', 'eyes.0'],
   poses: ['poses.loop', 'poses.0'],
 });
@@ -21,6 +21,7 @@ export function createComposer(hooks) {
   const drop = byId('drop');
   const fileInput = byId('audio');
   const features = byId('features');
+  const picture = byId('picture');
   const generate = byId('generate');
   const trouble = byId('composer-trouble');
   const preview = /** @type {HTMLAudioElement} */ (byId('preview'));
@@ -123,9 +124,17 @@ export function createComposer(hooks) {
       fileInput.focus();
       return;
     }
+    const behind = background();
+    if (behind && 'code' in behind) {
+      problem = behind;
+      render();
+      picture.focus();
+      return;
+    }
     const form = new FormData();
     for (const [name, value] of Object.entries(choices())) form.set(name, value);
     if (features.files?.[0]) form.set('features', features.files[0]);
+    if (behind) form.set('background', behind);
     if (sample) form.set('sample', sample);
     else if (file) form.set('audio', file);
     hooks.onGenerate(form, avatar);
@@ -143,7 +152,24 @@ export function createComposer(hooks) {
     return chosen.map(([name, value]) => `${name}=${value === 'colour' ? byId('colour').value : value}`).join(' ');
   }
 
-  byId('background').addEventListener('change', () => render());
+  /** The picture that is asked for, or what is wrong with it; `null` where none is.
+   * @returns {File | {code: string} | null} */
+  function background() {
+    if (byId('background').value !== 'picture') return null;
+    const chosen = picture.files?.[0];
+    if (!chosen) return { code: 'background_missing' };
+    if (!/\.(png|jpe?g)$/i.test(chosen.name) && !['image/png', 'image/jpeg'].includes(chosen.type)) return { code: 'background_not_picture' };
+    if (info && chosen.size > info.limits.background_bytes) return { code: 'background_too_large' };
+    return chosen;
+  }
+
+  const forget = () => {
+    // What was wrong with the picture that is replaced.
+    if (problem?.code.startsWith('background_')) problem = null;
+    render();
+  };
+  byId('background').addEventListener('change', forget);
+  picture.addEventListener('change', forget);
 
   function renderBody() {
     for (const [name, choices] of BODY) {
@@ -153,6 +179,7 @@ export function createComposer(hooks) {
       select.selectedIndex = chosen;
     }
     byId('colour-field').hidden = byId('background').value !== 'colour';
+    byId('picture-field').hidden = byId('background').value !== 'picture';
   }
 
   function renderSamples() {

@@ -4,16 +4,17 @@
 
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use headcast::core::FrameRate;
-use headcast::nerf::Body;
 use headcast::nerf::body::BodyError;
+use headcast::nerf::{Body, background};
 use headcast::push::Format;
 
 use crate::amount;
+use crate::studio::Look;
 
 /// Talking-head video that plays while it is being made.
 #[derive(Debug, Parser)]
@@ -173,8 +174,9 @@ pub(super) struct BodyOptions {
     /// Head: loop (all recorded poses, back and forth), or the number of one pose to keep, the first one is 0
     #[arg(long, default_value = "loop", value_name = "POSES")]
     pub(super) poses: String,
-    /// What is behind the person: own (the avatar's picture), green, white, black, or a colour such as #3070ff
-    #[arg(long, default_value = "own", value_name = "COLOUR")]
+    /// What is behind the person: own (the avatar's picture), green, white, black, a colour such as #3070ff, or a PNG or JPEG
+    /// file, whose middle fills the frame
+    #[arg(long, default_value = "own", value_name = "COLOUR|FILE")]
     pub(super) background: String,
     /// Camera poses averaged over seven frames: on or off [default: as the avatar asks for]
     #[arg(long, value_name = "ON|OFF")]
@@ -190,12 +192,28 @@ pub(super) struct BodyOptions {
 impl BodyOptions {
     /// # Errors
     /// What is wrong with one of them.
-    pub(super) fn body(&self) -> Result<Body, BodyError> {
+    pub(super) fn look(&self) -> Result<Look, String> {
+        let mut body = self.body().map_err(|error| error.to_string())?;
+        // The word that a job has for a picture that came with it is a file's name here, as any other.
+        if self.background != "picture" && body.set("background", &self.background).is_ok() {
+            return Ok(body.into());
+        }
+        let path = &self.background;
+        let refused = |error: &dyn std::fmt::Display| {
+            format!(
+                "--background {path}: {error}; use own, green, white, black, a colour such as #3070ff, or a PNG or JPEG \
+                 file"
+            )
+        };
+        let picture = background::read(Path::new(path)).map_err(|error| refused(&error))?;
+        Ok(Look::before(body, picture))
+    }
+
+    fn body(&self) -> Result<Body, BodyError> {
         let mut body = Body::default();
         let given = [
             ("eyes", Some(&self.eyes)),
             ("poses", Some(&self.poses)),
-            ("background", Some(&self.background)),
             ("smooth_path", self.smooth_path.as_ref()),
             ("smooth_eyes", self.smooth_eyes.as_ref()),
             ("smooth_lips", self.smooth_lips.as_ref()),

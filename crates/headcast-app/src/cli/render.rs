@@ -37,7 +37,7 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
         name: name.into_owned(),
         features: options.features.clone(),
         profile: options.profile.into(),
-        body: options.body.body().map_err(Failure::input)?,
+        look: options.body.look().map_err(Failure::input)?,
         output: options.output.clone(),
         frames: options.frames.clone(),
     };

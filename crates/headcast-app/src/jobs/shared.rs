@@ -463,6 +463,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         profile: row.profile.clone(),
         body: row.body.clone(),
         features: None,
+        background: None,
         pushed: row.pushed,
     };
     let start = disk.start();

@@ -194,6 +194,8 @@ pub struct JobRequest {
     pub body: String,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<Input>,
+    /// The picture that `body` puts behind the person, a PNG or JPEG.
+    pub background: Option<Input>,
     /// Frames that come from outside instead of an avatar; the clip may be empty then.
     pub pushed: Option<Pushed>,
 }

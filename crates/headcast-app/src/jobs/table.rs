@@ -86,11 +86,17 @@ impl Jobs {
         let _arrival = Arrival::announce(shared)?;
         let folder = shared.disk.folder(id);
         let accept = || {
-            let JobRequest { audio, features, .. } = &request;
-            // Both are in the job's folder then, whatever becomes of the files that the request names.
-            let stored = JobRequest { audio: Input::File(folder.input()), features: None, ..request.clone() };
+            let JobRequest { audio, features, background, .. } = &request;
+            // All are in the job's folder then, whatever becomes of the files that the request names.
+            let stored = JobRequest {
+                audio: Input::File(folder.input()),
+                features: None,
+                background: None,
+                ..request.clone()
+            };
             let job = Job::new(id, stored, features.is_some(), shared.limits.events);
-            folder.accept(audio, upload, features.as_ref(), &shared.disk.card(&job.row()))?;
+            let card = shared.disk.card(&job.row());
+            folder.accept(audio, upload, features.as_ref(), background.as_ref(), &card)?;
             let bytes = folder.size();
             shared.make_room(bytes)?;
             job.set_disk_bytes(bytes);
@@ -103,7 +109,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// What was asked for, with the speech features if some came with the clip: what another job can be made of.
+    /// What was asked for, with the speech features and the background if some came with the clip: what another job can be made of.
     /// Blocks for the disk.
     ///
     /// # Errors
@@ -111,7 +117,7 @@ impl Jobs {
     pub fn stored_request(&self, job: &Job) -> io::Result<JobRequest> {
         let folder = self.shared.disk.folder(job.id());
         let features = job.has_features().then(|| folder.features()).transpose()?;
-        Ok(JobRequest { features, ..job.request().clone() })
+        Ok(JobRequest { features, background: folder.background(), ..job.request().clone() })
     }
 
     /// Puts another job for the same clip, avatar and options at the end of the queue. Blocks for the disk.

@@ -99,7 +99,8 @@ fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
         }
     };
     // The studio chooses once: what is made later must look like what was made.
-    let request = JobRequest { features, profile: job.profile(), ..job.request().clone() };
+    let background = shared.disk.folder(job.id()).background();
+    let request = JobRequest { features, background, profile: job.profile(), ..job.request().clone() };
     if let Some(pushed) = &request.pushed {
         let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
         let place = shared.disk.folder(job.id()).input();

@@ -38,6 +38,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
         limits: json::Limits {
             audio_bytes: state.config().max_audio_bytes,
             features_bytes: state.config().max_features_bytes,
+            background_bytes: headcast::nerf::background::MAX_BYTES,
             avatar_bytes: state.config().max_avatar_bytes,
             waiting_jobs: state.config().limits.waiting,
         },

@@ -8,6 +8,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use headcast::nerf::body::Behind;
+use headcast::nerf::{Body, background};
 use headcast::push::Format;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -67,10 +69,12 @@ pub(super) struct NewJob {
     pub(super) profile: Option<String>,
     /// What the avatar does besides speaking: `name=value` pairs between spaces, such as `eyes=blink background=green`.
     /// `eyes`: `recorded`, `blink`, or how far they are shut, 0 to 1. `poses`: `loop`, or the number of one to keep.
-    /// `background`: `own`, `green`, `white`, `black` or `#rrggbb`. `smooth_path`, `smooth_eyes`, `smooth_lips`: `on`, `off`.
+    /// `background`: `own`, `green`, `white`, `black`, `#rrggbb`, or `picture`, which `background` of the job implies. `smooth_path`, `smooth_eyes`, `smooth_lips`: `on`, `off`.
     pub(super) body: Option<String>,
     /// Speech features made elsewhere, `.npy`, from `/api/v1/uploads`.
     pub(super) features: Option<String>,
+    /// The picture behind the person, PNG or JPEG of at most 16 MB, from `/api/v1/uploads`; its middle fills the frame.
+    pub(super) background: Option<String>,
     /// Width and height of frames that come from outside, such as `512x512`; there is no avatar then.
     pub(super) size: Option<String>,
     /// How many of them come per second: `25`, `29.97`, `30000/1001`. Default 25.
@@ -138,6 +142,11 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
         fits("features", upload.bytes, config.max_features_bytes)?;
         form.features = Some(upload.path);
     }
+    if let Some(id) = wish.background {
+        let upload = take(id)?;
+        fits("background", upload.bytes, background::MAX_BYTES)?;
+        form.background = Some(upload.path);
+    }
     Ok(form)
 }
 
@@ -146,6 +155,7 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
 struct Files {
     audio: Option<TempPath>,
     features: Option<TempPath>,
+    background: Option<TempPath>,
 }
 
 /// Makes a job of a request that names what there is.
@@ -159,8 +169,8 @@ async fn accept(state: &AppState, request: JobRequest, files: Files) -> Result<A
                 None => state.studio().check(&request)?,
             }
             let job = state.jobs().create(request, files.audio)?;
-            // The job has them under a name of its own.
-            drop(files.features);
+            // The job has them under names of its own.
+            drop((files.features, files.background));
             Ok::<_, Problem>(job)
         }
     })
@@ -199,9 +209,27 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         (None, None) => return Err(FieldError::NoAudio.into()),
     };
     let features = form.features.as_deref().map(|path| Input::File(path.to_path_buf()));
-    let body = form.body.unwrap_or_default();
-    let request = JobRequest { audio, audio_name, avatar, profile: form.profile, body, features, pushed };
-    Ok((request, Files { audio: stored, features: form.features }))
+    let mut body = form.body.unwrap_or_default();
+    let background = form.background.as_deref().map(|path| Input::File(path.to_path_buf()));
+    if background.is_some() {
+        body = before_picture(body)?;
+    }
+    let profile = form.profile;
+    let request = JobRequest { audio, audio_name, avatar, profile, body, features, background, pushed };
+    Ok((request, Files { audio: stored, features: form.features, background: form.background }))
+}
+
+/// `body` of a job that a picture came with.
+fn before_picture(body: String) -> Result<String, Problem> {
+    // What cannot be read is refused with the other fields.
+    match body.parse().map(|body: Body| body.background) {
+        Ok(Behind::Own) => Ok(format!("{body} background=picture").trim_start().to_owned()),
+        Ok(Behind::Colour(_)) => Err(refused(
+            "body_unusable",
+            "a picture came as background, and body names a colour; send one of them",
+        )),
+        Ok(Behind::Picture) | Err(_) => Ok(body),
+    }
 }
 
 /// The frames that are announced; `None` where an avatar is to speak.
@@ -235,6 +263,7 @@ fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
         ("profile", form.profile.is_some()),
         ("body", form.body.is_some()),
         ("features", form.features.is_some()),
+        ("background", form.background.is_some()),
     ];
     match others.iter().find(|(_, there)| *there) {
         Some((name, _)) => Err(wrong(name, &"frames that come from outside have none")),
@@ -329,6 +358,9 @@ pub(super) async fn rerun(
     if let Some(body) = change.body {
         request.body = body;
     }
+    if request.body.parse().is_ok_and(|body: Body| body.background != Behind::Picture) {
+        request.background = None;
+    }
     // The new job takes a copy of the recording: each has files of its own.
     let job = accept(&state, request, Files::default()).await?;
     Ok(created(&state, &job))
@@ -347,6 +379,9 @@ impl From<FieldError> for Problem {
             FieldError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             FieldError::Empty { name: "audio" } => (StatusCode::UNPROCESSABLE_ENTITY, "audio_empty"),
             FieldError::Empty { name: "features" } => (StatusCode::UNPROCESSABLE_ENTITY, "features_empty"),
+            FieldError::Empty { name: "background" } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "background_empty")
+            }
             FieldError::Empty { .. } | FieldError::Missing { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "field_missing")
             }

@@ -26,6 +26,7 @@ pub(super) struct Info {
 pub(super) struct Limits {
     pub(super) audio_bytes: u64,
     pub(super) features_bytes: u64,
+    pub(super) background_bytes: u64,
     pub(super) avatar_bytes: u64,
     pub(super) waiting_jobs: usize,
 }

@@ -315,6 +315,7 @@ fn job_operations() -> Vec<Operation> {
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
             text("body", "What the avatar does besides speaking, as in the JSON."),
             file("features", "Speech features made elsewhere, `.npy`."),
+            file("background", "The picture behind the person, PNG or JPEG of at most 16 MB; its middle fills the frame."),
             text("size", "`WxH` of frames that come from outside, to `/api/v1/jobs/{id}/frames`; no avatar then, and sound if you like."),
             text("fps", "How many of them come per second: `25`, `29.97`, `30000/1001`. Default 25."),
             text("pix_fmt", "`rgb24`, `bgr24`, `rgba` or `yuv420p`. Default `rgb24`."),
@@ -335,7 +336,7 @@ fn job_operations() -> Vec<Operation> {
         })
         .query("name", "string", "What the file is called: a hint for the decoder and a title for people.")
         .takes_file()
-        .json::<json::Upload>(201, "The file's name for `upload` or `features` of a new job.")
+        .json::<json::Upload>(201, "The file's name for `upload`, `features` or `background` of a new job.")
         .problem(400, "`form_malformed`, `query_malformed`")
         .problem(408, "`upload_stalled`")
         .problem(413, "`too_large`")

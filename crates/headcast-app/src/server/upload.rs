@@ -11,6 +11,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use futures_util::Stream;
+use headcast::nerf::background;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 
@@ -31,6 +32,8 @@ pub struct Form {
     pub body: Option<String>,
     /// Speech features, `.npy`, on disk.
     pub features: Option<TempPath>,
+    /// The picture behind the person, on disk.
+    pub background: Option<TempPath>,
     /// Width and height of frames that come from outside, `WxH`.
     pub size: Option<String>,
     /// How many of them come per second.
@@ -95,7 +98,7 @@ pub enum FieldError {
     #[error("a torso picture is called by its frame, as 12.png, and there are at most 20000 of them")]
     TorsoName,
     /// Send a smaller file.
-    #[error("the field {name} is larger than the {} MB that this server accepts; send a shorter or a compressed file", limit / 1_000_000)]
+    #[error("the field {name} is larger than the {} MB that this server accepts; send a shorter, smaller or compressed one", limit / 1_000_000)]
     TooLarge {
         /// Its name.
         name: &'static str,
@@ -122,8 +125,7 @@ pub enum FieldError {
     Disk(#[from] std::io::Error),
 }
 
-const FIELDS: &str =
-    "audio, sample, avatar, profile, body and features; of frames from outside size, fps, pix_fmt and frames";
+const FIELDS: &str = "audio, sample, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
@@ -169,6 +171,15 @@ pub async fn read_form(
                     return Err(FieldError::Empty { name: "features" });
                 }
                 form.features = Some(path);
+            }
+            "background" => {
+                refuse_second("background", form.background.is_some())?;
+                let limit = background::MAX_BYTES;
+                let (path, bytes) = store(&mut field, "background", uploads, limit, &taken).await?;
+                if bytes == 0 {
+                    return Err(FieldError::Empty { name: "background" });
+                }
+                form.background = Some(path);
             }
             "sample" => put_text("sample", &mut form.sample, &mut field, &taken).await?,
             "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,

@@ -3,6 +3,7 @@
 mod avatars;
 mod builtin;
 mod choice;
+mod look;
 mod pace;
 pub(crate) mod pushed;
 mod recording;
@@ -12,7 +13,7 @@ mod spools;
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -21,9 +22,9 @@ use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
 use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage, Spools};
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
-use headcast::nerf::body::BodyError;
+use headcast::nerf::body::Behind;
 use headcast::nerf::cpu::{RenderError, SimdLevel};
-use headcast::nerf::{Body, Profile, Renderer, Settings};
+use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource, Session, Speech, SpeechError, TalkingHead};
 
 use crate::amount::pace;
@@ -35,6 +36,7 @@ use pace::Paced;
 
 pub use avatars::{Avatars, Entry};
 pub use choice::Choice;
+pub use look::Look;
 pub use recording::Recording;
 pub use spools::beside as spools_beside;
 
@@ -98,8 +100,8 @@ pub struct LocalStudio {
     chosen: Mutex<HashMap<(String, Option<SystemTime>), Profile>>,
 }
 
-/// Which renderer: the avatar's name, when it was last replaced, the profile, and the body as text.
-type Key = (String, Option<SystemTime>, Profile, String);
+/// Which renderer: the avatar's name, when it was last replaced, the profile, the body as text, and where its background is.
+type Key = (String, Option<SystemTime>, Profile, String, Option<PathBuf>);
 
 /// A renderer and how fast it is here.
 #[derive(Debug, Clone)]
@@ -140,40 +142,41 @@ impl LocalStudio {
     /// # Errors
     /// As [`Self::prepare_named`].
     pub fn warm_up(&self) -> Result<Prepared, OpenError> {
-        self.prepare_named(builtin::NAME, Choice::default(), Body::default())
+        self.prepare_named(builtin::NAME, Choice::default(), &Look::default())
     }
 
     /// The renderer of the avatar called `name`, measured.
     ///
     /// # Errors
     /// [`OpenError`] when there is no such avatar, it is damaged, or it cannot be rendered.
-    pub fn prepare_named(&self, name: &str, choice: Choice, body: Body) -> Result<Prepared, OpenError> {
+    pub fn prepare_named(&self, name: &str, choice: Choice, look: &Look) -> Result<Prepared, OpenError> {
         if let Choice::Profile(profile) = choice {
-            return self.prepare_profile(name, profile, body);
+            return self.prepare_profile(name, profile, look);
         }
         // Held while profiles are measured: what two jobs measure at once is wrong for both.
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (name.to_owned(), self.avatars.version(name));
         if let Some(profile) = chosen.get(&key) {
-            return self.prepare_profile(name, *profile, body);
+            return self.prepare_profile(name, *profile, look);
         }
-        let prepared = choose(|profile| self.prepare_profile(name, profile, body))?;
+        let prepared = choose(|profile| self.prepare_profile(name, profile, look))?;
         chosen.retain(|(known, _), _| known != name);
         chosen.insert(key, prepared.renderer.profile());
         Ok(prepared)
     }
 
-    fn prepare_profile(&self, name: &str, profile: Profile, body: Body) -> Result<Prepared, OpenError> {
+    fn prepare_profile(&self, name: &str, profile: Profile, look: &Look) -> Result<Prepared, OpenError> {
         // Held while a renderer is made: two jobs that want the same one make it once.
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (name.to_owned(), self.avatars.version(name), profile, body.to_string());
+        let key =
+            (name.to_owned(), self.avatars.version(name), profile, look.body.to_string(), look.place.clone());
         if let Some(at) = ready.iter().position(|(known, _)| *known == key) {
             // Used last goes last.
             ready.make_contiguous()[at..].rotate_left(1);
             return Ok(ready[ready.len() - 1].1.clone());
         }
         let avatar = self.avatars.load(name).map_err(avatar_error)?.ok_or_else(|| unknown_avatar(name))?;
-        let prepared = self.measured(&Arc::new(avatar), profile, body)?;
+        let prepared = self.measured(&Arc::new(avatar), profile, look)?;
         while ready.len() >= RENDERERS {
             ready.pop_front();
         }
@@ -191,23 +194,28 @@ impl LocalStudio {
     ///
     /// # Errors
     /// [`OpenError`] when it cannot be rendered.
-    pub fn prepare(&self, avatar: Avatar, choice: Choice, body: Body) -> Result<Prepared, OpenError> {
+    pub fn prepare(&self, avatar: Avatar, choice: Choice, look: &Look) -> Result<Prepared, OpenError> {
         let avatar = Arc::new(avatar);
         match choice {
-            Choice::Profile(profile) => self.measured(&avatar, profile, body),
-            Choice::Auto => choose(|profile| self.measured(&avatar, profile, body)),
+            Choice::Profile(profile) => self.measured(&avatar, profile, look),
+            Choice::Auto => choose(|profile| self.measured(&avatar, profile, look)),
         }
     }
 
-    fn measured(&self, avatar: &Arc<Avatar>, profile: Profile, body: Body) -> Result<Prepared, OpenError> {
-        body.check(avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
+    fn measured(&self, avatar: &Arc<Avatar>, profile: Profile, look: &Look) -> Result<Prepared, OpenError> {
+        look.body.check(avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
         let internal = |error: RenderError| OpenError {
             kind: OpenErrorKind::Internal,
             code: "avatar_unusable",
             message: error.to_string(),
         };
-        let settings = Settings { profile, threads: self.engine.threads, simd: self.engine.simd, body };
-        let renderer = Arc::new(Renderer::new(Arc::clone(avatar), &settings).map_err(internal)?);
+        let settings =
+            Settings { profile, threads: self.engine.threads, simd: self.engine.simd, body: look.body };
+        let renderer = Renderer::with_background(Arc::clone(avatar), &settings, look.picture.as_deref());
+        let renderer = Arc::new(renderer.map_err(|error| match error {
+            RenderError::NoBackground => unusable("background_missing", error.to_string()),
+            error => internal(error),
+        })?);
         let mut picture = RgbImage::filled(renderer.width(), renderer.height(), [0; 3]).map_err(|error| {
             OpenError { kind: OpenErrorKind::Internal, code: "avatar_unusable", message: error.to_string() }
         })?;
@@ -319,9 +327,9 @@ impl LocalStudio {
         ends: Option<&[u64]>,
         reporter: &dyn Reporter,
     ) -> Result<Opened, OpenError> {
-        let (choice, body) = (choice(request)?, body(request)?);
+        let (choice, look) = (choice(request)?, Look::of(request)?);
         reporter.phase(Phase::Preparing);
-        let prepared = self.prepare_named(&request.avatar, choice, body)?;
+        let prepared = self.prepare_named(&request.avatar, choice, &look)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         let (session, warnings) = self.session_cut_at(
             &prepared,
@@ -388,13 +396,16 @@ impl Studio for LocalStudio {
 
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         choice(request)?;
-        let body = body(request)?;
+        let look = Look::of(request)?;
+        if look.body.background == Behind::Picture && look.picture.is_none() {
+            return Err(unusable("background_missing", RenderError::NoBackground.to_string()));
+        }
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits)
             .map_err(audio_error)?;
         let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
         let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
-        body.check(&avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
+        look.body.check(&avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
         features_for(&avatar, features_of(request)?).map(drop)
     }
 
@@ -430,10 +441,6 @@ pub fn build_notes() -> Vec<String> {
 fn choice(request: &JobRequest) -> Result<Choice, OpenError> {
     let Some(name) = &request.profile else { return Ok(Choice::default()) };
     Choice::from_name(name).map_err(|message| unusable("unknown_profile", message))
-}
-
-fn body(request: &JobRequest) -> Result<Body, OpenError> {
-    request.body.parse().map_err(|error: BodyError| unusable("body_unusable", error.to_string()))
 }
 
 /// The renderer that [`Choice::Auto`] means, of those that `prepare` makes and measures.

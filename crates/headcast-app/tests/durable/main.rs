@@ -94,7 +94,22 @@ impl Run {
         self.job_in(name, frames, features, None)
     }
 
+    /// With features and a picture behind it.
+    fn job_before(&self, name: &str, frames: usize, features: Bytes, background: Bytes) -> Arc<Job> {
+        let (request, upload) = self.request(name, frames);
+        let features = Some(Input::Memory(features));
+        let background = Some(Input::Memory(background));
+        let body = "background=picture".to_owned();
+        self.jobs.create(JobRequest { features, background, body, ..request }, Some(upload)).unwrap()
+    }
+
     fn job_in(&self, name: &str, frames: usize, features: Option<Bytes>, profile: Option<&str>) -> Arc<Job> {
+        let (request, upload) = self.request(name, frames);
+        let (features, profile) = (features.map(Input::Memory), profile.map(str::to_owned));
+        self.jobs.create(JobRequest { features, profile, ..request }, Some(upload)).unwrap()
+    }
+
+    fn request(&self, name: &str, frames: usize) -> (JobRequest, tempfile::TempPath) {
         let upload = tempfile::NamedTempFile::with_prefix_in("upload-", &self.uploads).unwrap();
         std::fs::write(upload.path(), vec![b'x'; frames]).unwrap();
         let upload = upload.into_temp_path();
@@ -102,12 +117,13 @@ impl Run {
             audio: Input::File(upload.to_path_buf()),
             audio_name: name.to_owned(),
             avatar: "milo".to_owned(),
-            profile: profile.map(str::to_owned),
+            profile: None,
             body: String::new(),
-            features: features.map(Input::Memory),
+            features: None,
+            background: None,
             pushed: None,
         };
-        self.jobs.create(request, Some(upload)).unwrap()
+        (request, upload)
     }
 
     fn find(&self, id: JobId) -> Arc<Job> {

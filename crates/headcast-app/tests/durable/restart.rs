@@ -165,7 +165,7 @@ fn one_server_per_data_folder() {
 fn a_job_can_be_run_again_from_what_is_stored() {
     let place = Place::new();
     let run = place.start_open();
-    let job = run.job_with("speech.wav", 24, Some(Bytes::from_static(b"npy")));
+    let job = run.job_before("speech.wav", 24, Bytes::from_static(b"npy"), Bytes::from_static(b"png"));
     until(&job, State::Done);
     let segments = run.segments(&job);
     run.stop();
@@ -173,8 +173,11 @@ fn a_job_can_be_run_again_from_what_is_stored() {
     let stored = run.jobs.stored_request(&run.find(job.id())).unwrap();
     let Some(Input::File(features)) = &stored.features else { panic!("{stored:?}") };
     assert_eq!(std::fs::read(features).unwrap(), b"npy");
+    let Some(Input::File(background)) = &stored.background else { panic!("{stored:?}") };
+    assert_eq!(std::fs::read(background).unwrap(), b"png");
     let again = run.jobs.rerun(&run.find(job.id())).unwrap();
     assert!(run.jobs.remove(job.id()));
+    assert_eq!(std::fs::read(place.folder(again.id()).join("background")).unwrap(), b"png");
     until(&again, State::Done);
     assert_ne!(again.id(), job.id());
     assert!(again.has_features());

@@ -137,6 +137,17 @@ impl Studio for Double {
         match request.audio_name.as_str() {
             "text.wav" => Err(refusal("audio_unreadable", "this is text, not audio; choose a recording")),
             _ if request.body.contains("dance") => Err(refusal("body_unusable", "nobody dances here")),
+            _ if request.body.contains("background=picture") => {
+                let picture = match &request.background {
+                    None => return Err(refusal("background_missing", "there is no picture")),
+                    Some(Input::File(path)) => std::fs::read(path).unwrap(),
+                    Some(Input::Memory(bytes)) => bytes.to_vec(),
+                };
+                match &picture[..] {
+                    b"png" => Ok(()),
+                    _ => Err(refusal("background_unusable", "it is no picture")),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -69,6 +69,26 @@ async fn a_clip_is_spoken_again_by_another_avatar() {
     let id = first["id"].as_str().unwrap();
     let third = bench.ask(rerun(id, "{\"body\": \"background=green\"}")).await.json();
     assert_eq!(third["body"], "background=green");
+
+    // With a picture behind the avatar, which another avatar gets too, and another body does not.
+    let picture = keep(&bench, "sea.png", b"png".to_vec()).await;
+    let wish = json!({ "sample": "hello", "background": picture, "body": "eyes=blink" });
+    let before = new_job(&bench, wish).await.json();
+    assert_eq!(before["body"], "eyes=blink background=picture");
+    let before = bench.until(before["id"].as_str().unwrap(), "done").await;
+    let kept =
+        |job: &Value| bench.dir.path().join("jobs").join(job["id"].as_str().unwrap()).join("background");
+    assert_eq!(std::fs::read(kept(&before)).unwrap(), b"png");
+    let of = async |change: &str| bench.ask(rerun(before["id"].as_str().unwrap(), change)).await.json();
+    let same = of("{\"avatar\": \"ada\"}").await;
+    assert_eq!((&same["body"], std::fs::read(kept(&same)).unwrap()), (&before["body"], b"png".to_vec()));
+    assert!(!kept(&of("{\"body\": \"\"}").await).exists());
+    assert!(kept(&of("{\"body\": \"poses=3 background=picture\"}").await).exists());
+    assert_eq!(
+        bench.ask(rerun(id, "{\"body\": \"background=picture\"}")).await.problem(422),
+        "background_missing"
+    );
+
     for (body, status, code) in [
         ("{\"body\": \"legs=dance\"}", 422, "body_unusable"),
         ("{\"avatar\": \"nobody\"}", 422, "no_such_avatar"),

@@ -23,7 +23,7 @@ mod landmarks;
 mod library;
 mod manifest;
 mod model_file;
-mod picture;
+pub(crate) mod picture;
 mod pose_files;
 mod poses;
 mod report;

@@ -18,17 +18,23 @@ pub(super) struct Rgba {
 }
 
 /// Decodes a PNG or JPEG, told by its first bytes. Alpha is dropped, as `OpenCV`'s default reader does.
-pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
+pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
+    decode_as_taken(file, bytes).map(|(image, _)| image)
+}
+
+/// As [`decode`], and the Exif data of a photograph: a TIFF file.
+pub(crate) fn decode_as_taken(file: &str, bytes: &[u8]) -> Result<(RgbImage, Option<Vec<u8>>), AvatarError> {
     if bytes.starts_with(&[0xff, 0xd8]) {
         return decode_jpeg(file, bytes);
     }
     let rgba = decode_png(file, bytes)?;
     let rgb = rgba.data.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect();
     RgbImage::from_raw(rgba.width, rgba.height, rgb)
+        .map(|image| (image, None))
         .map_err(|source| AvatarError::PictureSize { file: file.to_owned(), source })
 }
 
-fn decode_jpeg(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
+fn decode_jpeg(file: &str, bytes: &[u8]) -> Result<(RgbImage, Option<Vec<u8>>), AvatarError> {
     let error = |what: String| AvatarError::Picture { file: file.to_owned(), what };
     let side = RgbImage::MAX_SIDE as usize;
     let options = DecoderOptions::default()
@@ -38,12 +44,14 @@ fn decode_jpeg(file: &str, bytes: &[u8]) -> Result<RgbImage, AvatarError> {
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let data = decoder.decode().map_err(|e| error(format!("the JPEG cannot be decoded: {e}")))?;
     let info = decoder.info().ok_or_else(|| error("the JPEG has no size".to_owned()))?;
+    let exif = decoder.exif().cloned();
     RgbImage::from_raw(info.width.into(), info.height.into(), data)
+        .map(|image| (image, exif))
         .map_err(|source| AvatarError::PictureSize { file: file.to_owned(), source })
 }
 
 /// Width and height of a PNG or JPEG, from its header.
-pub(super) fn size(file: &str, bytes: &[u8]) -> Result<(u32, u32), AvatarError> {
+pub(crate) fn size(file: &str, bytes: &[u8]) -> Result<(u32, u32), AvatarError> {
     let error = |what: String| AvatarError::Picture { file: file.to_owned(), what };
     if bytes.starts_with(&[0xff, 0xd8]) {
         let mut decoder = zune_jpeg::JpegDecoder::new(ZCursor::new(bytes));
@@ -100,7 +108,7 @@ pub(super) fn decode_png(file: &str, bytes: &[u8]) -> Result<Rgba, AvatarError> 
 }
 
 /// Encodes an 8-bit RGB PNG.
-pub(super) fn encode_png(file: &str, image: &RgbImage) -> Result<Vec<u8>, AvatarError> {
+pub(crate) fn encode_png(file: &str, image: &RgbImage) -> Result<Vec<u8>, AvatarError> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, image.width(), image.height());
     encoder.set_color(png::ColorType::Rgb);
@@ -134,7 +142,7 @@ pub(super) fn composite(over: &Rgba, under: &RgbImage) -> RgbImage {
 }
 
 /// Resizes by area: shrinking averages what each new pixel covers, enlarging interpolates linearly.
-pub(super) fn resize(
+pub(crate) fn resize(
     image: &RgbImage,
     width: u32,
     height: u32,

@@ -66,6 +66,11 @@ pub enum RenderError {
     /// Leave the eyes as recorded.
     #[error("the avatar's network has no eye value, so its eyes are as they were recorded; leave `eyes` out")]
     NoEyes,
+    /// Hand the picture over, or choose another background.
+    #[error(
+        "the background is to be a picture, and none came with the clip; send one, or choose another `background`"
+    )]
+    NoBackground,
     /// Leave the background as it is.
     #[error(
         "the avatar speaks inside full-body pictures, which are its background; leave `background` out, or import it \

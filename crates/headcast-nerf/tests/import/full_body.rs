@@ -195,8 +195,10 @@ fn a_background_of_the_clip_is_refused() {
         let settings = Settings { body: body.parse::<Body>().unwrap(), ..Settings::default() };
         Renderer::new(Arc::clone(&avatar), &settings)
     };
-    let error = of("background=green").unwrap_err().to_string();
-    assert!(error.contains("full-body pictures, which are its background"), "{error}");
+    for body in ["background=green", "background=picture"] {
+        let error = of(body).unwrap_err().to_string();
+        assert!(error.contains("full-body pictures, which are its background"), "{error}");
+    }
     // What the head does is its own.
     let kept = of("poses=1 eyes=blink background=own").unwrap();
     let noise = vec![0.5; 4 * 16 * 29];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use headcast_core::npy::Array;
 use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
-use headcast_nerf::body::{Blinks, Body, Eyes, Poses};
+use headcast_nerf::body::{Behind, Blinks, Body, Eyes, Poses};
 use headcast_nerf::conditioning::smooth_eye;
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
 use headcast_nerf::model::RadNerf;
@@ -174,7 +174,7 @@ fn settings_replace_what_the_avatar_asks_for() {
         ("lips", Body { smooth_lips: Some(false), ..base }),
         ("fixed eyes", Body { eyes: Eyes::Fixed(1.0), ..base }),
         ("another pose", Body { poses: Poses::Still(0), ..base }),
-        ("green", Body { background: Some([0, 177, 64]), ..base }),
+        ("green", Body { background: Behind::Colour([0, 177, 64]), ..base }),
     ];
     for (what, body) in changes {
         assert_ne!(picture(body), shipped, "{what}");
@@ -182,9 +182,17 @@ fn settings_replace_what_the_avatar_asks_for() {
     let fixed = Body { eyes: Eyes::Fixed(0.3), ..base };
     let unsmoothed = Body { smooth_eyes: Some(false), ..fixed };
     assert_eq!(picture(fixed), picture(unsmoothed), "fixed eyes have nothing to smooth");
-    let green = picture(Body { background: Some([0, 177, 64]), ..base });
+    let green = picture(Body { background: Behind::Colour([0, 177, 64]), ..base });
     let corner = green.pixel(0, 0);
     assert!(corner == [0, 177, 64] && corner != shipped.pixel(0, 0), "{corner:?}");
+    // A picture of the same colour, of another size and shape.
+    let sea = RgbImage::filled(50, 20, [0, 177, 64]).unwrap();
+    let settings = moving(Body { background: Behind::Picture, ..base }, Profile::Quality);
+    let renderer = Renderer::with_background(Arc::clone(&avatar), &settings, Some(&sea)).unwrap();
+    let clip = renderer.clip(&track, track.rows() as u64, &Spools::in_memory()).unwrap();
+    assert_eq!(render(&renderer, &clip, 4), green);
+    let error = Renderer::new(Arc::clone(&avatar), &settings).unwrap_err();
+    assert!(matches!(error, RenderError::NoBackground), "{error}");
     let here = Body { poses: Poses::Still(4), ..base };
     assert_eq!(picture(here), shipped, "frame 4 of a loop shows pose 4");
 }

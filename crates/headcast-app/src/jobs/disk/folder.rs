@@ -16,6 +16,7 @@ use super::record::Row;
 /// Names are ours: what a client calls its file is text in the table.
 const INPUT: &str = "input";
 const FEATURES: &str = "features.npy";
+const BACKGROUND: &str = "background";
 const POSTER: &str = "poster.png";
 
 /// Largest poster that is read, in bytes: more than a picture of the largest size has.
@@ -46,6 +47,7 @@ impl JobFolder {
         audio: &Input,
         upload: Option<TempPath>,
         features: Option<&Input>,
+        background: Option<&Input>,
         card: &[u8],
     ) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
@@ -61,11 +63,12 @@ impl JobFolder {
             }
             (None, Input::Memory(bytes)) => write(&self.input(), bytes)?,
         }
-        if let Some(features) = features {
-            let path = self.path.join(FEATURES);
-            match features {
-                Input::File(from) => link(from, &path)?,
-                Input::Memory(bytes) => write(&path, bytes)?,
+        for (file, name) in [(features, FEATURES), (background, BACKGROUND)] {
+            let path = self.path.join(name);
+            match file {
+                Some(Input::File(from)) => link(from, &path)?,
+                Some(Input::Memory(bytes)) => write(&path, bytes)?,
+                None => {}
             }
         }
         write(&self.path.join(card::FILE_NAME), card)?;
@@ -77,6 +80,12 @@ impl JobFolder {
     pub(in super::super) fn features(&self) -> io::Result<Input> {
         let path = self.path.join(FEATURES);
         fs::metadata(&path).map(|_| Input::File(path))
+    }
+
+    /// The picture that came with the clip, if one did. One that is lost is missed by the studio, which was asked for it.
+    pub(in super::super) fn background(&self) -> Option<Input> {
+        let path = self.path.join(BACKGROUND);
+        path.is_file().then_some(Input::File(path))
     }
 
     /// Replaces the card, without waiting for the disk. Without a new one the old one does.

@@ -209,6 +209,7 @@ mod tests {
             profile: None,
             body: String::new(),
             features: None,
+            background: None,
             pushed: "64x48 25/1 rgb24 60".parse().ok(),
         };
         Job::new(JobId::random().unwrap(), request, false, 9)
