@@ -94,7 +94,7 @@ def render(
     features: Optional[str],
     profile: str,
     body: list[tuple[str, str]],
-    background: Optional[str],
+    background: Union[str, np.ndarray[Any, Any], None],
     frames: Optional[str],
     threads: Optional[int],
     data_dir: Optional[str],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Optional, Union
+from typing import Any, Callable, Mapping, Optional, Union
 
 from . import _native
+from ._arrays import as_array
 from ._avatar import Avatar, PathLike, _path
+from ._errors import Error
 from ._stream import Audio, _audio
 
 
@@ -32,11 +34,13 @@ def _choice(value: object) -> str:
     return str(value)
 
 
-def _picture(value: object) -> Optional[str]:
-    """The path, if a background is a picture and no colour."""
+def _picture(value: object) -> Any:
+    """A path or an array, if a background is a picture and no colour."""
     if isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isfile(value)):
         return os.fspath(value)
-    return None
+    if value is None or isinstance(value, str):
+        return None
+    return as_array(value, Error, "a background")
 
 
 def render(
@@ -62,8 +66,8 @@ def render(
     :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
         the fastest), or ``parity`` to compare pictures with upstream's.
     :param body: what the avatar does besides speaking: ``eyes`` (``"recorded"``, ``"blink"``, or how far they are shut, 0 to 1), ``poses``
-        (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``, or the path of a PNG or JPEG, whose
-        middle fills the frame), ``smooth_path``, ``smooth_eyes``, ``smooth_lips`` (bool). Default: as recorded.
+        (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``, the path of a PNG or JPEG, or an array
+        of shape (height, width, 3); the middle of a picture fills the frame), ``smooth_path``, ``smooth_eyes``, ``smooth_lips`` (bool). Default: as recorded.
     :param frames: folder for every frame as PNG.
     :param threads: rendering threads. Default: one per core.
     :param data_dir: where avatars are kept. Default: ``HEADCAST_DATA_DIR``, else the user's data folder.

@@ -7,6 +7,7 @@ import urllib.request
 import zlib
 
 import headcast
+import numpy as np
 from support import FIXTURES, Folder, assert_perfect, needs_ffmpeg, tone
 
 
@@ -61,6 +62,10 @@ class Package(Folder):
         sea.write_bytes(png(90, 60, (0, 177, 64)))
         self.assertEqual(render(background=sea), render(background="green"))
         self.assertEqual(render(background=str(sea)), render(background="green"))
+        pixels = np.full((40, 30, 3), (0, 177, 64), dtype=np.uint8)
+        self.assertEqual(render(background=pixels), render(background="green"))
+        with self.assertRaisesRegex(headcast.Error, "height, width, 3"):
+            render(background=np.zeros((2, 40, 30, 3), dtype=np.uint8))
         sea.write_bytes(sea.read_bytes()[:50])
         with self.assertRaisesRegex(headcast.Error, "sea.png"):
             render(background=sea)

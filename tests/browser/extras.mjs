@@ -125,7 +125,7 @@ async function player(page) {
   await shot(page, 'keys');
   await page.keyboard.press('Escape');
   check('the list is closed by Escape', !(await page.isVisible('#keys')));
-  check('picture-in-picture is offered where the browser has it', (await page.isVisible('#picture')) === (await page.evaluate(() => document.pictureInPictureEnabled)));
+  check('picture-in-picture is offered where the browser has it', (await page.isVisible('#pip')) === (await page.evaluate(() => document.pictureInPictureEnabled)));
   await page.reload();
   await page.waitForSelector('#start:not([hidden])', { timeout: PATIENCE });
   check('the volume is remembered', Math.abs((await video()).volume - 0.5) < 0.001);

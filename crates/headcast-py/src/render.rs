@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use headcast::core::Timeline;
+use headcast::core::{RgbImage, Timeline};
 use headcast::nerf::{Body, background};
 use headcast_app::jobs::{Level, Phase, Reporter};
 use headcast_app::render::{Request, Watcher, render as render_clip};
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use crate::audio::Audio;
 use crate::avatar::data_dir;
 use crate::error::{self, Error};
+use crate::frame::Frames;
 
 /// Renders a clip. Returns playlist, video, frames, segments and warnings.
 #[pyfunction]
@@ -26,7 +27,7 @@ pub(crate) fn render(
     features: Option<PathBuf>,
     profile: &str,
     body: Vec<(String, String)>,
-    background: Option<PathBuf>,
+    background: Option<Bound<'_, PyAny>>,
     frames: Option<PathBuf>,
     threads: Option<NonZeroUsize>,
     data_dir: Option<PathBuf>,
@@ -41,10 +42,7 @@ pub(crate) fn render(
     }
     let look = match background {
         None => choices.into(),
-        Some(path) => {
-            let picture = py.detach(|| background::read(&path));
-            Look::before(choices, picture.map_err(|error| Error::new_err(error.to_string()))?)
-        }
+        Some(given) => Look::before(choices, picture(py, &given)?),
     };
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
@@ -57,6 +55,24 @@ pub(crate) fn render(
     }
     let rendered = rendered.map_err(|error| error::render(&error))?;
     Ok((rendered.playlist, rendered.video, rendered.frames, rendered.segments, watch.warnings))
+}
+
+/// A background: a path, or an array of `(height, width, 3)`.
+fn picture(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<RgbImage> {
+    let refused = |reason: String| Error::new_err(format!("the background cannot be used: {reason}"));
+    if let Ok(path) = given.extract::<PathBuf>() {
+        return py.detach(|| background::read(&path)).map_err(|error| refused(error.to_string()));
+    }
+    let shape: Vec<u32> = given.getattr("shape")?.extract()?;
+    let [height, width, _] = shape[..] else {
+        return Err(refused(format!("an array must have the shape (height, width, 3), not {shape:?}")));
+    };
+    // Bounded before it is copied.
+    let mut image = RgbImage::filled(width, height, [0; 3]).map_err(|error| refused(error.to_string()))?;
+    let frames = Frames::new(given, (width, height))?;
+    let view = frames.view();
+    py.detach(|| view.copy(0, image.data_mut())).map_err(refused)?;
+    Ok(image)
 }
 
 /// Tells Python of every frame, and stops when that raises or somebody presses Ctrl-C.

@@ -24,7 +24,7 @@ const KEYS = [
 export function createExtras(video) {
   const rate = byId('rate');
   const volume = byId('volume');
-  const picture = byId('picture');
+  const picture = byId('pip');
   const help = /** @type {HTMLDialogElement} */ (byId('keys'));
 
   rate.addEventListener('change', () => setRate(Number(rate.value)));
