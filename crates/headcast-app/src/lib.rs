@@ -13,5 +13,6 @@ pub mod jobs;
 mod meter;
 mod process;
 pub mod render;
+mod report;
 pub mod server;
 pub mod studio;

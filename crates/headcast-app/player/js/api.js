@@ -50,24 +50,41 @@ export const deleteJob = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`, 
 export const rerun = (id, change) =>
   call(`/api/v1/jobs/${encodeURIComponent(id)}/rerun`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(change) });
 
+/** Everything that is known of one. @param {string} name */
+export const avatar = (name) => call(`/api/v1/avatars/${encodeURIComponent(name)}`);
+
+/** @param {string} name */
+export const deleteAvatar = (name) => call(`/api/v1/avatars/${encodeURIComponent(name)}`, { method: 'DELETE' });
+
+/** @param {string} id */
+export const forgetInspection = (id) => call(`/api/v1/inspections/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
 /**
- * Sends a form. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
- *
  * @param {FormData} form
  * @param {(fraction: number) => void} onProgress
  * @returns {Promise<import('./store.js').Job>}
  */
-export function createJob(form, onProgress) {
+export const createJob = (form, onProgress) => send('/api/v1/jobs', form, onProgress);
+
+/**
+ * Sends a form. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
+ *
+ * @param {string} path
+ * @param {FormData} form
+ * @param {(fraction: number) => void} onProgress
+ * @returns {Promise<any>}
+ */
+export function send(path, form, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open('POST', '/api/v1/jobs');
+    request.open('POST', path);
     request.responseType = 'json';
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
     request.onload = () => {
       const body = request.response;
-      if (request.status === 201) resolve(body);
+      if (request.status === 200 || request.status === 201) resolve(body);
       else reject(new ApiError(body?.code ?? 'unknown', body?.detail ?? '', request.status));
     };
     request.onerror = () => reject(new ApiError('unreachable', '', 0));

@@ -1,6 +1,7 @@
 // Joins the parts of the page.
 
 import * as api from './api.js';
+import { createAvatars } from './avatars.js';
 import { createComposer } from './composer.js';
 import { createControls } from './controls.js';
 import { byId, element, setText } from './dom.js';
@@ -60,6 +61,7 @@ const composer = createComposer({
   onAvatar: (avatar) => showPoster(avatar),
   onGenerate: generate,
 });
+const avatarPart = createAvatars({ onChange: (avatars, chosen) => composer.setAvatars(avatars, chosen) });
 const recent = createRecent({
   onOpen: open,
   async onAgain(job) {
@@ -196,6 +198,7 @@ function route() {
   video.muted = false;
   byId('composer').hidden = id !== null;
   byId('panel').hidden = id === null;
+  avatarPart.show(id === null);
   events.follow(id);
   if (id === null) recent.refresh();
   else recent.hide();
@@ -277,6 +280,7 @@ async function renderLanguage() {
   button.lang = other;
   button.setAttribute('aria-label', button.textContent);
   composer.render();
+  avatarPart.render();
   recent.render();
   log.render();
   controls.render();
@@ -340,6 +344,7 @@ store.subscribe(render);
 try {
   const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
   composer.fill(info, avatars, samples);
+  avatarPart.fill(info, avatars);
   showNotes(info.notes);
   byId('embed').hidden = !info.embeddable;
 } catch (error) {

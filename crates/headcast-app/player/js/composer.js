@@ -104,7 +104,8 @@ export function createComposer(hooks) {
     depth = 0;
     drop.classList.remove('over');
     const dropped = event.dataTransfer?.files[0];
-    if (!dropped) return;
+    // What became an avatar is no recording.
+    if (!dropped || event.defaultPrevented) return;
     event.preventDefault();
     if (!byId('composer').hidden) chooseFile(dropped);
   });
@@ -270,6 +271,13 @@ export function createComposer(hooks) {
       chooseAvatar(localStorage.getItem('headcast.avatar') ?? '');
       renderFaces();
       render();
+    },
+
+    /** Other faces than before; the present choice stays where it can. @param {import('./store.js').Avatar[]} newAvatars @param {string | null} choose */
+    setAvatars(newAvatars, choose) {
+      avatars = newAvatars;
+      chooseAvatar(choose ?? avatar);
+      renderFaces();
     },
 
     /** How much is uploaded, from 0 to 1; `null` when nothing is under way. @param {number | null} fraction */

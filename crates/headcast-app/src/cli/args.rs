@@ -315,6 +315,10 @@ pub(super) enum AvatarCommand {
         /// A checkpoint file (.pth, .tar, .safetensors), an avatar, a training folder or a subject's data folder
         #[arg(value_name = "FILE|DIR")]
         path: PathBuf,
+        /// The subject's data folder, where it lies elsewhere than the checkpoint: says what it lacks, and whether the
+        /// two belong together
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
         /// Print one JSON object instead of lines
         #[arg(long)]
         json: bool,

@@ -8,15 +8,15 @@ use headcast::nerf::avatar::{self, AvatarError, Background, FullBodyRequest, Imp
 
 use super::args::{AvatarCommand, ImportOptions};
 use super::failure::Failure;
-use super::report_json;
 use crate::data_dir;
+use crate::report::Report;
 use crate::studio::Avatars;
 
 pub(super) fn run(command: &AvatarCommand) -> Result<(), Failure> {
     match command {
         AvatarCommand::Import(options) => import(options),
         AvatarCommand::List { data } => list(&avatars(data.data_dir.as_deref())?),
-        AvatarCommand::Inspect { path, json } => inspect(path, *json),
+        AvatarCommand::Inspect { path, data, json } => inspect(path, data.as_deref(), *json),
     }
 }
 
@@ -77,10 +77,15 @@ fn list(avatars: &Avatars) -> Result<(), Failure> {
     Ok(())
 }
 
-fn inspect(path: &Path, json: bool) -> Result<(), Failure> {
-    let report = avatar::inspect(path).map_err(failure)?;
+fn inspect(path: &Path, data: Option<&Path>, json: bool) -> Result<(), Failure> {
+    let report = match data {
+        Some(data) => avatar::inspect_with_data(path, data),
+        None => avatar::inspect(path),
+    };
+    let report = report.map_err(failure)?;
     if json {
-        println!("{:#}", report_json::report_json(&report));
+        let report = serde_json::to_value(Report::from(&report)).map_err(Failure::machine)?;
+        println!("{report:#}");
     } else {
         print!("{report}");
     }

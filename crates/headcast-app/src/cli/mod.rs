@@ -9,7 +9,6 @@ mod progress;
 mod raw;
 mod remote;
 mod render;
-mod report_json;
 mod sender;
 mod serve;
 mod shutdown;

@@ -39,6 +39,7 @@ const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 const ASSETS: &[Asset] = assets![
+    "css/avatars.css" CSS,
     "css/base.css" CSS,
     "css/layout.css" CSS,
     "css/player.css" CSS,
@@ -48,6 +49,9 @@ const ASSETS: &[Asset] = assets![
     "i18n/zh.json" JSON,
     "js/api.js" JS,
     "js/app.js" JS,
+    "js/avatar_files.js" JS,
+    "js/avatars.js" JS,
+    "js/checklist.js" JS,
     "js/composer.js" JS,
     "js/controls.js" JS,
     "js/dom.js" JS,

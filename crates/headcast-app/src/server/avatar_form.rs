@@ -13,14 +13,16 @@ use super::upload::refuse_second;
 /// What was sent. The files that the request names are in the folder.
 pub(super) struct AvatarForm {
     pub(super) request: ImportRequest,
+    /// Has the files, all but those of background and thumbnail.
+    pub(super) inspection: Option<String>,
     pub(super) folder: TempDir,
 }
 
 /// Longest of the texts, in bytes.
 const MAX_TEXT: usize = 2000;
 
-/// Torso pictures: some minutes of video.
-const MAX_TORSOS: usize = 20_000;
+/// Torso pictures, and landmark files: some minutes of video.
+pub(super) const MAX_FRAMES: usize = 20_000;
 
 /// Reads a form into a folder below `uploads`; all files together have at most `max_bytes`.
 ///
@@ -38,6 +40,7 @@ pub(super) async fn read_avatar_form(
     let mut name = None;
     let mut fix_eye = None;
     let mut overwrite = None;
+    let mut inspection = None;
     let mut torsos = 0;
     while let Some(mut field) = reader.next().await? {
         match field.name() {
@@ -46,6 +49,7 @@ pub(super) async fn read_avatar_form(
             "credits" => field.text("credits", MAX_TEXT, &mut import.credits).await?,
             "licence" => field.text("licence", MAX_TEXT, &mut import.licence).await?,
             "fix_eye" => field.text("fix_eye", MAX_TEXT, &mut fix_eye).await?,
+            "inspection" => field.text("inspection", MAX_TEXT, &mut inspection).await?,
             "overwrite" => field.text("overwrite", MAX_TEXT, &mut overwrite).await?,
             "checkpoint" => {
                 refuse_second("checkpoint", files.checkpoint)?;
@@ -77,7 +81,7 @@ pub(super) async fn read_avatar_form(
             }
             "torso" => {
                 torsos += 1;
-                let number = torso_number(field.file_name()).filter(|_| torsos <= MAX_TORSOS);
+                let number = frame_number(field.file_name(), ".png").filter(|_| torsos <= MAX_FRAMES);
                 let number = number.ok_or(FieldError::TorsoName)?;
                 let torso_images = at("torso_imgs");
                 std::fs::create_dir_all(&torso_images)?;
@@ -98,22 +102,26 @@ pub(super) async fn read_avatar_form(
         None => None,
         Some(text) => Some(text.parse().map_err(|_not_a_number| FieldError::NotNumber { name: "fix_eye" })?),
     };
+    let sent = files.checkpoint || files.transforms || files.au || torsos > 0;
+    if inspection.is_some() && sent {
+        return Err(FieldError::InspectionAndFiles);
+    }
     for (there, name) in [
         (files.checkpoint, "checkpoint"),
         (files.transforms, "transforms"),
         (import.background.is_some(), "background"),
     ] {
-        if !there {
+        if !there && inspection.is_none() {
             return Err(FieldError::Missing { name });
         }
     }
-    Ok(AvatarForm { request: import, folder })
+    Ok(AvatarForm { request: import, inspection, folder })
 }
 
 /// Of the folders that forms are read into. What a crash leaves of them is cleared away with the other uploads.
-const PREFIX: &str = "avatar-";
+pub(super) const PREFIX: &str = "avatar-";
 
-const FIELDS: &str = "name, title, credits, licence, fix_eye, overwrite, checkpoint, transforms, au, background, \
+const FIELDS: &str = "name, title, credits, licence, fix_eye, overwrite, inspection, checkpoint, transforms, au, background, \
     thumbnail and torso";
 
 #[derive(Default)]
@@ -123,9 +131,9 @@ struct Files {
     au: bool,
 }
 
-/// The frame that a picture belongs to, as upstream names them: `12.png`.
-fn torso_number(file_name: &str) -> Option<u32> {
-    let digits = file_name.rsplit(['/', '\\']).next()?.strip_suffix(".png")?;
+/// The frame that a file belongs to, as upstream names them: `12.png`.
+pub(super) fn frame_number(file_name: &str, ending: &str) -> Option<u32> {
+    let digits = file_name.rsplit(['/', '\\']).next()?.strip_suffix(ending)?;
     (digits.len() <= 7 && digits.bytes().all(|c| c.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }
 
@@ -135,8 +143,10 @@ mod tests {
 
     #[test]
     fn torso_pictures_are_numbers() {
+        let torso_number = |name| frame_number(name, ".png");
         assert_eq!(torso_number("12.png"), Some(12));
         assert_eq!(torso_number("torso_imgs/0.png"), Some(0));
+        assert_eq!(frame_number("7.lms", ".lms"), Some(7));
         for other in ["", ".png", "12", "12.jpg", "-1.png", "+1.png", "../x.png", "12345678.png"] {
             assert_eq!(torso_number(other), None, "{other}");
         }

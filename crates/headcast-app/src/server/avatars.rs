@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headcast::nerf::avatar;
 
 use super::AppState;
-use super::avatar_form::read_avatar_form;
+use super::avatar_form::{AvatarForm, read_avatar_form};
+use super::inspections::without_folder;
 use super::json;
 use super::problem::Problem;
-use crate::jobs::AvatarDetails;
+use crate::jobs::{AvatarDetails, OpenError};
 
 pub(super) async fn show(
     State(state): State<AppState>,
@@ -35,12 +37,17 @@ pub(super) async fn import(State(state): State<AppState>, request: Request) -> R
 
     // One at a time, and none while one is deleted: what is looked at here stays as it is until it is done.
     let _alone = state.library_turn().await;
-    let name = form.request.name.clone();
+    let AvatarForm { mut request, inspection, folder } = form;
+    let name = request.name.clone();
+    // Before the inspection is taken, so that another name can be tried.
+    avatar::check_name(&name).map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "avatar_unusable", error.to_string())
+    })?;
     if let Ok(there) = find(&state, &name).await {
         if there.built_in {
             return Err(built_in(&name));
         }
-        if !form.request.overwrite {
+        if !request.overwrite {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
                 "avatar_exists",
@@ -51,19 +58,26 @@ pub(super) async fn import(State(state): State<AppState>, request: Request) -> R
         }
         refuse_if_used(&state, &name)?;
     }
+    // Whatever comes of it, its files go.
+    let inspection = inspection.map(|id| state.inspections().take(&id)).transpose()?;
+    if let Some(inspection) = &inspection {
+        inspection.aim(&mut request);
+    }
     let studio = state.studio().clone();
     let imported = tokio::task::spawn_blocking(move || {
-        let imported = studio.import(&form.request);
-        let folder = form.folder.path().display().to_string();
-        // What the sender knows is the form, not where it was put.
-        imported.map_err(|mut error| {
-            error.message = error.message.replace(&format!("{folder}/"), "").replace(&folder, "the form");
-            error
-        })
+        // What the sender knows are the files, not where they were put.
+        let hidden = |text: &str| {
+            let text = without_folder(folder.path(), text);
+            inspection.as_ref().map_or_else(|| text.clone(), |inspection| inspection.without_folder(&text))
+        };
+        match studio.import(&request) {
+            Ok(notes) => Ok(notes.iter().map(|note| hidden(note)).collect()),
+            Err(error) => Err(OpenError { message: hidden(&error.message), ..error }),
+        }
     })
     .await
     .map_err(Problem::internal)?;
-    let notes = imported?;
+    let notes: Vec<String> = imported?;
     let location = format!("/api/v1/avatars/{name}");
     let body = Json(json::Imported { avatar: find(&state, &name).await?.into(), notes });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())

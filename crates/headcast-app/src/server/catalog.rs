@@ -7,10 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::AppState;
 use super::jobs::find;
 use super::json;
 use super::problem::Problem;
+use super::{AppState, avatar_form};
 use crate::jobs::Picture;
 
 pub(super) async fn health() -> &'static str {
@@ -40,6 +40,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
             features_bytes: state.config().max_features_bytes,
             background_bytes: headcast::nerf::background::MAX_BYTES,
             avatar_bytes: state.config().max_avatar_bytes,
+            avatar_frames: avatar_form::MAX_FRAMES,
             waiting_jobs: state.config().limits.waiting,
         },
         profiles: state.studio().profiles(),

@@ -22,8 +22,13 @@ pub(super) struct FormReader {
 
 impl FormReader {
     pub(super) async fn new(request: Request, max_bytes: u64) -> Result<Self, FieldError> {
+        Self::with_left(request, max_bytes, max_bytes).await
+    }
+
+    /// One of several forms; of `limit`, so many bytes are `left`.
+    pub(super) async fn with_left(request: Request, limit: u64, left: u64) -> Result<Self, FieldError> {
         let (multipart, taken) = open(request).await?;
-        Ok(Self { multipart, taken, limit: max_bytes, left: max_bytes })
+        Ok(Self { multipart, taken, limit, left })
     }
 
     /// The next field; `None` after the last.
@@ -86,20 +91,30 @@ impl FieldReader<'_> {
         Ok(())
     }
 
-    /// The field as a new file.
+    /// So many bytes of the limit are free again, because the field replaces a file.
+    pub(super) fn regain(&mut self, bytes: u64) {
+        *self.left = self.left.saturating_add(bytes);
+    }
+
+    /// The field as a new file, which may not be empty.
     pub(super) async fn file(&mut self, name: &'static str, path: &Path) -> Result<(), FieldError> {
+        if self.any_file(name, path).await? == 0 { Err(FieldError::Empty { name }) } else { Ok(()) }
+    }
+
+    /// The field as a new file, and how many bytes it has.
+    pub(super) async fn any_file(&mut self, name: &'static str, path: &Path) -> Result<u64, FieldError> {
         let mut file = tokio::fs::File::create_new(path).await?;
-        let mut empty = true;
+        let mut size = 0;
         while let Some(chunk) = self.chunk().await? {
             *self.left = self
                 .left
                 .checked_sub(chunk.len() as u64)
                 .ok_or(FieldError::TooLarge { name, limit: self.limit })?;
-            empty &= chunk.is_empty();
+            size += chunk.len() as u64;
             file.write_all(&chunk).await?;
         }
         // Without this, an error of the last write would go unnoticed.
         file.flush().await?;
-        if empty { Err(FieldError::Empty { name }) } else { Ok(()) }
+        Ok(size)
     }
 }

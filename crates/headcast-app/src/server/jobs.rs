@@ -375,7 +375,9 @@ impl From<FieldError> for Problem {
             FieldError::NotText { .. }
             | FieldError::NotNumber { .. }
             | FieldError::NotTrueOrFalse { .. }
-            | FieldError::TorsoName => (StatusCode::BAD_REQUEST, "field_not_text"),
+            | FieldError::TorsoName
+            | FieldError::LandmarksName
+            | FieldError::AvatarFileName { .. } => (StatusCode::BAD_REQUEST, "field_not_text"),
             FieldError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             FieldError::Empty { name: "audio" } => (StatusCode::UNPROCESSABLE_ENTITY, "audio_empty"),
             FieldError::Empty { name: "features" } => (StatusCode::UNPROCESSABLE_ENTITY, "features_empty"),
@@ -387,6 +389,7 @@ impl From<FieldError> for Problem {
             }
             FieldError::NoAudio => (StatusCode::UNPROCESSABLE_ENTITY, "audio_missing"),
             FieldError::TwoAudios => (StatusCode::UNPROCESSABLE_ENTITY, "audio_twice"),
+            FieldError::InspectionAndFiles => (StatusCode::BAD_REQUEST, "field_twice"),
             FieldError::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload_stalled"),
             FieldError::Disk(_) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
         };

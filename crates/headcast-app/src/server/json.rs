@@ -9,6 +9,7 @@ use crate::jobs::{
     self, AvatarInfo, Event, EventBody, Failure, Job, Jobs, Level, Phase, Progress as JobProgress,
     SampleInfo, State,
 };
+use crate::report::{CheckView, Report};
 
 /// This server.
 #[derive(Serialize, JsonSchema)]
@@ -27,7 +28,10 @@ pub(super) struct Limits {
     pub(super) audio_bytes: u64,
     pub(super) features_bytes: u64,
     pub(super) background_bytes: u64,
+    /// All files of an avatar together.
     pub(super) avatar_bytes: u64,
+    /// Torso pictures of an avatar, and landmark files as many again.
+    pub(super) avatar_frames: usize,
     pub(super) waiting_jobs: usize,
 }
 
@@ -81,6 +85,34 @@ pub(super) struct Imported {
     pub(super) avatar: AvatarDetails,
     /// What its owner should know.
     pub(super) notes: Vec<String>,
+}
+
+/// Files of an avatar that is to be, and what they are.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Inspection {
+    /// For `inspection` of an import, and for more files.
+    pub(super) id: String,
+    /// The files are deleted after this, if nothing is done with them.
+    pub(super) kept_secs: u64,
+    /// All files together.
+    pub(super) bytes: u64,
+    /// Whether an import would go through, as far as can be told.
+    pub(super) importable: bool,
+    /// What an import needs, item by item.
+    pub(super) checks: Vec<CheckView>,
+    /// What else the model has a use for.
+    pub(super) wanted: Wanted,
+    /// Of the checkpoint, if there is one that can be read.
+    pub(super) report: Option<Report>,
+}
+
+/// Files of single frames that are missing, by the numbers of their frames.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Wanted {
+    /// Pictures of `torso_imgs`.
+    pub(super) torso: Vec<u32>,
+    /// Files of `ori_imgs`.
+    pub(super) landmarks: Vec<u32>,
 }
 
 /// A clip that comes with the program.

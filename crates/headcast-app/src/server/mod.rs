@@ -16,6 +16,7 @@ mod form;
 mod frames;
 mod gradio;
 mod guard;
+mod inspections;
 mod jobs;
 mod json;
 mod metrics;
@@ -85,6 +86,8 @@ pub struct Config {
     pub max_features_bytes: u64,
     /// Largest avatar that is imported, all its files together, in bytes. Default 1 GiB.
     pub max_avatar_bytes: u64,
+    /// How long files that may become an avatar are kept when nothing is done with them. Default an hour.
+    pub inspection_kept: Duration,
     /// How many jobs are held. See [`Limits`].
     pub limits: Limits,
     /// How long the playlist of a job that is not opened may take before its first bytes go out alone. Default 5 s:
@@ -112,6 +115,7 @@ impl Default for Config {
             max_audio_bytes: headcast::audio::Limits::default().max_bytes,
             max_features_bytes: 2 << 30,
             max_avatar_bytes: 1 << 30,
+            inspection_kept: Duration::from_hours(1),
             limits: Limits::default(),
             playlist_wait: Duration::from_secs(5),
             heartbeat: Duration::from_secs(15),
@@ -176,6 +180,7 @@ struct Inner {
     door: auth::Door,
     upload_turns: Semaphore,
     uploads: uploads::Uploads,
+    inspections: Arc<inspections::Inspections>,
     gradio: gradio::Events,
     /// Held while the library of avatars changes.
     library: tokio::sync::Mutex<()>,
@@ -209,6 +214,7 @@ impl AppState {
                 door: auth::Door::new(config.access.clone()),
                 upload_turns: Semaphore::new(config.max_uploads),
                 uploads: uploads::Uploads::default(),
+                inspections: Arc::default(),
                 gradio: gradio::Events::default(),
                 library: tokio::sync::Mutex::default(),
                 closing: watch::Sender::new(false),
@@ -248,6 +254,11 @@ impl AppState {
 
     fn uploads(&self) -> &uploads::Uploads {
         &self.inner.uploads
+    }
+
+    /// Files that may become avatars.
+    fn inspections(&self) -> &Arc<inspections::Inspections> {
+        &self.inner.inspections
     }
 
     /// Calls of Gradio clients.

@@ -153,7 +153,7 @@ fn tag(path: &str) -> &str {
     }
     let rest = path.strip_prefix("/api/v1/").unwrap_or_default();
     match rest.split('/').next() {
-        Some(collection @ ("jobs" | "avatars" | "samples" | "uploads")) => collection,
+        Some(collection @ ("jobs" | "avatars" | "inspections" | "samples" | "uploads")) => collection,
         _ => "server",
     }
 }

@@ -11,8 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::connections::Timeouts;
 use super::json::{self, JobView};
 use super::{
-    AppState, assets, avatars, catalog, events, frames, gradio, jobs, metrics, openapi, playlist, segment,
-    sse, stall, uploads, video,
+    AppState, assets, avatars, catalog, events, frames, gradio, inspections, jobs, metrics, openapi,
+    playlist, segment, sse, stall, uploads, video,
 };
 
 /// One method of one address, described.
@@ -244,7 +244,10 @@ fn avatar_operations() -> Vec<Operation> {
             // The form itself bounds every field, and says so in words.
             post(avatars::import).layer(DefaultBodyLimit::disable())
         })
-        .details("An upstream checkpoint becomes an avatar. Nothing in a file is executed.")
+        .details(
+            "An upstream checkpoint becomes an avatar. Nothing in a file is executed. The files come with the form, or \
+             are those of an inspection, which is used up also when the import fails.",
+        )
         .form(vec![
             needed(text("name", "1 to 64 letters, digits, `-` and `_`.")),
             text("title", "For people."),
@@ -252,10 +255,11 @@ fn avatar_operations() -> Vec<Operation> {
             text("licence", "Terms of use."),
             text("fix_eye", "One eye value from 0 to 1 for all frames, where there is no `au`."),
             text("overwrite", "`true` replaces an avatar of this name."),
-            needed(file("checkpoint", "`ngp.pth`")),
-            needed(file("transforms", "`transforms_train.json`: the camera poses.")),
+            text("inspection", "One of `/api/v1/inspections`, instead of `checkpoint`, `transforms`, `au` and `torso`."),
+            file("checkpoint", "`ngp.pth`; needed without `inspection`."),
+            file("transforms", "`transforms_train.json`: the camera poses; needed without `inspection`."),
             file("au", "`au.csv`: the eye values."),
-            needed(file("background", "`bc.jpg` or a PNG.")),
+            file("background", "`bc.jpg` or a PNG; needed without `inspection`."),
             file("thumbnail", "A small JPEG or PNG."),
             FormField {
                 many: true,
@@ -266,6 +270,7 @@ fn avatar_operations() -> Vec<Operation> {
             },
         ])
         .json::<json::Imported>(201, "The avatar, and remarks.")
+        .problem(404, "`no_such_inspection`")
         .problem(400, "The form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
         .problem(408, "`upload_stalled`")
         .problem(409, "`avatar_exists`, `avatar_built_in`, `avatar_in_use`")
@@ -273,6 +278,35 @@ fn avatar_operations() -> Vec<Operation> {
         .problem(422, "`field_missing`, or what is wrong with the files: `avatar_unusable`.")
         .problem(503, "`uploads_busy`")
         .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/inspections", "inspect", "Look at the files of an avatar that is to be.", || {
+            // The form itself bounds every field, and says so in words.
+            post(inspections::create).layer(DefaultBodyLimit::disable())
+        })
+        .details(INSPECTION)
+        .form(inspection_fields())
+        .json::<json::Inspection>(201, "What they are, and what is missing.")
+        .problem(400, "The form: `form_malformed`, `field_unknown`, `field_not_text`.")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::POST, "/api/v1/inspections/{id}", "inspectMore", "Add files, and look again.", || {
+            post(inspections::add).layer(DefaultBodyLimit::disable())
+        })
+        .details("An upload that fails takes the files that were there with it.")
+        .form(inspection_fields())
+        .json::<json::Inspection>(200, "What all of them are.")
+        .problem(400, "The form: `form_malformed`, `field_unknown`, `field_not_text`.")
+        .problem(404, "`no_such_inspection`")
+        .problem(408, "`upload_stalled`")
+        .problem(413, "`too_large`")
+        .problem(503, "`uploads_busy`")
+        .problem(507, "`disk`"),
+        new(Method::DELETE, "/api/v1/inspections/{id}", "forgetInspection", "Delete the files.", || {
+            delete(inspections::remove)
+        })
+        .empty(204, "They are gone.")
+        .problem(404, "`no_such_inspection`"),
         new(Method::GET, "/api/v1/avatars/{name}", "showAvatar", "One avatar.", || get(avatars::show))
             .json::<json::AvatarDetails>(200, "What is known of it.")
             .problem(404, "`no_such_avatar`"),
@@ -287,6 +321,23 @@ fn avatar_operations() -> Vec<Operation> {
         })
         .bytes(PICTURES, "A small picture.")
         .problem(404, "`no_such_avatar`"),
+    ]
+}
+
+const INSPECTION: &str = "Files are told by the names that upstream gave them. `wanted` says which files of single frames the \
+    model has a use for: send those in a second step, so that nothing is sent in vain. Files of the same kind replace each \
+    other.";
+
+fn inspection_fields() -> Vec<FormField> {
+    let many = |field: FormField| FormField { many: true, ..field };
+    vec![
+        many(file(
+            "file",
+            "`ngp.pth`, `ngp_epNNNN.pth`, `NNNNNN_head.tar`, `NNNNNN_body.tar`, `transforms_train.json`, \
+             `transforms_val.json`, `data_kf.json`, `au.csv`, `bc.jpg`, `TorsoNeRFTest_config.txt`, by their file names.",
+        )),
+        many(file("torso", "Pictures of `torso_imgs`, with their file names.")),
+        many(file("landmarks", "Files of `ori_imgs`, `N.lms`, with their file names.")),
     ]
 }
 

@@ -97,6 +97,21 @@ pub enum FieldError {
     /// Send the pictures of `torso_imgs` under their own names.
     #[error("a torso picture is called by its frame, as 12.png, and there are at most 20000 of them")]
     TorsoName,
+    /// Send landmark files under their own names.
+    #[error("a landmark file is called by its frame, as 12.lms, and there are at most 20000 of them")]
+    LandmarksName,
+    /// Send it under the name that upstream gave it.
+    #[error(
+        "{name:?} is no file that an avatar is made of; those are ngp.pth, NNNNNN_head.tar and NNNNNN_body.tar, \
+         transforms_train.json, transforms_val.json, data_kf.json, au.csv, bc.jpg or bc.png and AD-NeRF's config files"
+    )]
+    AvatarFileName {
+        /// As it was sent, shortened.
+        name: String,
+    },
+    /// Send one of the two.
+    #[error("the form has both an inspection and files of its own; send one of them")]
+    InspectionAndFiles,
     /// Send a smaller file.
     #[error("the field {name} is larger than the {} MB that this server accepts; send a shorter, smaller or compressed one", limit / 1_000_000)]
     TooLarge {

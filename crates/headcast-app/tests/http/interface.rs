@@ -69,6 +69,8 @@ async fn a_clip_is_spoken_again_by_another_avatar() {
     let id = first["id"].as_str().unwrap();
     let third = bench.ask(rerun(id, "{\"body\": \"background=green\"}")).await.json();
     assert_eq!(third["body"], "background=green");
+    // Few may wait at a time.
+    bench.until(third["id"].as_str().unwrap(), "done").await;
 
     // With a picture behind the avatar, which another avatar gets too, and another body does not.
     let picture = keep(&bench, "sea.png", b"png".to_vec()).await;
@@ -79,7 +81,10 @@ async fn a_clip_is_spoken_again_by_another_avatar() {
     let kept =
         |job: &Value| bench.dir.path().join("jobs").join(job["id"].as_str().unwrap()).join("background");
     assert_eq!(std::fs::read(kept(&before)).unwrap(), b"png");
-    let of = async |change: &str| bench.ask(rerun(before["id"].as_str().unwrap(), change)).await.json();
+    let of = async |change: &str| {
+        let made = bench.ask(rerun(before["id"].as_str().unwrap(), change)).await.json();
+        bench.until(made["id"].as_str().unwrap(), "done").await
+    };
     let same = of("{\"avatar\": \"ada\"}").await;
     assert_eq!((&same["body"], std::fs::read(kept(&same)).unwrap()), (&before["body"], b"png".to_vec()));
     assert!(!kept(&of("{\"body\": \"\"}").await).exists());

@@ -6,6 +6,7 @@ mod access;
 mod double;
 mod events;
 mod gradio;
+mod inspections;
 mod interface;
 mod jobs;
 mod openapi;

@@ -240,6 +240,12 @@ async fn every_operation_answers_as_documented() {
     past_file.headers_mut().insert(header::RANGE, "bytes=99999999-".parse().unwrap());
     let (gradio_call, named_call) = ("/gradio_api/call/{name}", "/gradio_api/call/v2/{name}");
 
+    let head = include_bytes!("../../../../fixtures/nerf/rad-head/ngp.pth");
+    let inspection =
+        bench.ask(form_at("/api/v1/inspections", &[])).await.json()["id"].as_str().unwrap().to_owned();
+    let (one_inspection, inspection) =
+        ("/api/v1/inspections/{id}", format!("/api/v1/inspections/{inspection}"));
+
     let mut called = BTreeSet::new();
     for (path, request, status) in [
         ("/healthz", get("/healthz"), 200),
@@ -256,6 +262,13 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/avatars", avatar_form(&files), 409),
         ("/api/v1/avatars", avatar_form(&files[..2]), 422),
         ("/api/v1/avatars", avatar_form(&[Field::text("x", "y")]), 400),
+        ("/api/v1/avatars", avatar_form(&[Field::text("name", "x"), Field::text("inspection", "x")]), 404),
+        ("/api/v1/inspections", form_at("/api/v1/inspections", &[Field::file("file", "ngp.pth", b"x")]), 201),
+        ("/api/v1/inspections", form_at("/api/v1/inspections", &[Field::file("file", "x", b"x")]), 400),
+        (one_inspection, form_at(&inspection, &[Field::file("file", "ngp.pth", head)]), 200),
+        (one_inspection, delete(&inspection), 204),
+        (one_inspection, delete(&inspection), 404),
+        (one_inspection, form_at(&inspection, &[]), 404),
         ("/api/v1/avatars/{name}", get("/api/v1/avatars/eva"), 200),
         ("/api/v1/avatars/{name}", get("/api/v1/avatars/x"), 404),
         ("/api/v1/avatars/{name}", delete("/api/v1/avatars/eva"), 204),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use axum::http::{Method, header};
+use headcast::nerf::avatar::{Item, State as CheckState};
 
 use headcast_app::server::Embedders;
 
@@ -105,12 +106,32 @@ fn every_word_that_the_page_asks_for_is_there_and_none_is_idle() {
         }
     }
     // Put together from a prefix and a word of the server.
-    let composed = ["error.", "phase.", "profile.", "state."];
+    let composed = ["check.", "check_any.", "check_state.", "error.", "phase.", "profile.", "state."];
     for key in english.keys().filter(|key| !composed.iter().any(|prefix| key.starts_with(prefix))) {
         assert!(quoted.contains(key.as_str()), "{key} is asked for nowhere");
     }
     for state in ["queued", "rendering", "done", "failed", "cancelled"] {
         assert!(english.contains_key(&format!("state.{state}")), "{state}");
+    }
+}
+
+/// Every line of the doctor's list can be said, and no words are for lines that there are not.
+#[test]
+fn the_checklist_has_words() {
+    let english = words("en");
+    let mut known = BTreeSet::new();
+    for item in Item::ALL {
+        assert!(english.contains_key(&format!("check.{}", item.name())), "{item:?}");
+        known.insert(item.name().to_owned());
+        known.extend(CheckState::ALL.map(|state| format!("{}_{}", item.name(), state.name())));
+    }
+    for state in CheckState::ALL {
+        for group in ["check_any", "check_state"] {
+            assert!(english.contains_key(&format!("{group}.{}", state.name())), "{state:?}");
+        }
+    }
+    for name in english.keys().filter_map(|key| key.strip_prefix("check.")) {
+        assert!(known.contains(name), "nothing is called {name}");
     }
 }
 

@@ -27,16 +27,7 @@ pub(super) fn read(
     head: &mut Checkpoint<BufReader<File>>,
     notes: &mut Vec<String>,
 ) -> Result<AdImport, AvatarError> {
-    let config_path = config_path(request)?;
-    let config = Config::read(&config_path)?;
-    let options = AdOptions {
-        features: FeatureKind::DeepSpeech,
-        near: config.near,
-        far: config.far,
-        samples: config.samples.unwrap_or(64),
-        importance: config.importance.unwrap_or(128),
-    };
-    manifest::check_depths(&options)?;
+    let (config, options) = read_config(request)?;
     let body_path = body_path(request, notes);
     let wrap = |path: &Path| {
         let file = path.display().to_string();
@@ -85,6 +76,34 @@ pub(super) fn read(
     })
 }
 
+/// The network of both halves and what is around them.
+pub(super) fn open(request: &ImportRequest) -> Result<AdNerf, AvatarError> {
+    let path = &request.checkpoint;
+    let file = File::open(path).map_err(AvatarError::io(path))?;
+    let head = Checkpoint::open(BufReader::new(file));
+    let wrap = |source| AvatarError::Checkpoint { file: path.display().to_string(), source };
+    read(request, &mut head.map_err(wrap)?, &mut Vec::new()).map(|ad| ad.model)
+}
+
+/// What the config file says, and what of it becomes part of the network.
+fn read_config(request: &ImportRequest) -> Result<(Config, AdOptions), AvatarError> {
+    let config = Config::read(&config_path(request)?)?;
+    let options = AdOptions {
+        features: FeatureKind::DeepSpeech,
+        near: config.near,
+        far: config.far,
+        samples: config.samples.unwrap_or(64),
+        importance: config.importance.unwrap_or(128),
+    };
+    manifest::check_depths(&options)?;
+    Ok((config, options))
+}
+
+/// `near` and `far`.
+pub(super) fn depths(request: &ImportRequest) -> Result<[f32; 2], AvatarError> {
+    read_config(request).map(|(_, options)| [options.near, options.far])
+}
+
 /// Upstream renders in the size of the background, whatever the pose file says.
 pub(super) fn picture_size(request: &ImportRequest) -> Result<Option<(u32, u32)>, AvatarError> {
     let path = match &request.background {
@@ -114,7 +133,7 @@ fn config_path(request: &ImportRequest) -> Result<PathBuf, AvatarError> {
 }
 
 /// The body file that was given, else the last one beside the head.
-fn body_path(request: &ImportRequest, notes: &mut Vec<String>) -> Option<PathBuf> {
+pub(super) fn body_path(request: &ImportRequest, notes: &mut Vec<String>) -> Option<PathBuf> {
     if let Some(path) = &request.body {
         return Some(path.clone());
     }

@@ -9,6 +9,7 @@ use headcast_core::RgbImage;
 
 use super::dataset::{LIVE_TALKING_POSES, POSES, Transforms, eye_values};
 use super::error::AvatarError;
+use super::fit::{Fit, Training, fit};
 use super::full_body::{self, Found, FullBodyRequest};
 use super::inspect::{checkpoint_in, inspect};
 use super::manifest::{
@@ -255,7 +256,7 @@ impl Files {
 
 /// Reads and checks everything.
 fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, AvatarError> {
-    let (mut model, test_poses, source) = read_model(request, notes)?;
+    let Read { mut model, test_poses, source, training } = read_model(request, notes)?;
     if let Some(options) = model.options_mut() {
         if let Some(attention) = request.attention {
             manifest::check_attention(attention, options.attention)?;
@@ -271,6 +272,11 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
         && let Some(size) = ad_import::picture_size(request)?
     {
         (transforms.width, transforms.height) = size;
+    }
+    match fit(&model, &training, &source.checkpoint, &transforms, &poses_file) {
+        Fit::Good(_) => {}
+        Fit::Doubtful(what) => notes.push(what),
+        Fit::Wrong(what) => return Err(AvatarError::data(poses_file, what)),
     }
     let live_talking = poses_file == LIVE_TALKING_POSES;
     let eyes = read_eyes(request, &model, &transforms, notes)?;
@@ -343,11 +349,16 @@ fn gather(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Files, Ava
     Ok(Files { small, torso, full_body })
 }
 
-/// The network, the poses that it prefers, and where it came from.
-fn read_model(
-    request: &ImportRequest,
-    notes: &mut Vec<String>,
-) -> Result<(Network, Option<PathBuf>, Source), AvatarError> {
+/// What comes out of a checkpoint.
+struct Read {
+    model: Network,
+    /// The poses that it prefers.
+    test_poses: Option<PathBuf>,
+    source: Source,
+    training: Training,
+}
+
+fn read_model(request: &ImportRequest, notes: &mut Vec<String>) -> Result<Read, AvatarError> {
     let path = &request.checkpoint;
     let file = File::open(path).map_err(AvatarError::io(path))?;
     let wrap = |source: CheckpointError| AvatarError::Checkpoint { file: path.display().to_string(), source };
@@ -377,10 +388,15 @@ fn read_model(
         epoch: count("epoch"),
         step: count("global_step"),
     };
-    Ok((model, test_poses, source))
+    let training = Training {
+        codes: checkpoint.shape("individual_codes").and_then(|shape| shape.first().copied()),
+        epoch: checkpoint.scalar("epoch"),
+        step: checkpoint.scalar("global_step"),
+    };
+    Ok(Read { model, test_poses, source, training })
 }
 
-fn read_transforms(
+pub(super) fn read_transforms(
     request: &ImportRequest,
     preferred: Option<PathBuf>,
 ) -> Result<(Transforms, String), AvatarError> {
@@ -401,7 +417,7 @@ fn read_transforms(
     Ok((Transforms::read(&path)?, file_name(&path)))
 }
 
-fn read_eyes(
+pub(super) fn read_eyes(
     request: &ImportRequest,
     model: &Network,
     transforms: &Transforms,
@@ -434,8 +450,8 @@ fn rad_eyes(
     if let Some(ratios) = &transforms.eye_ratios {
         return Ok(ratios.clone());
     }
-    let folder = request.data.join("ori_imgs");
-    let path = |id: &u32| folder.join(format!("{id}.lms"));
+    let folder = request.data.join(landmarks::FOLDER);
+    let path = |id: &u32| request.data.join(landmarks::file(*id));
     if transforms.img_ids.iter().all(|id| path(id).is_file()) {
         let area = |id| landmarks::eye_area(&path(id), transforms.width, transforms.height);
         return transforms.img_ids.iter().map(area).collect();
@@ -452,7 +468,7 @@ fn rad_eyes(
 /// Name inside the avatar, and bytes: the original if its size fits, so that nothing is lost.
 ///
 /// * `live_talking`: without a picture it is white, as there.
-fn read_background(
+pub(super) fn read_background(
     request: &ImportRequest,
     (width, height): (u32, u32),
     live_talking: bool,
@@ -513,17 +529,27 @@ pub(super) fn default_background(data: &Path) -> Option<PathBuf> {
 
 pub(super) const BACKGROUNDS: [&str; 3] = ["bc.jpg", "bc.jpeg", "bc.png"];
 
+/// Folder of the captured torsos.
+pub(super) const TORSO_IMAGES: &str = "torso_imgs";
+
+/// Where the captured torso of a frame is in the data folder.
+pub(super) fn torso_image(img_id: u32) -> String {
+    format!("{TORSO_IMAGES}/{img_id}.png")
+}
+
 /// The captured torso of every pose. A head without any is allowed, with a note.
-fn torso_images(
+pub(super) fn torso_images(
     request: &ImportRequest,
     transforms: &Transforms,
     notes: &mut Vec<String>,
 ) -> Result<Vec<(u32, PathBuf)>, AvatarError> {
-    let folder = request.data.join("torso_imgs");
+    let folder = request.data.join(TORSO_IMAGES);
     if !folder.is_dir() {
         notes.push(format!(
-            "this is a head without a torso and {} is missing: the head is shown on the background alone. \
-             Upstream's data_utils/process.py writes the torso pictures; put the folder there and import again",
+            "{} is a head without a torso and {} is missing: the head is shown on the background alone. Upstream's \
+             data_utils/process.py writes the torso pictures: put the folder there and import again, or import the \
+             checkpoint of the torso training (trial_<ID>_torso)",
+            file_name(&request.checkpoint),
             folder.display()
         ));
         return Ok(Vec::new());
@@ -535,7 +561,7 @@ fn torso_images(
     ids.sort_unstable();
     ids.dedup();
     for img_id in ids {
-        let path = folder.join(format!("{img_id}.png"));
+        let path = request.data.join(torso_image(img_id));
         if path.is_file() {
             images.push((img_id, path));
         } else {

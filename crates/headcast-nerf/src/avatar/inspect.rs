@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use headcast_core::FeatureKind;
 
-use super::dataset::{LIVE_TALKING_POSES, POSES, Transforms};
+use super::checklist::{Check, Item, Wanted, examine_data};
+use super::dataset::POSES;
 use super::error::AvatarError;
-use super::full_body::USUAL_FOLDER;
-use super::import::BACKGROUNDS;
-use super::report::{AvatarFacts, DataFacts, FullBodyFacts, Inferred, Report};
+use super::fit::Training;
+use super::import::{BACKGROUNDS, TORSO_IMAGES, file_name};
+use super::report::{AvatarFacts, FullBodyFacts, Inferred, Report, extractor_command};
 use super::{Avatar, ad_import, model_file};
 use crate::checkpoint::{AdPart, Checkpoint, CheckpointError, Family};
 use crate::model::{AdField, FaceNet, Network};
@@ -24,14 +25,24 @@ use crate::model::{AdField, FaceNet, Network};
 /// # Errors
 /// [`AvatarError`] when the path cannot be read or is not a model at all.
 pub fn inspect(path: &Path) -> Result<Report, AvatarError> {
-    let metadata = fs::metadata(path).map_err(AvatarError::io(path))?;
-    if !metadata.is_dir() {
-        return inspect_file(path, path);
-    }
+    inspect_near(path, None)
+}
+
+/// As [`inspect`], of a checkpoint or a workspace whose data are in the folder `data`. An avatar has its own.
+///
+/// # Errors
+/// As [`inspect`]; what is wrong with the data is a problem in the report.
+pub fn inspect_with_data(path: &Path, data: &Path) -> Result<Report, AvatarError> {
+    inspect_near(path, Some(data))
+}
+
+fn inspect_near(path: &Path, data: Option<&Path>) -> Result<Report, AvatarError> {
+    let is_folder = fs::metadata(path).map_err(AvatarError::io(path))?.is_dir();
     if path.join("avatar.toml").is_file() {
         return inspect_avatar(path);
     }
-    let Some(checkpoint) = checkpoint_in(path) else {
+    let checkpoint = if is_folder { checkpoint_in(path) } else { Some(path.to_owned()) };
+    let Some(checkpoint) = checkpoint else {
         return Err(AvatarError::Missing {
             file: "avatar.toml".to_owned(),
             folder: path.display().to_string(),
@@ -40,13 +51,84 @@ pub fn inspect(path: &Path) -> Result<Report, AvatarError> {
                 .to_owned(),
         });
     };
-    let mut report = inspect_file(path, &checkpoint)?;
+    let (mut report, network) = inspect_file(path, &checkpoint)?;
     // A workspace holds checkpoints alone; data lie elsewhere.
-    if is_data(path) {
-        report.needs.clear();
-        examine_data(path, &mut report);
+    let beside = (is_folder && is_data(path)).then_some(path);
+    if let Some(folder) = data.or(beside) {
+        add_data(folder, &mut report, network.as_ref());
     }
     Ok(report)
+}
+
+/// Joins what lies around a checkpoint to what is said of it, and returns what else the model has a use for.
+fn add_data(folder: &Path, report: &mut Report, network: Option<&Network>) -> Wanted {
+    let [epoch, step] = report.progress;
+    let codes = report.codes[0].as_ref().and_then(|shape| shape.first().copied());
+    let model = network.map(|network| (network, Training { codes, epoch, step }));
+    let found = examine_data(folder, &report.model_file, report.family, model);
+    report.needs.clear();
+    report.data = found.data;
+    report
+        .problems
+        .extend(found.checks.iter().filter(|check| check.is_problem()).map(|check| check.text.clone()));
+    report
+        .warnings
+        .extend(found.checks.iter().filter(|check| check.is_warning()).map(|check| check.text.clone()));
+    report.checks.extend(found.checks);
+    found.wanted
+}
+
+/// What [`examine`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Examination {
+    /// Of the checkpoint, if there is one that can be opened.
+    pub report: Option<Report>,
+    /// What an import needs, item by item.
+    pub checks: Vec<Check>,
+    /// What else of the data folder the model has a use for.
+    pub wanted: Wanted,
+}
+
+impl Examination {
+    /// Whether an import would go through, as far as can be told.
+    pub fn is_importable(&self) -> bool {
+        !self.checks.iter().any(|check| check.blocks)
+    }
+}
+
+/// Looks at a folder that is to become an avatar and may not be complete yet: a checkpoint and its data, side by side.
+///
+/// What cannot be read is a line of the list and no error.
+pub fn examine(folder: &Path) -> Examination {
+    let single_body = || ad_import::newest(folder, "_body.tar");
+    let Some(checkpoint) = checkpoint_in(folder).or_else(single_body) else {
+        let text = "no checkpoint is here: upstream keeps ngp_epNNNN.pth or ngp.pth in trial_<ID>_torso/checkpoints (or \
+                    trial_<ID>/checkpoints of a head alone), AD-NeRF NNNNNN_head.tar in logs/<id>_com";
+        let found = examine_data(folder, &folder.join("ngp.pth"), Family::Unknown, None);
+        let checks = [Check::missing(Item::Checkpoint, text)].into_iter().chain(found.checks).collect();
+        return Examination { report: None, checks, wanted: found.wanted };
+    };
+    match inspect_file(folder, &checkpoint) {
+        Ok((mut report, network)) => {
+            let wanted = add_data(folder, &mut report, network.as_ref());
+            if report.part == Some(AdPart::Body) {
+                let text = format!(
+                    "{} is the body, and NNNNNN_head.tar is missing: it lies beside it, in logs/<id>_com or logs/<id>_head",
+                    file_name(&checkpoint)
+                );
+                report.problems.push(text.clone());
+                report.checks.insert(0, Check::missing(Item::Checkpoint, text));
+            }
+            Examination { checks: report.checks.clone(), report: Some(report), wanted }
+        }
+        Err(error) => {
+            let found = examine_data(folder, &checkpoint, Family::Unknown, None);
+            let broken = Check::unusable(Item::Checkpoint, error.to_string());
+            let checks = [broken].into_iter().chain(found.checks).collect();
+            Examination { report: None, checks, wanted: found.wanted }
+        }
+    }
 }
 
 /// The checkpoint of a training folder that upstream's own test would load: the latest epoch, else `ngp.pth`, else
@@ -74,20 +156,20 @@ fn latest_epoch(folder: &Path) -> Option<PathBuf> {
 }
 
 fn is_data(folder: &Path) -> bool {
-    let names = POSES.iter().chain(&BACKGROUNDS).chain(&["au.csv", "torso_imgs"]);
+    let names = POSES.iter().chain(&BACKGROUNDS).chain(&["au.csv", TORSO_IMAGES]);
     names.into_iter().any(|name| folder.join(name).exists())
 }
 
 fn inspect_avatar(path: &Path) -> Result<Report, AvatarError> {
-    let mut report = inspect_file(path, &path.join(model_file::FILE))?;
+    let (mut report, _) = inspect_file(path, &path.join(model_file::FILE))?;
     report.variant = "imported avatar";
     report.needs.clear();
     match Avatar::load(path) {
         Ok(avatar) => {
             // What the file cannot tell was decided when it was imported.
-            report
-                .warnings
-                .retain(|warning| !["--attention", "--max_steps"].iter().any(|s| warning.contains(s)));
+            let decided = |item| matches!(item, Item::Attention | Item::Options);
+            report.checks.retain(|check| !decided(check.item));
+            report.warnings = warning_texts(&report.checks);
             let (width, height) = avatar.video_size();
             report.avatar = Some(AvatarFacts {
                 torso_images: avatar.has_torso_images(),
@@ -112,58 +194,32 @@ fn inspect_avatar(path: &Path) -> Result<Report, AvatarError> {
     Ok(report)
 }
 
-/// What a data folder holds and lacks for `headcast avatar import`.
-fn examine_data(folder: &Path, report: &mut Report) {
-    let lacks = |names: &[&str]| !names.iter().any(|name| folder.join(name).exists());
-    let problems = &mut report.problems;
-    match POSES.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
-        Some(path) => match Transforms::read(&path) {
-            Ok(poses) => {
-                report.data = Some(DataFacts {
-                    poses_file: path,
-                    poses: poses.poses.len(),
-                    width: poses.width,
-                    height: poses.height,
-                });
-            }
-            Err(e) => problems.push(e.to_string()),
-        },
-        None => problems.push("transforms_train.json is missing: the camera poses".to_owned()),
-    }
-    // LiveTalking's is white without a picture.
-    let live_talking = lacks(&POSES[..2]) && !lacks(&[LIVE_TALKING_POSES]);
-    if lacks(&BACKGROUNDS) && !live_talking {
-        problems.push("bc.jpg is missing: the background".to_owned());
-    }
-    if report.family == Family::ErNerf && report.eye && lacks(&["au.csv"]) {
-        problems.push("au.csv is missing: the eye values (or import with --fix-eye 0.25)".to_owned());
-    }
-    if matches!(report.family, Family::ErNerf | Family::RadNerf) && !report.torso && lacks(&["torso_imgs"]) {
-        problems.push("torso_imgs is missing: the captured torso of each frame".to_owned());
-    }
-    if !lacks(&[USUAL_FOLDER]) {
-        report.warnings.push(format!(
-            "{USUAL_FOLDER} holds full-body pictures; files cannot tell where the training video was cut out of them: import \
-             with --fullbody-img {} --fullbody-offset-x X --fullbody-offset-y Y",
-            folder.join(USUAL_FOLDER).display()
-        ));
-    }
-    if report.family == Family::AdNerf && lacks(&ad_import::CONFIGS) {
-        problems.push(format!("{} is missing: near and far", ad_import::CONFIGS[0]));
-    }
-}
-
-fn inspect_file(shown: &Path, path: &Path) -> Result<Report, AvatarError> {
+/// What a model's file says, and the network in it unless something is wrong with it or it is half of one.
+fn inspect_file(shown: &Path, path: &Path) -> Result<(Report, Option<Network>), AvatarError> {
     let file = File::open(path).map_err(AvatarError::io(path))?;
     let bytes = file.metadata().map_err(AvatarError::io(path))?.len();
     let wrap = |source: CheckpointError| AvatarError::Checkpoint { file: path.display().to_string(), source };
     let mut checkpoint = Checkpoint::open(BufReader::new(file)).map_err(wrap)?;
-    let mut report = describe(&mut checkpoint);
+    let (mut report, network) = describe(&mut checkpoint);
     (report.path, report.model_file, report.bytes) = (shown.to_owned(), path.to_owned(), bytes);
-    Ok(report)
+    report.checks.insert(
+        0,
+        match report.problems.first() {
+            Some(problem) => Check::unusable(Item::Checkpoint, format!("{}: {problem}", file_name(path))),
+            None => Check::fine(
+                Item::Checkpoint,
+                format!("{}: {}, {}", file_name(path), report.family, report.variant),
+            ),
+        },
+    );
+    Ok((report, network))
 }
 
-fn describe<R: Read + Seek>(checkpoint: &mut Checkpoint<R>) -> Report {
+fn warning_texts(checks: &[Check]) -> Vec<String> {
+    checks.iter().filter(|check| check.is_warning()).map(|check| check.text.clone()).collect()
+}
+
+fn describe<R: Read + Seek>(checkpoint: &mut Checkpoint<R>) -> (Report, Option<Network>) {
     let family = checkpoint.family();
     let names = Names::of(family, checkpoint);
     let shape = |name: &str| checkpoint.shape(name).map(<[usize]>::to_vec);
@@ -206,20 +262,23 @@ fn describe<R: Read + Seek>(checkpoint: &mut Checkpoint<R>) -> Report {
         inferred: inferred(family, &names, checkpoint),
         needs: needs(family, torso),
         warnings: Vec::new(),
+        checks: Vec::new(),
         skipped: checkpoint.skipped().to_vec(),
         problems: Vec::new(),
     };
-    report.warnings = warnings(&report, checkpoint);
+    report.checks = remarks(&report, checkpoint);
+    report.warnings = warning_texts(&report.checks);
     let half = family == Family::AdNerf && !checkpoint.has("head.network_fn_state_dict.pts_linears.0.weight");
     let loaded = match half {
         // Its networks can be checked, and nothing can be rendered from it alone.
-        true => AdField::from_checkpoint(checkpoint).map(drop),
-        false => Network::from_checkpoint(checkpoint).map(drop),
+        true => AdField::from_checkpoint(checkpoint).map(|_| None),
+        false => Network::from_checkpoint(checkpoint).map(Some),
     };
-    if let Err(e) = loaded {
+    let network = loaded.unwrap_or_else(|e| {
         report.problems.push(e.to_string());
-    }
-    report
+        None
+    });
+    (report, network)
 }
 
 /// Tensors that say what a model is, by family.
@@ -342,42 +401,49 @@ fn needs(family: Family, torso: bool) -> Vec<&'static str> {
     }
 }
 
-/// What the file cannot tell.
-fn warnings<R: Read + Seek>(report: &Report, checkpoint: &mut Checkpoint<R>) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// What the features are, and what the file cannot tell.
+fn remarks<R: Read + Seek>(report: &Report, checkpoint: &mut Checkpoint<R>) -> Vec<Check> {
+    let mut checks = Vec::new();
     let scene = matches!(report.family, Family::ErNerf | Family::RadNerf);
+    match report.features {
+        // Both extractors of that width are built alike.
+        Some(FeatureKind::DeepSpeech) => checks.push(Check::warning(
+            Item::Features,
+            "29 values a row are DeepSpeech's or those of headcast's built-in model; the lips are best with the \
+             extractor of the training data, which a file cannot tell",
+        )),
+        Some(kind) => {
+            let text = format!("{}: {}", kind.describe(), extractor_command(kind));
+            checks.push(Check::fine(Item::Features, text));
+        }
+        None => {}
+    }
     if scene && report.attention {
-        warnings.push(
+        checks.push(Check::warning(
+            Item::Attention,
             "a file cannot tell attention 1 from 2 (which neighbours are heard): 2 is taken, upstream's default; if \
-             the lips run ahead, import with --attention 1"
-                .to_owned(),
-        );
+             the lips run ahead, import with --attention 1",
+        ));
     }
     if scene {
-        warnings.push(
+        checks.push(Check::warning(
+            Item::Options,
             "a file cannot tell --max_steps, --dt_gamma, --min_near and --torso_shrink: upstream's defaults are \
-             taken (16, 1/256, 0.05, 0.8)"
-                .to_owned(),
-        );
+             taken (16, 1/256, 0.05, 0.8)",
+        ));
     }
     if report.family == Family::RadNerf {
-        warnings.push(
+        checks.push(Check::warning(
+            Item::Grids,
             "RAD-NeRF hashed its grids for a day (9 and 10 March 2023), which shapes do not show: if the picture is \
-             noise, the file is from then and cannot be used"
-                .to_owned(),
-        );
+             noise, the file is from then and cannot be used",
+        ));
     }
     if report.family == Family::ErNerf && !report.eye {
-        warnings.push(
-            "upstream's ER-NeRF cannot render without the eye value (--exp_eye); headcast can".to_owned(),
-        );
-    }
-    if report.features == Some(FeatureKind::DeepSpeech) {
-        warnings.push(
-            "29 values a row are DeepSpeech's or those of headcast's built-in model; the lips are best with the \
-             extractor of the training data, which a file cannot tell"
-                .to_owned(),
-        );
+        checks.push(Check::warning(
+            Item::WithoutEye,
+            "upstream's ER-NeRF cannot render without the eye value (--exp_eye); headcast can",
+        ));
     }
     if scene
         && checkpoint
@@ -385,14 +451,17 @@ fn warnings<R: Read + Seek>(report: &Report, checkpoint: &mut Checkpoint<R>) -> 
             .and_then(crate::checkpoint::Tensor::into_u8)
             .is_ok_and(|bits| bits.iter().all(|byte| *byte == 0))
     {
-        warnings.push(
+        checks.push(Check::warning(
+            Item::Occupancy,
             "`density_bitfield` is empty: nothing of the head can be seen; the file is from before the first update \
-             of the occupancy grid, take a later one"
-                .to_owned(),
-        );
+             of the occupancy grid, take a later one",
+        ));
     }
     if report.family == Family::AdNerf {
-        warnings.push("AD-NeRF is slow by nature: a frame of 450x450 takes minutes on a CPU".to_owned());
+        checks.push(Check::warning(
+            Item::Speed,
+            "AD-NeRF is slow by nature: a frame of 450x450 takes minutes on a CPU",
+        ));
     }
-    warnings
+    checks
 }

@@ -8,6 +8,14 @@ use super::read_bounded;
 /// Of upstream's renderer when nothing says how far the eyes are shut.
 pub(super) const USUAL_EYE: f32 = 0.25;
 
+/// Folder of the landmarks.
+pub(super) const FOLDER: &str = "ori_imgs";
+
+/// Where the landmarks of a frame are in the data folder.
+pub(super) fn file(img_id: u32) -> String {
+    format!("{FOLDER}/{img_id}.lms")
+}
+
 /// Share of the picture that both eyes take up, in percent, from a face-alignment file: 68 lines of `x y`.
 ///
 /// Polygons 36 to 41 and 42 to 47, as upstream's loader measures them.

@@ -14,8 +14,10 @@
 //! [`import`] makes one from an upstream checkpoint and its data folder; [`Avatar::load`] opens one.
 
 mod ad_import;
+mod checklist;
 mod dataset;
 mod error;
+mod fit;
 mod full_body;
 mod import;
 mod inspect;
@@ -40,10 +42,11 @@ use crate::model::Network;
 use manifest::Manifest;
 use pose_files::PoseFiles;
 
+pub use checklist::{Check, Item, State, Wanted};
 pub use error::AvatarError;
 pub use full_body::{FullBody, FullBodyRequest};
 pub use import::{Background, ImportReport, ImportRequest, import};
-pub use inspect::inspect;
+pub use inspect::{Examination, examine, inspect, inspect_with_data};
 pub use library::{Details, Summary, list};
 pub use manifest::check_name;
 pub use report::{AvatarFacts, DataFacts, FullBodyFacts, Inferred, Report, extractor_command};

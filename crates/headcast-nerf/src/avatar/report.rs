@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use headcast_core::FeatureKind;
 
+use super::checklist::Check;
 use crate::checkpoint::{AdPart, DType, Family};
 
 /// What was found.
@@ -53,6 +54,8 @@ pub struct Report {
     pub needs: Vec<&'static str>,
     /// What the file cannot tell, and what may go wrong.
     pub warnings: Vec<String>,
+    /// What an import needs, item by item: of a file alone what the file says; of a folder also what lies around it.
+    pub checks: Vec<Check>,
     /// Python objects that were passed over.
     pub skipped: Vec<String>,
     /// Why it cannot be rendered; empty if it can.

@@ -347,7 +347,7 @@ fn inspection_shows_what_a_file_or_folder_is() {
     subject.remove("au.csv");
     let report = inspect(subject.folder.path()).unwrap();
     assert_eq!(report.problems.len(), 1);
-    assert!(report.problems[0].contains("au.csv is missing"));
+    assert!(report.problems[0].contains("au.csv` is missing: OpenFace writes it"), "{report}");
 
     let mut state = er_state(false);
     state.retain(|t| t.name != "encoder_xz.offsets");

@@ -10,6 +10,7 @@ mod build;
 mod containers;
 mod default_sizes;
 mod doctor;
+mod fit;
 mod full_body;
 mod hostile;
 mod mutation;
