@@ -116,6 +116,9 @@ pub enum AudioError {
     /// What is worked on did not find room: free some space and try again.
     #[error("there is no room to work on the audio ({0}); free some space on the disk and try again")]
     Spool(#[source] std::io::Error),
+    /// The extractor's weights are at fault, not the recording.
+    #[error(transparent)]
+    Extractor(crate::extractor::ListenError),
     /// The sink asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -9,6 +9,7 @@ use headcast_core::{FeatureTrack, FrameRate, SampleRate, Spools, Timeline};
 
 use crate::decode::{Decoder, Info};
 use crate::error::{AudioError, Warning};
+use crate::extractor::{ListenError, Listener, Model};
 use crate::features::{Extractor, ROW_PAIR_SAMPLES};
 use crate::resample::{Mixer, Resampler, duration};
 
@@ -41,17 +42,34 @@ impl Default for Limits {
 pub struct Options {
     /// Frames per second of the video; 25 by default.
     pub frame_rate: FrameRate,
-    /// Run the built-in speech-feature model; on by default. It costs some 1 % of real time on one core.
-    pub features: bool,
-    /// Where the speech-feature model puts things aside: 19 kB per second of the clip until it ends, then 6 kB. In
-    /// memory by default.
+    /// What makes features of the speech; the built-in model by default, which costs some 1 % of real time on one core.
+    pub features: Ears,
+    /// Where what makes features puts things aside: 19 kB per second of the clip until it ends, then 6 kB, for the built-in
+    /// model. In memory by default.
     pub spools: Spools,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { frame_rate: FrameRate::PAL, features: true, spools: Spools::in_memory() }
+        Self { frame_rate: FrameRate::PAL, features: Ears::BuiltIn, spools: Spools::in_memory() }
     }
+}
+
+/// What makes features of speech.
+#[derive(Debug, Clone, Default)]
+pub enum Ears {
+    /// Nothing: there are none.
+    Deaf,
+    /// The built-in model. It hears the mean of all channels.
+    #[default]
+    BuiltIn,
+    /// An extractor of upstream's. It hears the first channel, as upstream's scripts do.
+    Model {
+        /// Its weights.
+        model: Model,
+        /// Threads that it may use; they do not show in the features.
+        threads: usize,
+    },
 }
 
 /// How far [`Ingest::run`] has come.
@@ -107,7 +125,8 @@ pub struct Ingested {
     pub info: Info,
     /// Samples per channel in the file, at its own rate.
     pub samples: u64,
-    /// Built-in speech features, one row per frame, unless they were not asked for.
+    /// Speech features, unless they were not asked for: one row per frame from the built-in model, as many as upstream's
+    /// scripts make from an extractor.
     pub features: Option<FeatureTrack>,
     /// Loudness.
     pub level: Level,
@@ -167,9 +186,8 @@ impl Ingest {
         let rate = info.sample_rate;
         let mixer = Mixer::new(&self.decoder.layout());
         let mut video = Resampler::new(rate, SampleRate::AAC, info.output_channels);
-        let mut speech = options
-            .features
-            .then(|| (Resampler::new(rate, SampleRate::SPEECH, 1), Extractor::new(&options.spools)));
+        let mut speech =
+            Hearing::new(options).map(|hearing| (Resampler::new(rate, SampleRate::SPEECH, 1), hearing));
         let mut meter = Meter::default();
         let (mut block, mut mixed, mut out) = (Vec::new(), Vec::new(), Vec::new());
         let mut pushed = 0;
@@ -180,10 +198,10 @@ impl Ingest {
                 return Err(AudioError::TooLong { stated: None, max: self.limits.max_duration });
             }
             meter.add(&block);
-            if let Some((resampler, extractor)) = &mut speech {
+            if let Some((resampler, hearing)) = &mut speech {
                 out.clear();
-                resampler.push(mixer.for_features(&block, &mut mixed), &mut out);
-                extractor.push(&out).map_err(AudioError::Spool)?;
+                resampler.push(hearing.channel(&mixer, &block, &mut mixed), &mut out);
+                hearing.push(&out).map_err(AudioError::Spool)?;
             }
             out.clear();
             video.push(mixer.for_video(&block, &mut mixed), &mut out);
@@ -207,10 +225,10 @@ impl Ingest {
         self.give(sink, &out)?;
         self.pad(sink, &timeline, info.output_channels, pushed)?;
         let features = match speech {
-            Some((resampler, extractor)) => {
+            Some((resampler, hearing)) => {
                 out.clear();
                 resampler.finish(&mut out);
-                listen(extractor, &out, &timeline).map_err(AudioError::Spool)?
+                hearing.finish(&out, &timeline, &mut || self.give(sink, &[]).is_ok())?
             }
             None => None,
         };
@@ -263,11 +281,56 @@ impl Ingest {
     }
 }
 
-/// The features of a clip that ends with `rest`.
-fn listen(mut extractor: Extractor, rest: &[f32], timeline: &Timeline) -> io::Result<Option<FeatureTrack>> {
-    extractor.push(rest)?;
-    extractor.pad_to(timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES))?;
-    extractor.finish()
+/// What hears the clip.
+enum Hearing {
+    BuiltIn(Box<Extractor>),
+    Listener(Box<dyn Listener>),
+}
+
+impl Hearing {
+    fn new(options: &Options) -> Option<Self> {
+        match &options.features {
+            Ears::Deaf => None,
+            Ears::BuiltIn => Some(Self::BuiltIn(Box::new(Extractor::new(&options.spools)))),
+            Ears::Model { model, threads } => Some(Self::Listener(model.listener(*threads, &options.spools))),
+        }
+    }
+
+    /// What it hears of interleaved `block`.
+    fn channel<'a>(&self, mixer: &Mixer, block: &'a [f32], out: &'a mut Vec<f32>) -> &'a [f32] {
+        match self {
+            Self::BuiltIn(_) => mixer.for_features(block, out),
+            Self::Listener(_) => mixer.first(block, out),
+        }
+    }
+
+    fn push(&mut self, samples: &[f32]) -> io::Result<()> {
+        match self {
+            Self::BuiltIn(extractor) => extractor.push(samples),
+            Self::Listener(listener) => listener.push(samples),
+        }
+    }
+
+    /// The features of a clip that ends with `rest`.
+    fn finish(
+        mut self,
+        rest: &[f32],
+        timeline: &Timeline,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<FeatureTrack>, AudioError> {
+        self.push(rest).map_err(AudioError::Spool)?;
+        match self {
+            Self::BuiltIn(mut extractor) => {
+                let end = timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES);
+                extractor.pad_to(end).and_then(|()| extractor.finish()).map_err(AudioError::Spool)
+            }
+            Self::Listener(listener) => listener.finish(go_on).map_err(|error| match error {
+                ListenError::Spool(error) => AudioError::Spool(error),
+                ListenError::Cancelled => AudioError::Cancelled,
+                error => AudioError::Extractor(error),
+            }),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -33,4 +33,4 @@ mod error;
 mod ingest;
 
 pub use error::{AudioError, Warning};
-pub use ingest::{Ingest, Ingested, Level, Limits, Options, Progress, Sink};
+pub use ingest::{Ears, Ingest, Ingested, Level, Limits, Options, Progress, Sink};

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
-use headcast::audio::{Ingest, Limits, Options, Progress};
+use headcast::audio::{Ears, Ingest, Limits, Options, Progress};
 use headcast::core::timeline::Speed;
 use headcast::core::{FrameIndex, FrameRate, RgbImage, Spools, Timeline};
 use headcast::nerf::avatar::Avatar;
@@ -131,7 +131,7 @@ fn clip(seconds: u64) -> Vec<u8> {
     let recording = fs::read(assets().join("samples/en_male_short.flac")).unwrap();
     let ingest = Ingest::open(Cursor::new(recording), Some("clip.flac"), &Limits::default()).unwrap();
     let channels = ingest.info().output_channels as usize;
-    let options = Options { frame_rate: FrameRate::PAL, features: false, spools: Spools::in_memory() };
+    let options = Options { frame_rate: FrameRate::PAL, features: Ears::Deaf, spools: Spools::in_memory() };
     let mut sound = Vec::new();
     let mut sink = |block: &[f32], _: Progress| {
         sound.extend(block.iter().step_by(channels).map(|v| (v.clamp(-1.0, 1.0) * 32_767.0) as i16));

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod clip_folder;
+pub mod extractors;
 pub mod push;
 mod renderer;
 mod session;

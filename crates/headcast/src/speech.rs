@@ -6,7 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use headcast_audio::decode::Info;
-use headcast_audio::{AudioError, Ingest, Ingested, Limits, Options, Progress, Warning};
+use headcast_audio::extractor::Model;
+use headcast_audio::{AudioError, Ears, Ingest, Ingested, Limits, Options, Progress, Warning};
 use headcast_core::{FeatureTrack, FrameRate, Spools, Timeline};
 use headcast_media::aac::{self, Encoder as _};
 
@@ -18,6 +19,13 @@ const PCM_BLOCKS: usize = 16;
 pub enum Features {
     /// Those of the built-in model, made from the sound itself.
     BuiltIn,
+    /// Those of an extractor of upstream's, made from the sound itself.
+    Made {
+        /// Its weights.
+        model: Model,
+        /// Threads that it may use; they do not show in the features.
+        threads: usize,
+    },
     /// Those that the user made elsewhere.
     Given(FeatureTrack),
 }
@@ -46,6 +54,9 @@ pub enum SpeechError {
     /// The recording cannot be used; the message says why and what to do.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// Record more.
+    #[error("the clip is too short for the avatar's extractor to hear anything in it; a second is enough")]
+    NoFeatures,
     /// The AAC encoder does not start.
     #[error(transparent)]
     Encoder(#[from] aac::Error),
@@ -97,7 +108,7 @@ impl Sound {
         spools: &Spools,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let options = Options { frame_rate, features: false, spools: spools.clone() };
+        let options = Options { frame_rate, features: Ears::Deaf, spools: spools.clone() };
         let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let Ingested { timeline, info, warnings, .. } = ingested;
         Ok(Self { timeline, track, channels, info, warnings })
@@ -134,11 +145,16 @@ impl Speech {
         spools: &Spools,
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
-        let options =
-            Options { frame_rate, features: matches!(features, Features::BuiltIn), spools: spools.clone() };
+        let ears = match &features {
+            Features::BuiltIn => Ears::BuiltIn,
+            Features::Made { model, threads } => Ears::Model { model: model.clone(), threads: *threads },
+            Features::Given(_) => Ears::Deaf,
+        };
+        let options = Options { frame_rate, features: ears, spools: spools.clone() };
         let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
         let features = match features {
             Features::BuiltIn => ingested.features.expect("the built-in features were asked for"),
+            Features::Made { .. } => ingested.features.ok_or(SpeechError::NoFeatures)?,
             Features::Given(track) => track,
         };
         Ok(Self {

@@ -44,6 +44,9 @@ pub(super) enum Command {
     /// Import, list and inspect avatars
     #[command(subcommand)]
     Avatar(AvatarCommand),
+    /// Add, list and use the speech networks that some avatars need (wav2vec2, HuBERT)
+    #[command(subcommand)]
+    Features(FeaturesCommand),
     /// Measure how fast this machine renders an avatar, and where the time goes
     Bench(BenchOptions),
 }
@@ -323,6 +326,58 @@ pub(super) enum AvatarCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FeaturesCommand {
+    /// Convert a model's folder from Hugging Face and keep it: config.json, preprocessor_config.json, and
+    /// model.safetensors or pytorch_model.bin
+    Add {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+        /// Name of the extractor: letters, digits, - and _ [default: that of the folder]
+        #[arg(long)]
+        name: Option<String>,
+        /// Keep weights as 16-bit floats: half the disk and memory
+        #[arg(long)]
+        half: bool,
+        /// Replace an extractor of the same name
+        #[arg(long)]
+        overwrite: bool,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// List the extractors, and say how to get those that are missing
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// Say what a model's folder holds and whether it can be added
+    Inspect {
+        /// A folder from Hugging Face, or one of an extractor
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+    },
+    /// Write the features of a recording as upstream's script does: [N, 16, 44], [N, 16, 32] or [N, 2, 1024]
+    Extract(ExtractOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExtractOptions {
+    /// Speech: wav, mp3, m4a, aac, flac, ogg, opus or webm; the first channel is heard
+    #[arg(value_name = "AUDIO")]
+    pub(super) audio: PathBuf,
+    /// File to write
+    #[arg(short, long, value_name = "X.npy")]
+    pub(super) output: PathBuf,
+    /// Name of an extractor from `headcast features list` [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) extractor: Option<String>,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    #[command(flatten)]
+    pub(super) engine: EngineOptions,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod args;
 mod avatar;
 mod bench;
 mod failure;
+mod features;
 mod pipe;
 mod progress;
 mod raw;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Render(options) => render::run(&options),
         Command::Pipe(options) => pipe::run(&options),
         Command::Avatar(command) => avatar::run(&command),
+        Command::Features(command) => features::run(&command),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

@@ -3,6 +3,7 @@
 mod avatars;
 mod builtin;
 mod choice;
+mod extractors;
 mod look;
 mod pace;
 pub(crate) mod pushed;
@@ -21,6 +22,7 @@ use headcast::audio::features::read_npy;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
 use headcast::core::{FeatureKind, FeatureTrack, FrameRate, RgbImage, Spools};
+use headcast::extractors::Entry as Extractor;
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
 use headcast::nerf::body::Behind;
 use headcast::nerf::cpu::{RenderError, SimdLevel};
@@ -32,10 +34,12 @@ use crate::jobs::{
     AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
     SampleInfo, Studio,
 };
+use extractors::Extractors;
 use pace::Paced;
 
 pub use avatars::{Avatars, Entry};
 pub use choice::Choice;
+pub use extractors::{folder_of as extractors_of, threads};
 pub use look::Look;
 pub use recording::Recording;
 pub use spools::beside as spools_beside;
@@ -91,6 +95,7 @@ impl EngineSettings {
 #[derive(Debug)]
 pub struct LocalStudio {
     avatars: Avatars,
+    extractors: Extractors,
     engine: EngineSettings,
     limits: Limits,
     spools: Spools,
@@ -117,6 +122,7 @@ impl LocalStudio {
     pub fn new(data_dir: &Path, engine: EngineSettings) -> Self {
         Self {
             avatars: Avatars::new(data_dir),
+            extractors: Extractors::new(data_dir),
             engine,
             limits: Limits::default(),
             spools: spools::beside(data_dir),
@@ -258,11 +264,21 @@ impl LocalStudio {
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
         let Prepared { renderer, fps } = prepared;
-        let given = features_for(renderer.avatar(), features)?;
-        let given_rows = given.as_ref().map(FeatureTrack::rows);
-
+        let source = features_for(&self.extractors, renderer.avatar(), features)?;
+        let given_rows = match &source {
+            FeatureSource::Given(track) => Some(track.rows()),
+            _ => None,
+        };
         reporter.phase(Phase::Decoding);
-        let features = given.map_or(Features::BuiltIn, Features::Given);
+        let features = match source {
+            FeatureSource::BuiltIn => Features::BuiltIn,
+            FeatureSource::Given(track) => Features::Given(track),
+            FeatureSource::Extractor(entry) => {
+                reporter.log(Level::Info, &format!("features by the extractor \"{}\"", entry.name));
+                let model = self.extractors.load(&entry)?;
+                Features::Made { model, threads: threads(self.engine.threads) }
+            }
+        };
         let on_progress = &mut |_| {
             if reporter.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -406,7 +422,7 @@ impl Studio for LocalStudio {
         let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
         let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
         look.body.check(&avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
-        features_for(&avatar, features_of(request)?).map(drop)
+        features_for(&self.extractors, &avatar, features_of(request)?).map(drop)
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {
@@ -468,18 +484,36 @@ fn features_of(request: &JobRequest) -> Result<Option<Recording>, OpenError> {
     request.features.as_ref().map(Recording::of).transpose().map_err(unreadable)
 }
 
-/// The features that drive `avatar`: those given, or `None` for the built-in model.
-fn features_for(avatar: &Avatar, given: Option<Recording>) -> Result<Option<FeatureTrack>, OpenError> {
+/// Where the features of a job come from.
+enum FeatureSource {
+    /// The model that is part of the program.
+    BuiltIn,
+    /// A file that the user made.
+    Given(FeatureTrack),
+    /// An extractor that the user added.
+    Extractor(Extractor),
+}
+
+/// The features that drive `avatar`: those given, or those of the extractor that it was trained with.
+fn features_for(
+    extractors: &Extractors,
+    avatar: &Avatar,
+    given: Option<Recording>,
+) -> Result<FeatureSource, OpenError> {
     let wanted = avatar.model.features();
     let Some(file) = given else {
         if wanted == FeatureKind::DeepSpeech {
-            return Ok(None);
+            return Ok(FeatureSource::BuiltIn);
+        }
+        if let Some(entry) = extractors.find(wanted)? {
+            return Ok(FeatureSource::Extractor(entry));
         }
         let message = format!(
-            "the avatar \"{}\" was trained with {}, which headcast does not extract itself; make that file from the \
-             same recording with upstream's script and hand it over as features",
+            "the avatar \"{}\" was trained with {}, and that extractor is not here: {}. Or make that file from the same \
+             recording with upstream's script and hand it over as features",
             avatar.title,
-            wanted.describe()
+            wanted.describe(),
+            headcast::extractors::advice(wanted)
         );
         return Err(unusable("features_needed", message));
     };
@@ -492,7 +526,7 @@ fn features_for(avatar: &Avatar, given: Option<Recording>) -> Result<Option<Feat
         );
         return Err(unusable("features_do_not_fit", message));
     }
-    Ok(Some(track))
+    Ok(FeatureSource::Given(track))
 }
 
 /// A few rows more or less are how upstream's extractors round; half a second is another recording.
@@ -538,6 +572,7 @@ fn recording_error(error: std::io::Error) -> OpenError {
 fn speech_error(error: SpeechError) -> OpenError {
     match error {
         SpeechError::Audio(error) => audio_error(error),
+        SpeechError::NoFeatures => unusable("audio_too_short", error.to_string()),
         other => {
             OpenError { kind: OpenErrorKind::Internal, code: "audio_encoder", message: other.to_string() }
         }
@@ -561,6 +596,7 @@ fn audio_error(error: AudioError) -> OpenError {
         AudioError::Cancelled => (OpenErrorKind::Internal, "cancelled"),
         AudioError::Io { .. } => (OpenErrorKind::Internal, "recording_unreadable"),
         AudioError::Spool { .. } => (OpenErrorKind::Internal, "disk"),
+        AudioError::Extractor { .. } => (OpenErrorKind::Internal, "extractor_unusable"),
         _ => (OpenErrorKind::Unusable, "audio_unusable"),
     };
     OpenError { kind, code, message: error.to_string() }

@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_read() {
+        for (steps, dims, header) in [(16, 29, "'<f8'"), (16, 44, "'<f4'"), (2, 1024, "'<f4'")] {
+            #[expect(clippy::cast_precision_loss, reason = "small test values")]
+            let values: Vec<f32> = (0..3 * steps * dims).map(|i| i as f32 / 7.0).collect();
+            let track = FeatureTrack::from_windows([3, steps, dims], values.clone()).unwrap();
+            let mut file = Vec::new();
+            write_npy(&track, &mut file).unwrap();
+            assert!(String::from_utf8_lossy(&file[..64]).contains(header));
+            let again = read(file).unwrap();
+            let mut window = vec![0.0; steps * dims];
+            for (row, expected) in values.chunks_exact(steps * dims).enumerate() {
+                again.window_into(row, &mut window).unwrap();
+                assert_eq!(window, expected);
+            }
+        }
+    }
+
+    #[test]
     fn wrong_shapes_say_what_they_are() {
         let message = |shape: &str, count: usize| {
             let error = read(npy("<f4", shape, &vec![0; count * 4])).unwrap_err();

@@ -145,6 +145,16 @@ impl Mixer {
         out.extend(input.chunks_exact(self.channels).map(|frame| frame.iter().sum::<f32>() * scale));
         out
     }
+
+    /// The first channel, in `out` unless there is only one.
+    pub(crate) fn first<'a>(&self, input: &'a [f32], out: &'a mut Vec<f32>) -> &'a [f32] {
+        if self.channels == 1 {
+            return input;
+        }
+        out.clear();
+        out.extend(input.iter().step_by(self.channels));
+        out
+    }
 }
 
 #[cfg(test)]
@@ -175,5 +185,6 @@ mod tests {
         assert_eq!(Mixer::new(&Layout::wave(2)).for_video(&[0.5, -0.5], &mut out), [0.5, -0.5]);
         assert_eq!(Mixer::new(&Layout::wave(2)).for_features(&[0.5, 0.25], &mut out), [0.375]);
         assert_eq!(Mixer::new(&Layout::wave(1)).for_features(&[0.5, 0.25], &mut out), [0.5, 0.25]);
+        assert_eq!(Mixer::new(&Layout::wave(2)).first(&[0.5, 0.25, 0.75, 1.0], &mut out), [0.5, 0.75]);
     }
 }

@@ -1,0 +1,70 @@
+//! Upstream's extractors that the user added, and the one that is in memory.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::SystemTime;
+
+use headcast::audio::extractor::Model;
+use headcast::core::FeatureKind;
+use headcast::extractors::{self, Entry};
+
+use crate::jobs::{OpenError, OpenErrorKind};
+
+/// Where the extractors of a data folder are kept.
+pub fn folder_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("extractors")
+}
+
+/// Threads for a network: those asked for, or one a core.
+pub fn threads(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// The extractors of a data folder. The one that was used last stays in memory, for all jobs: a large one takes 1.3 GB.
+#[derive(Debug)]
+pub(super) struct Extractors {
+    library: PathBuf,
+    loaded: Mutex<Option<(Key, Model)>>,
+}
+
+/// Which weights: the folder, and when they were written.
+type Key = (PathBuf, Option<SystemTime>);
+
+impl Extractors {
+    pub(super) fn new(data_dir: &Path) -> Self {
+        Self { library: folder_of(data_dir), loaded: Mutex::new(None) }
+    }
+
+    /// Whether there is one for features of `kind`, and which.
+    pub(super) fn find(&self, kind: FeatureKind) -> Result<Option<Entry>, OpenError> {
+        extractors::find(&self.library, kind).map_err(|error| OpenError {
+            kind: OpenErrorKind::Internal,
+            code: "extractor_unusable",
+            message: format!("{} cannot be read: {error}", self.library.display()),
+        })
+    }
+
+    /// Its weights.
+    pub(super) fn load(&self, entry: &Entry) -> Result<Model, OpenError> {
+        // Held while weights are read: two jobs that want the same ones read them once.
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = entry.path.metadata().and_then(|metadata| metadata.modified()).ok();
+        let key = (entry.path.clone(), written);
+        if let Some((known, model)) = &*loaded
+            && *known == key
+        {
+            return Ok(model.clone());
+        }
+        // Before the next one is read: both at once may be more than there is.
+        *loaded = None;
+        let model = extractors::load(entry).map_err(|error| OpenError {
+            kind: OpenErrorKind::Internal,
+            code: "extractor_unusable",
+            message: error.to_string(),
+        })?;
+        *loaded = Some((key, model.clone()));
+        Ok(model)
+    }
+}
