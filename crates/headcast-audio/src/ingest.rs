@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use headcast_core::{FeatureTrack, FrameRate, SampleRate, Spools, Timeline};
@@ -186,8 +189,7 @@ impl Ingest {
         let rate = info.sample_rate;
         let mixer = Mixer::new(&self.decoder.layout());
         let mut video = Resampler::new(rate, SampleRate::AAC, info.output_channels);
-        let mut speech =
-            Hearing::new(options).map(|hearing| (Resampler::new(rate, SampleRate::SPEECH, 1), hearing));
+        let mut speech = Hearing::new(options, rate);
         let mut meter = Meter::default();
         let (mut block, mut mixed, mut out) = (Vec::new(), Vec::new(), Vec::new());
         let mut pushed = 0;
@@ -198,10 +200,8 @@ impl Ingest {
                 return Err(AudioError::TooLong { stated: None, max: self.limits.max_duration });
             }
             meter.add(&block);
-            if let Some((resampler, hearing)) = &mut speech {
-                out.clear();
-                resampler.push(hearing.channel(&mixer, &block, &mut mixed), &mut out);
-                hearing.push(&out).map_err(AudioError::Spool)?;
+            if let Some(hearing) = &mut speech {
+                hearing.push(&mixer, &block, &mut mixed).map_err(AudioError::Spool)?;
             }
             out.clear();
             video.push(mixer.for_video(&block, &mut mixed), &mut out);
@@ -225,11 +225,7 @@ impl Ingest {
         self.give(sink, &out)?;
         self.pad(sink, &timeline, info.output_channels, pushed)?;
         let features = match speech {
-            Some((resampler, hearing)) => {
-                out.clear();
-                resampler.finish(&mut out);
-                hearing.finish(&out, &timeline, &mut || self.give(sink, &[]).is_ok())?
-            }
+            Some(hearing) => hearing.finish(&timeline, &mut || self.give(sink, &[]).is_ok())?,
             None => None,
         };
         let level = meter.level();
@@ -283,54 +279,95 @@ impl Ingest {
 
 /// What hears the clip.
 enum Hearing {
-    BuiltIn(Box<Extractor>),
+    BuiltIn {
+        resampler: Resampler,
+        extractor: Box<Extractor>,
+        resampled: Vec<f32>,
+    },
+    /// It resamples as upstream's scripts do.
     Listener(Box<dyn Listener>),
 }
 
 impl Hearing {
-    fn new(options: &Options) -> Option<Self> {
+    /// * `rate`: of the recording.
+    fn new(options: &Options, rate: SampleRate) -> Option<Self> {
         match &options.features {
             Ears::Deaf => None,
-            Ears::BuiltIn => Some(Self::BuiltIn(Box::new(Extractor::new(&options.spools)))),
-            Ears::Model { model, threads } => Some(Self::Listener(model.listener(*threads, &options.spools))),
+            Ears::BuiltIn => Some(Self::BuiltIn {
+                resampler: Resampler::new(rate, SampleRate::SPEECH, 1),
+                extractor: Box::new(Extractor::new(&options.spools)),
+                resampled: Vec::new(),
+            }),
+            Ears::Model { model, threads } => {
+                Some(Self::Listener(model.listener(rate, *threads, &options.spools)))
+            }
         }
     }
 
-    /// What it hears of interleaved `block`.
-    fn channel<'a>(&self, mixer: &Mixer, block: &'a [f32], out: &'a mut Vec<f32>) -> &'a [f32] {
+    /// Hears interleaved `block`.
+    fn push(&mut self, mixer: &Mixer, block: &[f32], mixed: &mut Vec<f32>) -> io::Result<()> {
         match self {
-            Self::BuiltIn(_) => mixer.for_features(block, out),
-            Self::Listener(_) => mixer.first(block, out),
+            Self::BuiltIn { resampler, extractor, resampled } => {
+                resampled.clear();
+                resampler.push(mixer.for_features(block, mixed), resampled);
+                extractor.push(resampled)
+            }
+            Self::Listener(listener) => listener.push(mixer.first(block, mixed)),
         }
     }
 
-    fn push(&mut self, samples: &[f32]) -> io::Result<()> {
-        match self {
-            Self::BuiltIn(extractor) => extractor.push(samples),
-            Self::Listener(listener) => listener.push(samples),
-        }
-    }
-
-    /// The features of a clip that ends with `rest`.
+    /// The features of the clip.
     fn finish(
-        mut self,
-        rest: &[f32],
+        self,
         timeline: &Timeline,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<FeatureTrack>, AudioError> {
-        self.push(rest).map_err(AudioError::Spool)?;
         match self {
-            Self::BuiltIn(mut extractor) => {
+            Self::BuiltIn { resampler, mut extractor, mut resampled } => {
+                resampled.clear();
+                resampler.finish(&mut resampled);
                 let end = timeline.samples(SampleRate::SPEECH).next_multiple_of(ROW_PAIR_SAMPLES);
-                extractor.pad_to(end).and_then(|()| extractor.finish()).map_err(AudioError::Spool)
+                let made = extractor
+                    .push(&resampled)
+                    .and_then(|()| extractor.pad_to(end))
+                    .and_then(|()| extractor.finish());
+                made.map_err(AudioError::Spool)
             }
-            Self::Listener(listener) => listener.finish(go_on).map_err(|error| match error {
-                ListenError::Spool(error) => AudioError::Spool(error),
-                ListenError::Cancelled => AudioError::Cancelled,
-                error => AudioError::Extractor(error),
-            }),
+            Self::Listener(listener) => {
+                ask_meanwhile(go_on, |go_on| listener.finish(go_on)).map_err(|error| match error {
+                    ListenError::Spool(error) => AudioError::Spool(error),
+                    ListenError::Cancelled => AudioError::Cancelled,
+                    error => AudioError::Extractor(error),
+                })
+            }
         }
     }
+}
+
+/// Lets another thread `work`, which may take minutes, and asks `go_on` here meanwhile.
+fn ask_meanwhile<T: Send>(
+    go_on: &mut dyn FnMut() -> bool,
+    work: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> T + Send,
+) -> T {
+    /// Between two questions.
+    const PAUSE: Duration = Duration::from_millis(40);
+    let given_up = AtomicBool::new(false);
+    let (sender, done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let given_up = &given_up;
+        let working = scope.spawn(move || {
+            let made = work(&|| !given_up.load(Ordering::Relaxed));
+            // Whoever waits takes the result from the thread itself.
+            drop(sender);
+            made
+        });
+        while let Err(mpsc::RecvTimeoutError::Timeout) = done.recv_timeout(PAUSE) {
+            if !go_on() {
+                given_up.store(true, Ordering::Relaxed);
+            }
+        }
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 #[derive(Default)]

@@ -1,4 +1,5 @@
-//! Extractors of upstream's that the user brought: from a folder of Hugging Face's to one of ours, and finding them again.
+//! Extractors of upstream's that the user brought: from a folder of Hugging Face's, or the frozen graph of `DeepSpeech`, to
+//! a folder of ours, and finding them again.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use headcast_audio::extractor::matrix::Precision;
 use headcast_audio::extractor::wav2vec2::{Config, ConfigError, fold_weight_norm};
-use headcast_audio::extractor::{Description, Model, ModelError};
+use headcast_audio::extractor::{Architecture, Description, Model, ModelError};
 use headcast_core::FeatureKind;
 use headcast_nerf::checkpoint::{Checkpoint, CheckpointError};
 
@@ -20,7 +21,8 @@ const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 /// What to add.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddRequest {
-    /// Folder of the model: `config.json`, `preprocessor_config.json`, and `model.safetensors` or `pytorch_model.bin`.
+    /// Folder of the model: `config.json`, `preprocessor_config.json`, and `model.safetensors` or `pytorch_model.bin`. Or the
+    /// file `output_graph.pb` of `DeepSpeech` 0.1.0.
     pub source: PathBuf,
     /// Name to keep it under; by default that of the folder.
     pub name: Option<String>,
@@ -44,10 +46,11 @@ pub enum AddError {
     },
     /// Choose the folder that the model's files are in.
     #[error(
-        "{} is no folder; wanted is the one with {CONFIG}, {PREPROCESSOR} and {} or {} that a model's page offers",
+        "{} is not there; wanted is a folder with {CONFIG}, {PREPROCESSOR} and {} or {} that a model's page offers, or the \
+         frozen graph of DeepSpeech 0.1.0 (output_graph.pb)",
         path.display(), WEIGHTS[0], WEIGHTS[1]
     )]
-    NoFolder {
+    NoSource {
         /// What was given.
         path: PathBuf,
     },
@@ -130,6 +133,9 @@ pub struct Entry {
 /// # Errors
 /// [`AddError`].
 pub fn inspect(source: &Path) -> Result<Description, AddError> {
+    if source.is_file() {
+        return graph_description(source, Precision::F32);
+    }
     let source = Source::open(source)?;
     source.description(Precision::F32)
 }
@@ -139,6 +145,9 @@ pub fn inspect(source: &Path) -> Result<Description, AddError> {
 /// # Errors
 /// [`AddError`].
 pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
+    if !request.source.exists() {
+        return Err(AddError::NoSource { path: request.source.clone() });
+    }
     let name = match &request.name {
         Some(name) => name.clone(),
         None => default_name(&request.source),
@@ -149,8 +158,12 @@ pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
         return Err(AddError::Exists { name });
     }
     let precision = if request.half { Precision::F16 } else { Precision::F32 };
-    let mut source = Source::open(&request.source)?;
-    let description = source.description(precision)?;
+    let mut source = None;
+    let description = if request.source.is_file() {
+        graph_description(&request.source, precision)?
+    } else {
+        source.insert(Source::open(&request.source)?).description(precision)?
+    };
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| AddError::Io { path, source }
@@ -161,7 +174,11 @@ pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
         fs::remove_dir_all(&draft).map_err(failed(&draft))?;
     }
     fs::create_dir_all(&draft).map_err(failed(&draft))?;
-    let written = description.write(&draft, |tensor, shape| source.tensor(tensor, shape)).and_then(|()| {
+    let filled = match &mut source {
+        Some(source) => description.write(&draft, |tensor, shape| source.tensor(tensor, shape)),
+        None => description.write_graph(&draft, &request.source).map_err(AddError::from),
+    };
+    let written = filled.and_then(|()| {
         if target.exists() {
             fs::remove_dir_all(&target).map_err(failed(&target))?;
         }
@@ -173,6 +190,13 @@ pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
         return Err(error);
     }
     Ok(Entry { name, path: target, details: Ok(description) })
+}
+
+/// The description of a frozen graph that was read whole, so that it is known to be one.
+fn graph_description(graph: &Path, precision: Precision) -> Result<Description, AddError> {
+    Model::load_graph(graph, precision)?;
+    let source = graph.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Description::new(Architecture::DeepSpeech, source, precision)?)
 }
 
 /// Every extractor of `library`, by name. A folder that does not exist is an empty library.
@@ -218,7 +242,12 @@ pub fn load(entry: &Entry) -> Result<Model, ModelError> {
 /// What to do to get features of `kind`: the public model, where its files go, and the command.
 pub fn advice(kind: FeatureKind) -> String {
     let model = match kind {
-        FeatureKind::DeepSpeech => return "the built-in model makes such features".to_owned(),
+        FeatureKind::DeepSpeech => {
+            return "the built-in model makes such features; upstream's own are those of DeepSpeech 0.1.0: download \
+                    deepspeech-0_1_0-b90017e8.pb.zip of https://github.com/osmr/deepspeech_features/releases/tag/v0.0.1, \
+                    unpack it and run: headcast features add deepspeech-0_1_0-b90017e8.pb"
+                .to_owned();
+        }
         FeatureKind::Wav2Vec2Esperanto => "cpierse/wav2vec2-large-xlsr-53-esperanto",
         FeatureKind::Wav2Vec2 => "facebook/wav2vec2-large-960h-lv60-self",
         FeatureKind::Hubert => "facebook/hubert-large-ls960-ft",
@@ -239,10 +268,12 @@ fn check_name(name: &str) -> Result<(), AddError> {
     Ok(())
 }
 
-/// Name of the folder, with what cannot be part of a name replaced.
+/// Name of the folder or file, with what cannot be part of a name replaced.
 fn default_name(source: &Path) -> String {
-    let name =
-        source.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let whole = source.canonicalize().ok();
+    let named =
+        whole.as_deref().and_then(|path| if path.is_file() { path.file_stem() } else { path.file_name() });
+    let name = named.map(|name| name.to_string_lossy().into_owned());
     let fit = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     name.unwrap_or_default().chars().map(fit).take(64).collect()
 }
@@ -260,7 +291,7 @@ struct Source {
 impl Source {
     fn open(folder: &Path) -> Result<Self, AddError> {
         if !folder.is_dir() {
-            return Err(AddError::NoFolder { path: folder.to_owned() });
+            return Err(AddError::NoSource { path: folder.to_owned() });
         }
         let missing = |wanted: &str| AddError::Missing {
             folder: folder.to_owned(),
@@ -293,7 +324,7 @@ impl Source {
     fn description(&self, precision: Precision) -> Result<Description, AddError> {
         let source =
             self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let description = Description::new(self.config.clone(), source, precision)?;
+        let description = Description::new(Architecture::Wav2Vec2(self.config.clone()), source, precision)?;
         // Before anything is written: all names and shapes.
         for (name, shape) in self.config.tensors() {
             for (stored, shape) in self.stored(&name, &shape) {

@@ -330,11 +330,11 @@ pub(super) enum AvatarCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FeaturesCommand {
-    /// Convert a model's folder from Hugging Face and keep it: config.json, preprocessor_config.json, and
-    /// model.safetensors or pytorch_model.bin
+    /// Convert a model and keep it: a folder from Hugging Face (config.json, preprocessor_config.json, and
+    /// model.safetensors or pytorch_model.bin), or the frozen graph of DeepSpeech 0.1.0
     Add {
-        /// The folder
-        #[arg(value_name = "DIR")]
+        /// The folder, or the .pb file
+        #[arg(value_name = "DIR|FILE.pb")]
         path: PathBuf,
         /// Name of the extractor: letters, digits, - and _ [default: that of the folder]
         #[arg(long)]
@@ -359,7 +359,7 @@ pub(super) enum FeaturesCommand {
         #[arg(value_name = "DIR")]
         path: PathBuf,
     },
-    /// Write the features of a recording as upstream's script does: [N, 16, 44], [N, 16, 32] or [N, 2, 1024]
+    /// Write the features of a recording as upstream's script does: [N, 16, 29], [N, 16, 44], [N, 16, 32] or [N, 2, 1024]
     Extract(ExtractOptions),
 }
 

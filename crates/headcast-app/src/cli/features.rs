@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use headcast::audio::extractor::matrix::Precision;
-use headcast::audio::extractor::{Description, ModelError};
+use headcast::audio::extractor::{Architecture, Description, ModelError};
 use headcast::audio::features::write_npy;
 use headcast::audio::{AudioError, Ears, Ingest, Limits, Options, Progress};
 use headcast::core::FeatureKind;
@@ -51,13 +51,18 @@ pub(super) fn run(command: &FeaturesCommand) -> Result<(), Failure> {
 }
 
 fn print_description(description: &Description) {
-    let config = &description.config;
-    println!("{}, {} layers of {}, {} heads", description.what(), config.layers, config.hidden, config.heads);
     let bytes = match description.precision {
         Precision::F32 => "f32",
         Precision::F16 => "f16",
     };
-    println!("weights: {:.0} million, kept as {bytes}", millions(&config.tensors()));
+    match &description.network {
+        Architecture::Wav2Vec2(config) => {
+            let what = description.what();
+            println!("{what}, {} layers of {}, {} heads", config.layers, config.hidden, config.heads);
+            println!("weights: {:.0} million, kept as {bytes}", millions(&config.tensors()));
+        }
+        _ => println!("{}, weights in memory as {bytes}", description.what()),
+    }
     if let Some(kind) = description.features() {
         println!("features: {}", kind.describe());
     }
@@ -80,7 +85,9 @@ fn list(library: &Path) -> Result<(), Failure> {
         }
     }
     println!("{:32} for avatars of 29 values that were made with it", "(built in)");
-    for kind in [FeatureKind::Wav2Vec2Esperanto, FeatureKind::Wav2Vec2, FeatureKind::Hubert] {
+    for kind in
+        [FeatureKind::DeepSpeech, FeatureKind::Wav2Vec2Esperanto, FeatureKind::Wav2Vec2, FeatureKind::Hubert]
+    {
         let there = |entry: &extractors::Entry| {
             entry.details.as_ref().is_ok_and(|details| details.features() == Some(kind))
         };

@@ -60,7 +60,7 @@ pub(super) fn details() -> AvatarDetails {
         info: entry().info,
         built_in: true,
         kind: "er-nerf".to_owned(),
-        features: "deepspeech".to_owned(),
+        features: "built-in".to_owned(),
         torso: true,
         poses: 1500,
         licence: "MIT".to_owned(),

@@ -502,11 +502,15 @@ fn features_for(
 ) -> Result<FeatureSource, OpenError> {
     let wanted = avatar.model.features();
     let Some(file) = given else {
-        if wanted == FeatureKind::DeepSpeech {
+        if avatar.built_in_features {
             return Ok(FeatureSource::BuiltIn);
         }
         if let Some(entry) = extractors.find(wanted)? {
             return Ok(FeatureSource::Extractor(entry));
+        }
+        // Close enough to be understood; the doctor says that the lips are better with upstream's own.
+        if wanted == FeatureKind::DeepSpeech {
+            return Ok(FeatureSource::BuiltIn);
         }
         let message = format!(
             "the avatar \"{}\" was trained with {}, and that extractor is not here: {}. Or make that file from the same \

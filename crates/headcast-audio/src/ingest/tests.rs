@@ -51,7 +51,7 @@ fn one_pass_gives_audio_features_and_timeline_of_one_length() {
 
 #[test]
 fn features_are_optional_and_sinks_can_stop() {
-    let options = Options { features: false, ..Options::default() };
+    let options = Options { features: Ears::Deaf, ..Options::default() };
     let clip = open(tone(16_000, 1), "a.wav")
         .unwrap()
         .run(&options, &mut |_: &[f32], _: Progress| ControlFlow::Continue(()));

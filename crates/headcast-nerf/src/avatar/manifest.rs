@@ -48,7 +48,8 @@ impl Picture {
     }
 }
 
-/// What the tensors cannot say. `features`, `eye` and `torso` repeat what they do say, for readers. The settings of
+/// What the tensors cannot say. `features`, `eye` and `torso` repeat what they do say, for readers; but features of the
+/// built-in model look like `DeepSpeech`'s, so [`BUILT_IN_FEATURES`] may take the place of that word. The settings of
 /// other families are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Model {
@@ -322,6 +323,9 @@ pub(super) fn kind_word(network: &Network) -> &'static str {
         Network::Ad(_) => KINDS[2],
     }
 }
+
+/// Word for features of the built-in model in `avatar.toml`.
+pub(super) const BUILT_IN_FEATURES: &str = "built-in";
 
 /// Word for a feature kind in `avatar.toml`.
 pub(super) fn features_word(kind: FeatureKind) -> &'static str {

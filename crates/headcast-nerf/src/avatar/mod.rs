@@ -65,6 +65,9 @@ pub struct Avatar {
     pub licence: String,
     /// The network.
     pub model: Network,
+    /// Whether it was trained with headcast's built-in features. `avatar.toml` says so (`features = "built-in"`), as
+    /// nothing in the weights does: they have the shape of `DeepSpeech`'s.
+    pub built_in_features: bool,
     /// Pixels per row of what the network renders; the video's too unless there is a [`Self::full_body`].
     pub width: u32,
     /// Rows of what the network renders, likewise.
@@ -190,6 +193,7 @@ impl Avatar {
             title: manifest.title,
             credits: manifest.credits,
             licence: manifest.licence,
+            built_in_features: manifest.model.features == manifest::BUILT_IN_FEATURES,
             model,
             width,
             height,

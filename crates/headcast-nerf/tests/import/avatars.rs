@@ -112,6 +112,17 @@ fn an_import_holds_what_the_folder_held() {
     let folder = subject.library().join("ann");
     let get = |name: &str| fs::read(folder.join(name)).ok().map(Cow::Owned);
     let embedded = Avatar::from_files("ann", &get).unwrap();
+    assert!(!embedded.built_in_features);
+    // Whoever trained with the built-in features says so in the manifest.
+    let edited = |name: &str| match name {
+        "avatar.toml" => {
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            assert!(text.contains("features = \"deepspeech\""), "{text}");
+            Some(text.replace("features = \"deepspeech\"", "features = \"built-in\"").into_bytes().into())
+        }
+        _ => get(name),
+    };
+    assert!(Avatar::from_files("ann", &edited).unwrap().built_in_features);
     assert_eq!((embedded.model, embedded.poses, embedded.eyes), (avatar.model, avatar.poses, avatar.eyes));
 }
 
@@ -451,6 +462,7 @@ fn the_built_in_avatar_loads() {
     );
     assert!(avatar.model.has_torso() && avatar.model.has_eye());
     assert_eq!(avatar.model.features(), FeatureKind::DeepSpeech);
+    assert!(avatar.built_in_features);
     for words in ["ICT-FaceKit", "MIT", "USC Institute for Creative Technologies"] {
         assert!(avatar.credits.contains(words), "{}", avatar.credits);
     }
