@@ -64,7 +64,7 @@ def render(
     :param out: folder to fill; made when missing. An earlier clip in it is replaced.
     :param features: speech features made elsewhere (``.npy``, one window per frame) instead of the built-in model.
     :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
-        the fastest), or ``parity`` to compare pictures with upstream's.
+        one that is worth the wait), or ``parity`` to compare pictures with upstream's.
     :param body: what the avatar does besides speaking: ``eyes`` (``"recorded"``, ``"blink"``, or how far they are shut, 0 to 1), ``poses``
         (``"loop"``, or the number of one to keep), ``background`` (``"own"``, ``"green"``, ``"#3070ff"``, the path of a PNG or JPEG, or an array
         of shape (height, width, 3); the middle of a picture fills the frame), ``smooth_path``, ``smooth_eyes``, ``smooth_lips`` (bool). Default: as recorded.

@@ -280,7 +280,7 @@ impl Ingest {
 /// What hears the clip.
 enum Hearing {
     BuiltIn {
-        resampler: Resampler,
+        resampler: Box<Resampler>,
         extractor: Box<Extractor>,
         resampled: Vec<f32>,
     },
@@ -294,7 +294,7 @@ impl Hearing {
         match &options.features {
             Ears::Deaf => None,
             Ears::BuiltIn => Some(Self::BuiltIn {
-                resampler: Resampler::new(rate, SampleRate::SPEECH, 1),
+                resampler: Box::new(Resampler::new(rate, SampleRate::SPEECH, 1)),
                 extractor: Box::new(Extractor::new(&options.spools)),
                 resampled: Vec::new(),
             }),
@@ -352,7 +352,7 @@ fn ask_meanwhile<T: Send>(
     /// Between two questions.
     const PAUSE: Duration = Duration::from_millis(40);
     let given_up = AtomicBool::new(false);
-    let (sender, done) = mpsc::channel::<()>();
+    let (sender, done) = mpsc::sync_channel::<()>(1);
     thread::scope(|scope| {
         let given_up = &given_up;
         let working = scope.spawn(move || {

@@ -8,7 +8,7 @@ pub enum Choice {
     /// This profile.
     Profile(Profile),
     /// What the machine is fast enough for: the best of `quality`, `fast` and `preview` that renders in real time with
-    /// some margin. Where none does, a viewer waits in any case, and a lesser one has to be [`WORTH`] times faster than
+    /// some margin. Where none does, a viewer waits in any case, and a lesser one has to be a good deal faster than
     /// the one before it to be taken. Decided once for each avatar, from the speed measured at its first use; a
     /// job keeps what was decided when it was opened.
     Auto,
