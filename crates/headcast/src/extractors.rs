@@ -178,18 +178,34 @@ pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
         Some(source) => description.write(&draft, |tensor, shape| source.tensor(tensor, shape)),
         None => description.write_graph(&draft, &request.source).map_err(AddError::from),
     };
-    let written = filled.and_then(|()| {
-        if target.exists() {
-            fs::remove_dir_all(&target).map_err(failed(&target))?;
-        }
-        fs::rename(&draft, &target).map_err(failed(&target))
-    });
+    let written = filled.and_then(|()| put_in_place(&draft, &target, library).map_err(failed(&target)));
     if let Err(error) = written {
         // What went wrong first counts.
         let _ = fs::remove_dir_all(&draft);
         return Err(error);
     }
     Ok(Entry { name, path: target, details: Ok(description) })
+}
+
+/// Makes `draft` the folder `target`. What was there goes when the new one is in its place.
+fn put_in_place(draft: &Path, target: &Path, library: &Path) -> io::Result<()> {
+    if !target.exists() {
+        return fs::rename(draft, target);
+    }
+    let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let old = library.join(format!(".{name}.old"));
+    // What an earlier run left there when it was killed.
+    if old.exists() {
+        fs::remove_dir_all(&old)?;
+    }
+    fs::rename(target, &old)?;
+    if let Err(error) = fs::rename(draft, target) {
+        fs::rename(&old, target)?;
+        return Err(error);
+    }
+    // Left behind, it is in nobody's way, and goes with the next replacement.
+    let _ = fs::remove_dir_all(&old);
+    Ok(())
 }
 
 /// The description of a frozen graph that was read whole, so that it is known to be one.
