@@ -35,6 +35,8 @@ pub(super) struct Inspection {
     folder: TempDir,
     /// By their path in the folder, with their sizes.
     files: BTreeMap<String, u64>,
+    /// How many of them are of single frames, by their folder.
+    frames: BTreeMap<&'static str, usize>,
     since: Instant,
 }
 
@@ -88,7 +90,7 @@ impl Inspection {
     fn new(uploads: &FilePath) -> Result<Self, Problem> {
         let id = JobId::random().ok_or_else(|| Problem::internal("the system gives no random numbers"))?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(uploads).map_err(FieldError::from)?;
-        Ok(Self { id, folder, files: BTreeMap::new(), since: Instant::now() })
+        Ok(Self { id, folder, files: BTreeMap::new(), frames: BTreeMap::new(), since: Instant::now() })
     }
 
     fn bytes(&self) -> u64 {
@@ -145,12 +147,15 @@ impl Inspection {
 
     /// Where a file of a frame goes, with its folder made and its place free, and the bytes that were there; `None` when
     /// there are too many.
-    fn frame_file(&mut self, folder: &str, number: u32, ending: &str) -> Option<(String, u64)> {
-        let count = self.files.keys().filter(|path| path.starts_with(folder)).count();
+    fn frame_file(&mut self, folder: &'static str, number: u32, ending: &str) -> Option<(String, u64)> {
+        let count = self.frames.entry(folder).or_default();
         let path = format!("{folder}/{number}.{ending}");
         let replaced = self.files.remove(&path);
-        if replaced.is_none() && count >= MAX_FRAMES {
-            return None;
+        if replaced.is_none() {
+            if *count >= MAX_FRAMES {
+                return None;
+            }
+            *count += 1;
         }
         std::fs::create_dir_all(self.folder.path().join(folder)).ok()?;
         let _ = std::fs::remove_file(self.folder.path().join(&path));
