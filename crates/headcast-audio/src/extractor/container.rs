@@ -1,4 +1,4 @@
-//! Our own file of weights: safetensors, read and written here because the format is a page long and its crate lives
+//! Files of weights, ours and the built-in model's: safetensors, read and written here because the format is a page long and its crate lives
 //! in a sibling of this one.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -42,14 +42,15 @@ impl Network {
     }
 
     pub(super) fn load(safetensors: &[u8]) -> Option<Self> {
-        let tensors = Tensors::parse(safetensors)?;
-        let block = |i: usize| {
+        let mut tensors = Tensors::parse(safetensors)?;
+        let mut block = |i: usize| {
             let conv = tensors.layer(&format!("block.{i}.conv"), CHANNELS, CHANNELS, TAPS)?;
             Some((conv, tensors.layer(&format!("block.{i}.point"), CHANNELS, CHANNELS, 1)?))
         };
+        let blocks = (0..BLOCKS).map(&mut block).collect::<Option<_>>()?;
         Some(Self {
             stem: tensors.layer("stem", CHANNELS, BANDS, TAPS)?,
-            blocks: (0..BLOCKS).map(block).collect::<Option<_>>()?,
+            blocks,
             head: tensors.layer("head", CLASSES, CHANNELS, 1)?,
         })
     }
