@@ -21,6 +21,7 @@ mod jobs;
 mod json;
 mod metrics;
 mod openapi;
+mod operation;
 mod playlist;
 mod problem;
 mod query;

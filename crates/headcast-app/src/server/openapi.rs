@@ -9,8 +9,9 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::operation::{Answer, Content, FormField, Operation, Sent};
 use super::problem::ProblemBody;
-use super::routes::{Answer, Content, FormField, Operation, Sent, operations};
+use super::routes::operations;
 
 pub(super) async fn serve() -> Response {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
