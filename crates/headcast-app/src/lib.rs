@@ -9,10 +9,10 @@
 mod amount;
 pub mod cli;
 pub mod data_dir;
+mod doctor;
 pub mod jobs;
 mod meter;
 mod process;
 pub mod render;
-mod report;
 pub mod server;
 pub mod studio;

@@ -1,7 +1,7 @@
 // The player's controls: a seek bar that shows what exists, what is loaded and what was played.
 
 import { byId, element, setText } from './dom.js';
-import { createExtras } from './extras.js';
+import { createPlayback } from './playback.js';
 import { clock, span } from './format.js';
 import { t } from './i18n.js';
 
@@ -15,7 +15,7 @@ export function createControls(video, job) {
   const bar = byId('controls');
   const seek = byId('seek');
   const tip = byId('tip');
-  const extras = createExtras(video);
+  const playback = createPlayback(video);
   const layers = { made: byId('made'), buffered: byId('buffered'), played: byId('played'), thumb: byId('thumb') };
   let duration = 0;
   let seeking = false;
@@ -129,9 +129,9 @@ export function createControls(video, job) {
       l: () => jump(video.currentTime + 10),
       m: () => byId('mute').click(),
       f: fullscreen,
-      ...extras.actions,
+      ...playback.actions,
       ...(isFree ? arrows : {}),
-      ...(isOfVideo ? extras.arrows : {}),
+      ...(isOfVideo ? playback.arrows : {}),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = /^\d$/.test(key) ? () => jump((duration * Number(key)) / 10) : actions[key];
@@ -156,6 +156,6 @@ export function createControls(video, job) {
       draw();
     },
     /** In another language. */
-    render: extras.render,
+    render: playback.render,
   };
 }

@@ -9,7 +9,7 @@ use headcast::nerf::avatar::{self, AvatarError, Background, FullBodyRequest, Imp
 use super::args::{AvatarCommand, ImportOptions};
 use super::failure::Failure;
 use crate::data_dir;
-use crate::report::Report;
+use crate::doctor::Report;
 use crate::studio::Avatars;
 
 pub(super) fn run(command: &AvatarCommand) -> Result<(), Failure> {

@@ -56,7 +56,7 @@ const ASSETS: &[Asset] = assets![
     "js/controls.js" JS,
     "js/dom.js" JS,
     "js/events.js" JS,
-    "js/extras.js" JS,
+    "js/playback.js" JS,
     "js/format.js" JS,
     "js/i18n.js" JS,
     "js/loader.js" JS,

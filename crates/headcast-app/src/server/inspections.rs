@@ -21,8 +21,8 @@ use super::avatar_form::{MAX_FRAMES, PREFIX, frame_number};
 use super::form::FormReader;
 use super::problem::Problem;
 use super::{AppState, FieldError, json};
+use crate::doctor::{CheckView, Report};
 use crate::jobs::JobId;
-use crate::report::{CheckView, Report};
 
 /// Those that wait for their owner.
 #[derive(Debug, Default)]

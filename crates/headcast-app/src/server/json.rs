@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::doctor::{CheckView, Report};
 use crate::jobs::{
     self, AvatarInfo, Event, EventBody, Failure, Job, Jobs, Level, Phase, Progress as JobProgress,
     SampleInfo, State,
 };
-use crate::report::{CheckView, Report};
 
 /// This server.
 #[derive(Serialize, JsonSchema)]

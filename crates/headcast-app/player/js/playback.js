@@ -21,7 +21,7 @@ const KEYS = [
 ];
 
 /** @param {HTMLVideoElement} video */
-export function createExtras(video) {
+export function createPlayback(video) {
   const rate = byId('rate');
   const volume = byId('volume');
   const picture = byId('pip');

@@ -1,7 +1,7 @@
 // What people expect beside the video: a log that can be searched, held and saved, how fast it went, and a player with
 // speed, volume, picture-in-picture and keys, and the player alone in the page of another site.
 //
-// node extras.mjs [--binary headcast] [--chromium path] [--screenshots folder]
+// node watching.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -42,7 +42,7 @@ const server = await startServer(options.binary, { data, args: [...PACE, '--allo
 const browser = await startBrowser(options.chromium);
 if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
 const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `extras-${name}.png`), fullPage: true });
+  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `watching-${name}.png`), fullPage: true });
 };
 
 /** Lines that can be read in the log. */
@@ -150,7 +150,7 @@ async function embedded(page) {
   check('it plays there', true);
   const seen = await player.evaluate(() => [...document.querySelectorAll('.bar, .side, .screen')].filter((part) => part.checkVisibility()).map((part) => part.className));
   check('and is the video alone', seen.join() === 'screen', seen.join());
-  if (options.screenshots) await visitor.screenshot({ path: join(options.screenshots, 'extras-embedded.png') });
+  if (options.screenshots) await visitor.screenshot({ path: join(options.screenshots, 'watching-embedded.png') });
   check('nothing went wrong there', troubles.length === 0, troubles.join('; '));
   const refused = visitor.waitForEvent('console', { predicate: (message) => message.text().includes('frame-ancestors'), timeout: 60_000 });
   await visitor.goto(stranger.show(snippet));
