@@ -4,16 +4,11 @@
 
 import { readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ask, check, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, root, speech, startBrowser, startServer } from './harness.mjs';
+import {
+  ask, check, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, speech, startBrowser, startServer,
+} from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 240_000;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const LOOKS = [

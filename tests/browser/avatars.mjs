@@ -5,25 +5,15 @@
 import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { check, finish, openPage, root, startBrowser, startServer } from './harness.mjs';
+import { check, commandLine, finish, openPage, root, shooter, startBrowser, startServer } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 120_000;
 
 const place = await mkdtemp(join(tmpdir(), 'headcast-avatars-'));
 const server = await startServer(options.binary);
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 const fixture = (name) => join(root, 'fixtures/nerf', name);
 
 /** A training run and its subject's data as upstream leaves them, with what nobody needs here. */

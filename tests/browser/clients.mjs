@@ -4,20 +4,12 @@
 // node clients.mjs [--binary headcast] [--chromium path] [--only name]
 
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { browsers } from './clients/browsers.mjs';
 import { startFront } from './clients/front.mjs';
 import { programs } from './clients/programs.mjs';
-import { ask, check, createJob, dataFolderWithCube, finish, jobWhen, root, skip, speech, startBrowser, startServer } from './harness.mjs';
+import { ask, check, commandLine, createJob, dataFolderWithCube, finish, jobWhen, skip, speech, startBrowser, startServer } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    only: { type: 'string' },
-  },
-});
+const options = commandLine({ only: { type: 'string' } });
 
 /** Six seconds each. */
 const TIMES = 4;

@@ -2,28 +2,19 @@
 //
 // node gallery.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ask, check, checkSoon, createJob, dataFolderWithCube, finish, jobWhen, openPage, root, speech, startBrowser, startServer } from './harness.mjs';
+import { rm } from 'node:fs/promises';
+import {
+  ask, check, checkSoon, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, shooter, speech, startBrowser, startServer,
+} from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 240_000;
 const NAMES = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'];
 
 const data = await dataFolderWithCube(options.binary);
 const server = await startServer(options.binary, { data });
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `gallery-${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 
 const exists = (id) => fetch(new URL(`api/v1/jobs/${id}`, server.url)).then(({ status }) => status === 200);
 

@@ -3,29 +3,11 @@
 // node gradio.mjs --python /path/of/a/venv/bin/python [--chromium path] [--screenshots folder]
 
 import { spawn } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { check, finish, startBrowser } from './harness.mjs';
+import { join } from 'node:path';
+import { check, commandLine, finish, freePort, root, shooter, startBrowser } from './harness.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const { values: options } = parseArgs({
-  options: {
-    python: { type: 'string' },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+const options = commandLine({ python: { type: 'string' } });
+const shot = shooter(options);
 
 /**
  * How long before a stall the segment that was wanted then was made, in milliseconds. On a machine that is busy with something
@@ -90,11 +72,6 @@ try {
       document.addEventListener(type, (event) => window.seen.push({ type, at: Date.now(), position: event.target.currentTime }), true);
     }
   });
-  const shot = async (name) => {
-    if (!options.screenshots) return;
-    await mkdir(options.screenshots, { recursive: true });
-    await page.screenshot({ path: join(options.screenshots, `gradio-${name}.png`), fullPage: true });
-  };
   await page.goto(url);
   const frameOf = (title) => page.frameLocator(`iframe[title="${title}"]`);
   // Gradio builds its page in the browser, after the document is loaded.
@@ -140,7 +117,7 @@ try {
     check('before the generator has ended', generating);
     // It waits for this in the middle.
     app.stdin.write('go on\n');
-    await shot(`${button}-playing`);
+    await shot(page, `${button}-playing`);
     await frame.waitForFunction(() => document.querySelector('#video').currentTime > 0.7, null, { timeout: 60_000 });
     const sound = await handle.evaluate((element) => ({ bytes: element.webkitAudioDecodedByteCount, muted: element.muted }));
     check('sound is decoded, and not muted', sound.bytes > 0 && !sound.muted, `${sound.bytes} bytes`);
@@ -159,7 +136,7 @@ try {
     const bound = late(end.trips);
     check('the machine was measured', end.trips.length > 10, `${end.trips.length} trips, ${Math.max(...end.trips).toFixed(0)} ms the slowest`);
     check('without a stall that is not the generator\'s', stalls.every((stall) => stall.since < bound), told.join('; ') || 'none at all');
-    await shot(`${button}-ended`);
+    await shot(page, `${button}-ended`);
     return state;
   }
 
@@ -186,7 +163,7 @@ try {
   }, null, { timeout: 60_000 });
   const left = await handle.evaluate((element) => element.duration);
   check('what was made until then plays to its end', left > 0.5 && left < 7.9, `${left.toFixed(2)} s`);
-  await shot('broken');
+  await shot(page, 'broken');
 
   check('everything came from the Gradio server', foreign.length === 0, foreign.join(' '));
   check('nothing went wrong in the page', troubles.length === 0, troubles.join('; '));

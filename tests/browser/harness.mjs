@@ -4,13 +4,34 @@ import { execFile, spawn } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+
+/** What a test was started with: the program, the browser, where pictures of the page go, and options of its own. */
+export const commandLine = (own = {}) =>
+  parseArgs({
+    options: {
+      binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
+      chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+      screenshots: { type: 'string' },
+      ...own,
+    },
+  }).values;
+
+/** Takes pictures of whole pages, named after the test, where they are asked for. */
+export function shooter({ screenshots }) {
+  const test = basename(process.argv[1], '.mjs');
+  return async (page, name) => {
+    if (!screenshots) return;
+    await mkdir(screenshots, { recursive: true });
+    await page.screenshot({ path: join(screenshots, `${test}-${name}.png`), fullPage: true });
+  };
+}
 
 let passed = 0;
 let failed = 0;
@@ -47,7 +68,8 @@ export function finish() {
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
 
-async function freePort() {
+/** A port of the loopback that nobody listens on. */
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();

@@ -3,18 +3,12 @@
 //
 // node join.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { check, dataFolderWithCube, finish, jobWhen, openPage, picture, plays, root, speech, startBrowser, startServer } from './harness.mjs';
+import { rm } from 'node:fs/promises';
+import {
+  check, commandLine, dataFolderWithCube, finish, jobWhen, openPage, picture, plays, shooter, speech, startBrowser, startServer,
+} from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 240_000;
 /** Six seconds each. */
 const TIMES = 3;
@@ -28,10 +22,7 @@ const data = await dataFolderWithCube(options.binary);
 let server = await startServer(options.binary, { data, args: PACE });
 const browser = await startBrowser(options.chromium);
 const wav = await speech(TIMES);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 /** Chooses a picture as the background: black on the left, white on the right. */
 async function choosePicture(page) {
   await page.evaluate(() => document.querySelector('#more').setAttribute('open', ''));

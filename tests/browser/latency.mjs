@@ -5,15 +5,11 @@
 
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ask, dataFolderWithCube, openPage, root, speech, startBrowser, startServer } from './harness.mjs';
+import { ask, commandLine, dataFolderWithCube, openPage, root, speech, startBrowser, startServer } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/release/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    runs: { type: 'string', default: '9' },
-  },
+const options = commandLine({
+  binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/release/headcast') },
+  runs: { type: 'string', default: '9' },
 });
 const RUNS = Number(options.runs);
 /** Clips by name: how often the six seconds of the fixtures are repeated. */

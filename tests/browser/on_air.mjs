@@ -3,20 +3,13 @@
 // node on_air.mjs [--binary headcast] [--english en.wav] [--mandarin zh.wav] [--screenshots folder]
 //                 [--chromium path] [--url of a running server]
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { check, checkSoon, finish, openPage, picture, root, startBrowser, startServer } from './harness.mjs';
+import { check, checkSoon, commandLine, finish, openPage, picture, root, shooter, startBrowser, startServer } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    english: { type: 'string', default: join(root, 'fixtures/speech/en.wav') },
-    mandarin: { type: 'string', default: join(root, 'fixtures/speech/zh.wav') },
-    screenshots: { type: 'string' },
-    url: { type: 'string' },
-  },
+const options = commandLine({
+  english: { type: 'string', default: join(root, 'fixtures/speech/en.wav') },
+  mandarin: { type: 'string', default: join(root, 'fixtures/speech/zh.wav') },
+  url: { type: 'string' },
 });
 /** The slowest that a clip of a few seconds may be on a busy machine without a GPU, in milliseconds. */
 const PATIENCE = 420_000;
@@ -25,10 +18,7 @@ const server = options.url
   ? { url: options.url, stop: async () => {}, output: () => '' }
   : await startServer(options.binary);
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 
 /** Uploads a recording and watches it to its end. */
 async function speaks(name, file, locale, words) {

@@ -5,19 +5,11 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
-import { ask, check, checkSoon, finish, jobWhen, openPage, plays, root, sleep, startBrowser, startServer } from './harness.mjs';
+import { ask, check, checkSoon, commandLine, finish, jobWhen, openPage, plays, root, shooter, sleep, startBrowser, startServer } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 120_000;
 const [WIDTH, HEIGHT, FPS, TOTAL] = [128, 96, 25, 150];
 /** Between two frames: a program that is a little slower than the clip. */
@@ -34,10 +26,7 @@ function frame(index) {
 
 const server = await startServer(options.binary);
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `pushed-${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 
 /** Opens the page of a job, and notes which picture is shown when. */
 async function watch(url) {

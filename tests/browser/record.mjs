@@ -2,28 +2,20 @@
 //
 // node record.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { check, checkSoon, dataFolderWithCube, finish, jobWhen, openPage, root, startBrowser, startServer } from './harness.mjs';
+import {
+  check, checkSoon, commandLine, dataFolderWithCube, finish, jobWhen, openPage, root, shooter, startBrowser, startServer,
+} from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 120_000;
 /** A microphone into which somebody speaks the recording of the fixtures, again and again. */
 const MICROPHONE = ['--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${join(root, 'fixtures/speech/en.wav')}`];
 
 const data = await dataFolderWithCube(options.binary);
 const server = await startServer(options.binary, { data });
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `record-${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 /** Waits until the page says that it has recorded for `secs`. */
 const recorded = (page, secs) =>
   page.waitForFunction((secs) => Number(document.querySelector('#recording-time').textContent.split(':')[1]) >= secs, secs, { timeout: PATIENCE });

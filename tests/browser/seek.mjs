@@ -3,20 +3,13 @@
 //
 // node seek.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
-  check, createJob, dataFolderWithCube, finish, jobWhen, openPage, picture, root, speech, startBrowser, startServer,
+  check, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, picture, root, shooter, speech, startBrowser, startServer,
 } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 420_000;
 const TARGET_SECS = 540;
 /** No machine comes to 9:00 by itself before the jump: in ten seconds it makes less than half of the clip. */
@@ -25,10 +18,7 @@ const PACE = ['--max-fps', '600', '--assume-fps', '200', '--threads', '1', '--jo
 const data = await dataFolderWithCube(options.binary, 32);
 const server = await startServer(options.binary, { data, args: PACE });
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 
 /** The order in which the segments of a job became ready, from the job's events as the server tells them. */
 async function order(id) {

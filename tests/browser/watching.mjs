@@ -3,21 +3,13 @@
 //
 // node watching.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
-  check, checkSoon, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, root, speech, startBrowser, startServer,
+  check, checkSoon, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, shooter, speech, startBrowser, startServer,
 } from './harness.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    binary: { type: 'string', default: process.env.HEADCAST_BIN ?? join(root, 'target/debug/headcast') },
-    chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
-    screenshots: { type: 'string' },
-  },
-});
+const options = commandLine();
 const PATIENCE = 240_000;
 /** Slow enough to be watched, in short segments: two log lines a second. */
 const PACE = ['--max-fps', '16', '--assume-fps', '60'];
@@ -40,10 +32,7 @@ const stranger = await otherSite();
 const data = await dataFolderWithCube(options.binary);
 const server = await startServer(options.binary, { data, args: [...PACE, '--allow-embed', friend.origin] });
 const browser = await startBrowser(options.chromium);
-if (options.screenshots) await mkdir(options.screenshots, { recursive: true });
-const shot = async (page, name) => {
-  if (options.screenshots) await page.screenshot({ path: join(options.screenshots, `watching-${name}.png`), fullPage: true });
-};
+const shot = shooter(options);
 
 /** Lines that can be read in the log. */
 const shown = (page) => page.evaluate(() => [...document.querySelectorAll('#log .line')].filter((line) => !line.hidden).map((line) => line.textContent));
@@ -150,7 +139,7 @@ async function embedded(page) {
   check('it plays there', true);
   const seen = await player.evaluate(() => [...document.querySelectorAll('.bar, .side, .screen')].filter((part) => part.checkVisibility()).map((part) => part.className));
   check('and is the video alone', seen.join() === 'screen', seen.join());
-  if (options.screenshots) await visitor.screenshot({ path: join(options.screenshots, 'watching-embedded.png') });
+  await shot(visitor, 'embedded');
   check('nothing went wrong there', troubles.length === 0, troubles.join('; '));
   const refused = visitor.waitForEvent('console', { predicate: (message) => message.text().includes('frame-ancestors'), timeout: 60_000 });
   await visitor.goto(stranger.show(snippet));
