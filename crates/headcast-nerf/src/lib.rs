@@ -6,6 +6,7 @@ pub mod body;
 pub mod checkpoint;
 pub mod conditioning;
 pub mod cpu;
+pub mod draft;
 pub mod field;
 pub mod model;
 pub mod profile;

@@ -10,6 +10,7 @@ use headcast_audio::extractor::wav2vec2::{Config, ConfigError, fold_weight_norm}
 use headcast_audio::extractor::{Architecture, Description, Model, ModelError};
 use headcast_core::FeatureKind;
 use headcast_nerf::checkpoint::{Checkpoint, CheckpointError};
+use headcast_nerf::draft::{Draft, PublishError};
 
 /// Longest description that is read, bytes; those of large models have 2 kB, tokenizers are not read.
 const MAX_JSON: u64 = 1 << 20;
@@ -168,44 +169,16 @@ pub fn add(request: &AddRequest, library: &Path) -> Result<Entry, AddError> {
         let path = path.to_owned();
         move |source| AddError::Io { path, source }
     };
-    let draft = library.join(format!(".{name}.part"));
-    // What an earlier run left there when it was killed.
-    if draft.exists() {
-        fs::remove_dir_all(&draft).map_err(failed(&draft))?;
+    let draft = Draft::new(library, &name).map_err(failed(&target))?;
+    match &mut source {
+        Some(source) => description.write(draft.folder(), |tensor, shape| source.tensor(tensor, shape))?,
+        None => description.write_graph(draft.folder(), &request.source)?,
     }
-    fs::create_dir_all(&draft).map_err(failed(&draft))?;
-    let filled = match &mut source {
-        Some(source) => description.write(&draft, |tensor, shape| source.tensor(tensor, shape)),
-        None => description.write_graph(&draft, &request.source).map_err(AddError::from),
-    };
-    let written = filled.and_then(|()| put_in_place(&draft, &target, library).map_err(failed(&target)));
-    if let Err(error) = written {
-        // What went wrong first counts.
-        let _ = fs::remove_dir_all(&draft);
-        return Err(error);
+    match draft.publish(request.overwrite) {
+        Ok(path) => Ok(Entry { name, path, details: Ok(description) }),
+        Err(PublishError::Exists) => Err(AddError::Exists { name }),
+        Err(PublishError::Io(source)) => Err(failed(&target)(source)),
     }
-    Ok(Entry { name, path: target, details: Ok(description) })
-}
-
-/// Makes `draft` the folder `target`. What was there goes when the new one is in its place.
-fn put_in_place(draft: &Path, target: &Path, library: &Path) -> io::Result<()> {
-    if !target.exists() {
-        return fs::rename(draft, target);
-    }
-    let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let old = library.join(format!(".{name}.old"));
-    // What an earlier run left there when it was killed.
-    if old.exists() {
-        fs::remove_dir_all(&old)?;
-    }
-    fs::rename(target, &old)?;
-    if let Err(error) = fs::rename(draft, target) {
-        fs::rename(&old, target)?;
-        return Err(error);
-    }
-    // Left behind, it is in nobody's way, and goes with the next replacement.
-    let _ = fs::remove_dir_all(&old);
-    Ok(())
 }
 
 /// The description of a frozen graph that was read whole, so that it is known to be one.

@@ -19,6 +19,7 @@ use super::poses::Frames;
 use super::report::Report;
 use super::{Avatar, Smoothing, ad_import, landmarks, model_file, picture, poses, read_bounded};
 use crate::checkpoint::{Checkpoint, CheckpointError, Family};
+use crate::draft::{Draft, PublishError};
 use crate::model::Network;
 
 /// What to import. Only the first three fields have no default: start from [`ImportRequest::new`].
@@ -151,24 +152,19 @@ pub fn import(request: &ImportRequest, library_dir: &Path) -> Result<ImportRepor
         return import_folder(request, library_dir);
     }
     let target = library_dir.join(&request.name);
-    let exists = || target.symlink_metadata().is_ok();
-    if exists() && !request.overwrite {
+    if target.symlink_metadata().is_ok() && !request.overwrite {
         return Err(AvatarError::Exists { name: request.name.clone() });
     }
     let mut notes = Vec::new();
     let files = gather(request, &mut notes)?;
 
-    fs::create_dir_all(library_dir).map_err(AvatarError::io(library_dir))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".import-")
-        .tempdir_in(library_dir)
-        .map_err(AvatarError::io(library_dir))?;
-    // Named like the avatar, so that loading it as a check sees the final name.
-    let folder = staging.path().join(&request.name);
-    fs::create_dir(&folder).map_err(AvatarError::io(&folder))?;
-    let bytes = files.write(&folder)?;
-    Avatar::load(&folder)?;
-    publish(staging.path(), &folder, &target, request)?;
+    let draft = Draft::new(library_dir, &request.name).map_err(AvatarError::io(library_dir))?;
+    let bytes = files.write(draft.folder())?;
+    Avatar::load(draft.folder())?;
+    draft.publish(request.overwrite).map_err(|error| match error {
+        PublishError::Exists => AvatarError::Exists { name: request.name.clone() },
+        PublishError::Io(source) => AvatarError::io(&target)(source),
+    })?;
     let avatar = inspect(&target)?;
     Ok(ImportReport { path: target, bytes, avatar, notes })
 }
@@ -188,27 +184,6 @@ fn import_folder(request: &ImportRequest, library_dir: &Path) -> Result<ImportRe
     Ok(report)
 }
 
-/// Moves `folder` to `target`; an avatar that is replaced goes into `staging`, which is removed afterwards.
-fn publish(staging: &Path, folder: &Path, target: &Path, request: &ImportRequest) -> Result<(), AvatarError> {
-    let old = staging.join("replaced");
-    let replaced = match fs::rename(target, &old) {
-        Ok(()) => true,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
-        Err(e) => return Err(AvatarError::io(target)(e)),
-    };
-    // Someone else may have made it since the first look.
-    if replaced && !request.overwrite {
-        fs::rename(&old, target).map_err(AvatarError::io(target))?;
-        return Err(AvatarError::Exists { name: request.name.clone() });
-    }
-    fs::rename(folder, target).map_err(|e| {
-        if replaced && let Err(e) = fs::rename(&old, target) {
-            return AvatarError::io(target)(e);
-        }
-        AvatarError::io(target)(e)
-    })
-}
-
 /// The files of an avatar before they are written.
 struct Files {
     small: Vec<(String, Vec<u8>)>,
@@ -224,11 +199,7 @@ impl Files {
         let mut write = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             total += bytes.len() as u64;
-            let written = File::create_new(&path).and_then(|mut file| {
-                file.write_all(bytes)?;
-                // On disk before the rename makes it visible.
-                file.sync_all()
-            });
+            let written = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
             written.map_err(AvatarError::io(path))
         };
         for (name, bytes) in &self.small {
