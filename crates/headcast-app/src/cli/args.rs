@@ -44,7 +44,7 @@ pub(super) enum Command {
     /// Import, list and inspect avatars
     #[command(subcommand)]
     Avatar(AvatarCommand),
-    /// Add, list and use the speech networks that some avatars need (wav2vec2, HuBERT)
+    /// Add, list and use the speech networks that some avatars need (DeepSpeech, wav2vec2, HuBERT)
     #[command(subcommand)]
     Features(FeaturesCommand),
     /// Measure how fast this machine renders an avatar, and where the time goes
@@ -339,7 +339,7 @@ pub(super) enum FeaturesCommand {
         /// Name of the extractor: letters, digits, - and _ [default: that of the folder]
         #[arg(long)]
         name: Option<String>,
-        /// Keep weights as 16-bit floats: half the disk and memory
+        /// Keep weights as 16-bit floats: half the memory, and half the disk but for DeepSpeech, whose file is kept as it is
         #[arg(long)]
         half: bool,
         /// Replace an extractor of the same name
@@ -355,8 +355,8 @@ pub(super) enum FeaturesCommand {
     },
     /// Say what a model's folder holds and whether it can be added
     Inspect {
-        /// A folder from Hugging Face, or one of an extractor
-        #[arg(value_name = "DIR")]
+        /// A folder from Hugging Face, a frozen graph of DeepSpeech 0.1.0, or the folder of an extractor
+        #[arg(value_name = "DIR|FILE.pb")]
         path: PathBuf,
     },
     /// Write the features of a recording as upstream's script does: [N, 16, 29], [N, 16, 44], [N, 16, 32] or [N, 2, 1024]
