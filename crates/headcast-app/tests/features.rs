@@ -2,9 +2,15 @@
 //! `fixtures/deepspeech`); what they make is held to the real libraries in `headcast-audio`.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+#[path = "../../headcast/tests/common/random_network.rs"]
+mod random_network;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use headcast::audio::extractor::matrix::Precision;
+use random_network::Sizes;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -95,7 +101,7 @@ fn speech(place: &Place, name: &str, from_secs: usize) -> PathBuf {
 }
 
 /// An avatar hears through the extractor that it was trained with, and that is as if its file were handed over.
-fn heard(subject: &str, extractor: &str, missing: Option<&str>) {
+fn heard(subject: &str, extractor: &Path, missing: Option<&str>) {
     let place = Place::new();
     place.import(subject);
     let [audio, other] = [speech(&place, "a.wav", 0), speech(&place, "b.wav", 3)];
@@ -105,7 +111,7 @@ fn heard(subject: &str, extractor: &str, missing: Option<&str>) {
         let refusal = place.refused(&["render", "--avatar", subject, "--audio", audio, "-o", out]);
         assert!(refusal.contains(words) && refusal.contains("headcast features add"), "{refusal}");
     }
-    let added = place.says(&["features", "add", fixture(extractor).to_str().unwrap(), "--name", "ears"]);
+    let added = place.says(&["features", "add", extractor.to_str().unwrap(), "--name", "ears"]);
     assert!(added.contains("added as \"ears\""), "{added}");
     let file = |audio: &Path| {
         let file = audio.with_extension("npy");
@@ -121,13 +127,34 @@ fn heard(subject: &str, extractor: &str, missing: Option<&str>) {
 
 #[test]
 fn an_avatar_hears_through_wav2vec2() {
-    heard("er-att0-noind", "wav2vec2/ctc-layer", Some("cpierse/wav2vec2-large-xlsr-53-esperanto"));
+    let extractor = fixture("wav2vec2/ctc-layer");
+    heard("er-att0-noind", &extractor, Some("cpierse/wav2vec2-large-xlsr-53-esperanto"));
 }
 
 #[test]
 fn an_avatar_hears_through_deepspeech() {
-    heard("er-torso", "deepspeech/tiny.pb", None);
+    heard("er-torso", &fixture("deepspeech/tiny.pb"), None);
 }
+
+/// The network is as wide as the avatar wants it, 1024 values, and otherwise small.
+#[test]
+fn an_avatar_hears_through_hubert() {
+    let folder = tempfile::tempdir().unwrap();
+    HUBERT.write(folder.path(), 7, Precision::F16).unwrap();
+    heard("er-hubert-eye", folder.path(), Some("facebook/hubert-large-ls960-ft"));
+}
+
+const HUBERT: Sizes = Sizes {
+    architecture: "HubertModel",
+    vocab: 32,
+    channels: 16,
+    hidden: 1024,
+    layers: 1,
+    heads: 16,
+    intermediate: 64,
+    positions: [16, 128],
+    stable: true,
+};
 
 #[test]
 fn what_is_there_and_what_is_missing_is_listed() {
@@ -177,16 +204,37 @@ fn what_is_no_extractor_is_told_so_and_leaves_nothing() {
     fs::write(whisper.join("config.json"), config.replace("Wav2Vec2ForCTC", "WhisperModel")).unwrap();
     let other = copy("other");
     fs::copy(fixture("wav2vec2/hubert/model.safetensors"), other.join("model.safetensors")).unwrap();
-    for (source, words) in [
-        (half, ["cut off", "download it again"]),
-        (without, ["preprocessor_config.json", "download what is missing"]),
-        (whisper, ["WhisperModel", "Wav2Vec2ForCTC"]),
-        (other, ["of one model", "shape"]),
-        (fixture("wav2vec2/hubert"), ["24 values", "1024"]),
-        (fixture("deepspeech/later.pb"), ["DeepSpeech 0.2 to 0.6", "deepspeech-0_1_0-b90017e8.pb"]),
-        (fixture("speech/en.wav"), ["not a frozen TensorFlow graph", "output_graph.pb"]),
-        (place.path("nowhere"), ["is not there", "config.json"]),
-    ] {
+    let empty = place.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let cut = copy("cut");
+    fs::write(cut.join("config.json"), &config[..config.len() / 2]).unwrap();
+    let nothing = copy("nothing");
+    fs::write(nothing.join("model.safetensors"), "").unwrap();
+    let page = copy("page");
+    fs::write(page.join("model.safetensors"), "<!doctype html><title>404</title>").unwrap();
+    // What was found, what is wanted, and what to do.
+    let cases: [(PathBuf, &[&str]); 12] = [
+        (half, &["cut off", "bytes", "download it again"]),
+        (nothing, &["nothing/model.safetensors", "download it again"]),
+        (page, &["neither a safetensors nor a PyTorch file", "<!do", "download it again"]),
+        (
+            without,
+            &[
+                "no preprocessor_config.json",
+                "it has config.json, model.safetensors",
+                "download what is missing",
+            ],
+        ),
+        (empty, &["no config.json", "it has nothing", "download what is missing"]),
+        (cut, &["config.json is not JSON", "EOF", "download it again"]),
+        (whisper, &["is of WhisperModel", "Wav2Vec2ForCTC", "HubertModel"]),
+        (other, &["of one model", "shape", "download both again"]),
+        (fixture("wav2vec2/hubert"), &["24 values", "HubertModel", "1024"]),
+        (fixture("deepspeech/later.pb"), &["DeepSpeech 0.2 to 0.6", "deepspeech-0_1_0-b90017e8.pb"]),
+        (fixture("speech/en.wav"), &["not a frozen TensorFlow graph", "output_graph.pb"]),
+        (place.path("nowhere"), &["is not there", "wanted is a folder", "config.json"]),
+    ];
+    for (source, words) in cases {
         let refusal = place.refused(&["features", "add", source.to_str().unwrap(), "--name", "x"]);
         for word in words {
             assert!(refusal.contains(word), "no {word:?} in: {refusal}");

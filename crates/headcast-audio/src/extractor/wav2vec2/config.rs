@@ -298,6 +298,25 @@ impl Config {
         }
     }
 
+    /// Multiplications and additions of a run over so many samples, for figures.
+    #[expect(clippy::cast_precision_loss, reason = "a figure")]
+    pub fn operations(&self, samples: usize) -> f64 {
+        let mut steps = samples;
+        let mut inputs = 1;
+        let mut total = 0.0;
+        for layer in &self.convolutions {
+            steps = steps.checked_sub(layer.kernel).map_or(0, |rest| rest / layer.stride + 1);
+            total += (steps * inputs * layer.kernel * layer.channels) as f64;
+            inputs = layer.channels;
+        }
+        let hidden = self.hidden;
+        // Queries, keys, values and what is made of them; scores and sums of values; the two wide products.
+        let layer = 4 * hidden * hidden + 2 * steps * hidden + 2 * hidden * self.intermediate;
+        let positions = hidden * hidden / self.position_groups * self.position_kernel;
+        let head = if let Output::Logits(vocab) = self.output { vocab * hidden } else { 0 };
+        2.0 * (total + (steps * (inputs * hidden + positions + self.layers * layer + head)) as f64)
+    }
+
     /// Every tensor that the network reads: upstream's names without the model's prefix (`wav2vec2.`, `hubert.`), the
     /// positional convolution as one weight.
     pub fn tensors(&self) -> Vec<TensorShape> {

@@ -213,31 +213,6 @@ impl Network {
         samples.checked_sub(FIELD).map_or(0, |rest| rest / HOP + 1)
     }
 
-    /// Multiplications and additions of a run, for figures.
-    #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    pub fn operations(&self, samples: usize) -> f64 {
-        let rows = Self::rows(samples);
-        let size = |linear: &Linear| linear.weight.inputs() * linear.weight.outputs();
-        let mut steps = samples;
-        let mut total = 0.0;
-        for layer in &self.convolutions {
-            steps = (steps.saturating_sub(layer.kernel)) / layer.stride + 1;
-            total += (steps * layer.weight.inputs() * layer.weight.outputs()) as f64;
-        }
-        let per_row = size(&self.projection)
-            + self.positions.iter().map(size).sum::<usize>()
-            + self.head.as_ref().map_or(0, size)
-            + self
-                .layers
-                .iter()
-                .map(|l| {
-                    [&l.attention_in, &l.attention_out, &l.wide, &l.narrow].map(size).iter().sum::<usize>()
-                })
-                .sum::<usize>()
-            + 2 * rows * self.config.hidden * self.layers.len();
-        2.0 * (total + (rows * per_row) as f64)
-    }
-
     /// One run over `samples`, 16 kHz and normalised: `[rows, dims]`, with [`Self::rows`] rows.
     ///
     /// The same values for any number of threads.
