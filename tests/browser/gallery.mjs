@@ -1,4 +1,4 @@
-// The videos that were made: shown, searched, spoken again by another face, thrown away, and brought back.
+// The videos that were made: shown, searched, renamed, spoken again by another face, thrown away, and brought back.
 //
 // node gallery.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
@@ -43,6 +43,8 @@ async function keeps() {
   await page.fill('#recent-search', '');
   await lists('without words all are back', page, NAMES.toReversed());
 
+  await renames(page, ids);
+
   await page.click('[aria-label="Delete “six.wav”"]');
   await lists('what is deleted is gone', page, NAMES.toReversed().filter((name) => name !== 'six'));
   await shot(page, 'undo');
@@ -63,6 +65,62 @@ async function keeps() {
   return ids;
 }
 
+/** Waits until the server calls a job so. */
+async function isCalled(what, id, title) {
+  const job = await jobWhen(server.url, id, () => true);
+  for (let tries = 0; tries < 600 && job.title !== title; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    Object.assign(job, await ask(server.url, `api/v1/jobs/${id}`));
+  }
+  check(what, job.title === title, job.title);
+}
+
+/** By keys alone, in the list and on the page of a video; and back. */
+async function renames(page, ids) {
+  const shows = (what, page, title) => checkSoon(what, page, (title) => document.querySelector('#job-title').textContent === title && document.title.startsWith(title), title);
+  const names = () => page.$$eval('.recent-name', (names) => names.map((name) => name.textContent).join());
+  await page.focus('[aria-label="Rename “two.wav”"]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.recent input.rename');
+  check('a field takes the place of the name, and has the focus', await page.evaluate(() => document.activeElement?.matches('input.rename') && /** @type {any} */ (document.activeElement).value === 'two.wav'));
+  await shot(page, 'rename');
+  await page.keyboard.type('Nonsense');
+  await page.keyboard.press('Escape');
+  check('Escape leaves it as it was', (await names()) === NAMES.toReversed().map((name) => `${name}.wav`).join(), await names());
+  check('and the button has the focus again', await page.evaluate(() => document.activeElement?.getAttribute('aria-label') === 'Rename “two.wav”'));
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('Deux');
+  await page.keyboard.press('Enter');
+  await checkSoon('Enter saves it', page, () => [...document.querySelectorAll('.recent-name')].some((name) => name.textContent === 'Deux'));
+  await isCalled('for everyone', ids.two, 'Deux');
+  await page.fill('#recent-search', 'deux');
+  await checkSoon('it is found by its new name', page, () => [...document.querySelectorAll('.recent-name')].map((name) => name.textContent).join() === 'Deux');
+  await page.fill('#recent-search', '');
+  await checkSoon('among the others again', page, (count) => document.querySelectorAll('.recent-name').length === count, NAMES.length);
+
+  const first = await openPage(browser, `${server.url}j/${ids.two}`);
+  const second = await openPage(browser, `${server.url}j/${ids.two}`, { context: first.context });
+  await shows('its page is called the same', second.page, 'Deux');
+  await shows('in both tabs', first.page, 'Deux');
+  await first.page.click('#rename');
+  await first.page.keyboard.type('Zwei 二');
+  await first.page.keyboard.press('Enter');
+  await shows('renamed there', first.page, 'Zwei 二');
+  await shows('the other tab knows without a reload', second.page, 'Zwei 二');
+  await first.page.click('#rename');
+  await first.page.keyboard.press('Delete');
+  await first.page.keyboard.press('Enter');
+  await shows('without a name it is called after its recording', first.page, 'two.wav');
+  const troubles = [...first.troubles, ...second.troubles];
+  check('nothing went wrong in these tabs', troubles.length === 0, troubles.join('; '));
+  await second.close();
+  await first.close();
+  await page.reload();
+  await page.waitForSelector('.face', { state: 'attached' });
+  await page.click('#recent-more');
+  await lists('the list has the old name, too', page, NAMES.toReversed());
+}
+
 async function jobIsGone(id) {
   const end = Date.now() + 60_000;
   while (await exists(id)) {
@@ -76,7 +134,7 @@ async function again(ids) {
   const { page, troubles, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740, dark: true });
   await lists('what is left is shown', page, ['seven', 'six', 'two', 'one']);
   await page.click('.face:has(input[value=milo])');
-  await page.click('[aria-label*="seven.wav"] >> nth=0');
+  await page.click('[aria-label*="再说一遍"][aria-label*="seven.wav"]');
   await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
   const id = new URL(page.url()).pathname.slice('/j/'.length);
   const job = await ask(server.url, `api/v1/jobs/${id}`);

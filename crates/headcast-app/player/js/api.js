@@ -41,6 +41,10 @@ export const cancel = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}/cance
 /** @param {string} id */
 export const deleteJob = (id) => call(`/api/v1/jobs/${encodeURIComponent(id)}`, { method: 'DELETE', keepalive: true });
 
+/** @param {string} id @param {string} title empty for the name of the recording @returns {Promise<import('./store.js').Job>} */
+export const rename = (id, title) =>
+  call(`/api/v1/jobs/${encodeURIComponent(id)}`, { method: 'PATCH', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ title }) });
+
 /**
  * The same recording again.
  * @param {string} id

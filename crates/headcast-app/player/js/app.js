@@ -15,6 +15,7 @@ import { renderPanel } from './panel.js';
 import { createPlot } from './plot.js';
 import { Player } from './player.js';
 import { createRecent } from './recent.js';
+import { editName } from './rename.js';
 import { createStore } from './store.js';
 
 const { t } = i18n;
@@ -186,6 +187,7 @@ function named() {
 function route() {
   const id = named();
   if (id && id === store.get().job?.id) return;
+  /** @type {HTMLElement | null} */ (byId('panel').querySelector('.rename'))?.blur();
   opened = '';
   player.close();
   controls.show(false);
@@ -259,12 +261,12 @@ function render() {
   badge.classList.toggle('on-air', mode === 'playing');
   const isOpen = Boolean(job.clip?.open);
   setText(byId('badge-text'), isOpen ? t('badge.live') : mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
-  log.setName(job.audio_name);
+  log.setName(job.title);
   plot.setFrameRate(job.clip?.frame_rate ?? 0);
   renderPanel(job, mode === 'waiting' ? wait : null);
   const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
   const reached = isOpen ? t('badge.live') : `${percent}%`;
-  document.title = live ? `${reached} · ${job.audio_name}` : `${job.audio_name} · headcast`;
+  document.title = live ? `${reached} · ${job.title}` : `${job.title} · headcast`;
 }
 
 /** What the server says of its own build and machine, in its own words. @param {string[]} notes */
@@ -334,6 +336,21 @@ byId('embed').addEventListener('click', () => {
   const address = new URL(`/embed/${job.id}`, location.href).href;
   const snippet = `<iframe src="${address}" style="width: 100%; max-width: 640px; aspect-ratio: ${width} / ${height}; border: 0" allow="autoplay; fullscreen; picture-in-picture"></iframe>`;
   copy(byId('embed'), 'panel.embed', 'panel.embed_copied', snippet);
+});
+byId('rename').addEventListener('click', () => {
+  const { job } = store.get();
+  if (!job) return;
+  byId('rename').hidden = true;
+  editName(byId('job-title'), {
+    value: job.title,
+    label: t('recent.new_name'),
+    // The server tells every tab of it, this one too.
+    onSave: (title) => api.rename(job.id, title).catch((problem) => store.set({ job: { ...job, error: job.error ?? problem } })),
+    onEnd(byKey) {
+      byId('rename').hidden = false;
+      if (byKey) byId('rename').focus();
+    },
+  });
 });
 addEventListener('popstate', route);
 addEventListener('hashchange', route);

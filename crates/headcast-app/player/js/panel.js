@@ -18,7 +18,7 @@ export function renderPanel(job, wait) {
   const fraction = progress.total ? progress.frames / progress.total : 0;
   const percent = Math.floor(100 * fraction);
 
-  setText(byId('job-title'), job.audio_name);
+  setText(byId('job-title'), job.title);
   setText(byId('job-state'), stateText(job));
   byId('panel').dataset.state = job.state;
 

@@ -1,9 +1,10 @@
-// The videos that were made here: found again, spoken again by another face, thrown away, and brought back.
+// The videos that were made here: found again, renamed, spoken again by another face, thrown away, and brought back.
 
 import * as api from './api.js';
 import { byId, element, setText } from './dom.js';
 import { t } from './i18n.js';
 import { stateText } from './panel.js';
+import { editName } from './rename.js';
 
 /** Videos that are shown at first, and that are added at a time. */
 const [FEW, MORE] = [5, 20];
@@ -13,11 +14,15 @@ const SEARCHED = 500;
 const REGRET = 7000;
 
 const ICONS = {
+  rename: 'M5 19l1-4L16.5 4.5l3 3L9 18zM14.5 6.5l3 3',
   again: 'M19.5 12a7.5 7.5 0 1 1-2.2-5.3M19.5 3.5v4h-4',
   remove: 'M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7',
 };
 
 /** @typedef {import('./store.js').Job} Job */
+
+/** @param {Job} job */
+const nameOf = (job) => job.title || t('recent.pushed');
 
 /**
  * @param {{onOpen: (id: string) => void, onAgain: (job: Job) => void, onTrouble: (problem: api.ApiError) => void}} hooks
@@ -30,11 +35,13 @@ export function createRecent(hooks) {
   let jobs = [];
   let shown = FEW;
   let wanted = false;
+  /** Whether a name is being written. */
+  let isEdited = false;
   /** What is about to be deleted, and can be taken back. @type {{job: Job, timer: number} | null} */
   let doomed = null;
 
   const query = () => search.value.trim().toLowerCase();
-  const isWanted = (/** @type {Job} */ job) => job !== doomed?.job && `${job.audio_name} ${job.avatar}`.toLowerCase().includes(query());
+  const isWanted = (/** @type {Job} */ job) => job !== doomed?.job && `${job.title} ${job.audio_name} ${job.avatar}`.toLowerCase().includes(query());
 
   function render() {
     const found = jobs.filter(isWanted);
@@ -42,16 +49,17 @@ export function createRecent(hooks) {
     search.hidden = jobs.length <= FEW;
     more.hidden = found.length <= shown;
     byId('recent-none').hidden = found.length > 0 || query() === '';
-    byId('recent-list').replaceChildren(...found.slice(0, shown).map(entry));
+    // A field that somebody writes in stays where it is.
+    if (!isEdited) byId('recent-list').replaceChildren(...found.slice(0, shown).map(entry));
     undo.hidden = doomed === null;
-    if (doomed) setText(byId('undo-text'), t('recent.deleted', { name: doomed.job.audio_name }));
+    if (doomed) setText(byId('undo-text'), t('recent.deleted', { name: nameOf(doomed.job) }));
   }
 
   /** @param {Job} job */
   function entry(job) {
     const link = element('a', { href: job.links.page }, [
       element('img', { src: job.links.poster, alt: '', width: '44', height: '44', loading: 'lazy' }),
-      element('span', { class: 'recent-name' }, [job.audio_name || t('recent.pushed')]),
+      element('span', { class: 'recent-name' }, [nameOf(job)]),
       element('span', { class: 'recent-state' }, [stateText(job)]),
     ]);
     link.addEventListener('click', (event) => {
@@ -60,11 +68,39 @@ export function createRecent(hooks) {
       event.preventDefault();
       hooks.onOpen(job.id);
     });
-    const again = iconButton('again', t('recent.again', { name: job.audio_name }), () => hooks.onAgain(job));
+    const again = iconButton('again', t('recent.again', { name: nameOf(job) }), () => hooks.onAgain(job));
     // Nobody here can make the frames of another program once more.
     again.hidden = Boolean(job.frames);
-    const remove = iconButton('remove', t('recent.delete', { name: job.audio_name || t('recent.pushed') }), () => doom(job));
-    return element('li', {}, [link, again, remove]);
+    const remove = iconButton('remove', t('recent.delete', { name: nameOf(job) }), () => doom(job));
+    const rename = iconButton('rename', t('recent.rename', { name: nameOf(job) }), () => edit(job, row));
+    const row = element('li', { 'data-job': job.id }, [link, rename, again, remove]);
+    return row;
+  }
+
+  /** @param {Job} job @param {HTMLElement} row */
+  function edit(job, row) {
+    isEdited = true;
+    editName(/** @type {HTMLElement} */ (row.firstElementChild), {
+      value: nameOf(job),
+      label: t('recent.new_name'),
+      onSave(title) {
+        api.rename(job.id, title).then(
+          (renamed) => {
+            jobs = jobs.map((other) => (other.id === job.id ? renamed : other));
+            render();
+          },
+          (problem) => hooks.onTrouble(problem),
+        );
+      },
+      onEnd(byKey) {
+        isEdited = false;
+        // Else somebody is just pressing what would be replaced.
+        if (!byKey) return;
+        render();
+        const button = byId('recent-list').querySelector(`[data-job="${job.id}"] button`);
+        /** @type {HTMLElement | null} */ (button)?.focus();
+      },
+    });
   }
 
   /** Takes a video away, for good unless that is taken back soon. @param {Job} job */

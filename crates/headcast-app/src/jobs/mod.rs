@@ -20,6 +20,7 @@ mod schedule;
 mod shared;
 mod studio;
 mod table;
+mod title;
 mod video;
 mod worker;
 mod writer;
@@ -36,3 +37,4 @@ pub use studio::{
     SampleInfo, Studio,
 };
 pub use table::Jobs;
+pub use title::{NotATitle, Title};

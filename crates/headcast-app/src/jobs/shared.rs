@@ -459,6 +459,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
     let request = JobRequest {
         audio: Input::File(folder.input()),
         audio_name: row.audio_name.clone(),
+        title: row.title.clone(),
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
         body: row.body.clone(),

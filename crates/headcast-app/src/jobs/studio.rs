@@ -9,6 +9,7 @@ use headcast::source::SegmentSource;
 
 use super::event::Level;
 use super::feed::Pushed;
+use super::title::Title;
 
 /// Knows the avatars and opens jobs. The program has one; tests have a double.
 pub trait Studio: Send + Sync + 'static {
@@ -186,6 +187,8 @@ pub struct JobRequest {
     pub audio: Input,
     /// File name that came with the clip: a hint for the decoder and a title for people, never a path.
     pub audio_name: String,
+    /// What people call the video; `None` where that is `audio_name`.
+    pub title: Option<Title>,
     /// Name of the avatar.
     pub avatar: String,
     /// Named quality setting; `None` for the default.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use headcast::media::mp4::Layout;
 use tempfile::TempPath;
 
-use super::disk::{Disk, Found};
+use super::disk::{DatabaseError, Disk, Found};
 use super::id::JobId;
 use super::job::Job;
 pub(super) use super::limits::ReadError;
@@ -18,6 +18,7 @@ use super::limits::{CreateError, Limits};
 use super::schedule::{Fair, Schedule};
 use super::shared::{Arrival, Readers, Shared, restore};
 use super::studio::{Input, JobRequest, Studio};
+use super::title::Title;
 use super::video::layout;
 use super::{poster, worker, writer};
 
@@ -117,7 +118,12 @@ impl Jobs {
     pub fn stored_request(&self, job: &Job) -> io::Result<JobRequest> {
         let folder = self.shared.disk.folder(job.id());
         let features = job.has_features().then(|| folder.features()).transpose()?;
-        Ok(JobRequest { features, background: folder.background(), ..job.request().clone() })
+        Ok(JobRequest {
+            features,
+            background: folder.background(),
+            title: job.title(),
+            ..job.request().clone()
+        })
     }
 
     /// Puts another job for the same clip, avatar and options at the end of the queue. Blocks for the disk.
@@ -169,6 +175,16 @@ impl Jobs {
     /// Stops a job and forgets it with all its files; false when there is none of that name.
     pub fn remove(&self, id: JobId) -> bool {
         self.shared.remove(id)
+    }
+
+    /// Gives a job another title; `None` is the name of its recording. When this returns, it survives a crash. Blocks for
+    /// the disk.
+    ///
+    /// # Errors
+    /// When the table cannot be written; the job is called as before then.
+    pub fn rename(&self, job: &Job, title: Option<Title>) -> Result<(), DatabaseError> {
+        let before = job.rename(title);
+        self.shared.write(&[job], true).inspect_err(|_| drop(job.rename(before)))
     }
 
     /// Somebody waits for segment `index` of `job`: make it next.

@@ -67,6 +67,7 @@ const ASSETS: &[Asset] = assets![
     "js/plot.js" JS,
     "js/recent.js" JS,
     "js/recorder.js" JS,
+    "js/rename.js" JS,
     "js/store.js" JS,
     "vendor/hls.js-1.7.4/LICENSE" TEXT,
     "vendor/hls.js-1.7.4/hls.light.min.mjs" JS,

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
 use crate::amount;
-use crate::jobs::{Count, Input, Job, JobRequest, Pushed};
+use crate::jobs::{Count, CreateError, Input, Job, JobRequest, Pushed, Title};
 use crate::studio;
 
 /// The job of that name in the address.
@@ -63,6 +63,8 @@ pub(super) struct NewJob {
     pub(super) upload: Option<String>,
     /// A clip of `/api/v1/samples`.
     pub(super) sample: Option<String>,
+    /// What the video is called, at most 120 characters on one line; default the name of the recording.
+    pub(super) title: Option<String>,
     /// Default the first of `/api/v1/avatars`.
     pub(super) avatar: Option<String>,
     /// Default the first of `profiles` of `/api/v1/info`.
@@ -123,6 +125,7 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
     };
     let mut form = Form {
         sample: wish.sample,
+        title: wish.title,
         avatar: wish.avatar,
         profile: wish.profile,
         body: wish.body,
@@ -195,6 +198,7 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
     if let Some(profile) = &form.profile {
         check_profile(state, profile)?;
     }
+    let title = title(form.title.as_deref().unwrap_or_default())?;
     let (audio, audio_name, stored) = match (form.audio, form.sample) {
         (Some((path, name)), _) => (Input::File(path.to_path_buf()), name, Some(path)),
         (None, Some(id)) => {
@@ -215,8 +219,13 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         body = before_picture(body)?;
     }
     let profile = form.profile;
-    let request = JobRequest { audio, audio_name, avatar, profile, body, features, background, pushed };
+    let request =
+        JobRequest { audio, audio_name, title, avatar, profile, body, features, background, pushed };
     Ok((request, Files { audio: stored, features: form.features, background: form.background }))
+}
+
+fn title(text: &str) -> Result<Option<Title>, Problem> {
+    Title::parse(text).map_err(|error| refused("title_unusable", error.to_string()))
 }
 
 /// `body` of a job that a picture came with.
@@ -443,6 +452,34 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<JobView>, Problem> {
     let job = find(&state, &id)?;
+    Ok(Json(JobView::full(state.jobs(), &job)))
+}
+
+/// Another title for a job.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    /// At most 120 characters on one line; an empty one is the name of the recording.
+    title: String,
+}
+
+pub(super) async fn rename(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<JobView>, Problem> {
+    let job = find(&state, &id)?;
+    let Rename { title: text } = serde_json::from_slice(&body).map_err(|error| {
+        let detail = format!("the body is not {{\"title\": …}}: {error}");
+        Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
+    })?;
+    let title = title(&text)?;
+    // Waits for the disk.
+    let renamed = tokio::task::spawn_blocking({
+        let (state, job) = (state.clone(), Arc::clone(&job));
+        move || state.jobs().rename(&job, title)
+    });
+    renamed.await.map_err(Problem::internal)?.map_err(CreateError::Table)?;
     Ok(Json(JobView::full(state.jobs(), &job)))
 }
 

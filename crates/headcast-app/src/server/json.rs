@@ -156,6 +156,8 @@ pub(super) struct JobView {
     seq: u64,
     state: StateName,
     avatar: String,
+    /// What it is called: as it was renamed, else `audio_name`.
+    title: String,
     audio_name: String,
     /// As asked for; instead of `auto` the one that was chosen, as soon as the job is opened.
     profile: Option<String>,
@@ -282,6 +284,7 @@ impl JobView {
             seq: snapshot.seq,
             state: snapshot.state.into(),
             avatar: job.request().avatar.clone(),
+            title: job.title().map_or_else(|| job.request().audio_name.clone(), |title| title.to_string()),
             audio_name: job.request().audio_name.clone(),
             profile: job.profile(),
             body: job.request().body.clone(),

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use super::connections::Timeouts;
 use super::json::{self, JobView};
@@ -208,6 +208,7 @@ fn job_operations() -> Vec<Operation> {
         .form(vec![
             file("audio", "WAV, MP3, M4A, AAC, FLAC, OGG, Opus or WebM; or `sample` instead."),
             text("sample", "A clip of `/api/v1/samples`."),
+            text("title", "What the video is called, as in the JSON."),
             text("avatar", "One of `/api/v1/avatars`; default the first."),
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
             text("body", "What the avatar does besides speaking, as in the JSON."),
@@ -243,6 +244,13 @@ fn job_operations() -> Vec<Operation> {
         new(Method::GET, "/api/v1/jobs/{id}", "showJob", "One job.", || get(jobs::show))
             .json::<JobView>(200, "As it is now.")
             .problem(404, "`no_such_job`"),
+        new(Method::PATCH, "/api/v1/jobs/{id}", "renameJob", "Give a job another title.", || patch(jobs::rename))
+            .takes::<jobs::Rename>()
+            .json::<JobView>(200, "The job. Whoever follows it is told.")
+            .problem(400, "`body_malformed`")
+            .problem(404, "`no_such_job`")
+            .problem(422, "`title_unusable`: too long, or with control characters.")
+            .problem(507, "`disk`"),
         new(Method::DELETE, "/api/v1/jobs/{id}", "deleteJob", "Stop a job and delete all of it.", || {
             delete(jobs::remove)
         })

@@ -16,6 +16,7 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 
 use super::stall::Stalled;
+use crate::jobs::Title;
 
 /// A form as it was sent.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Form {
     pub audio: Option<(TempPath, String)>,
     /// Name of a sample clip, instead of an audio file.
     pub sample: Option<String>,
+    /// What the video is called.
+    pub title: Option<String>,
     /// Name of the avatar.
     pub avatar: Option<String>,
     /// Name of the quality setting.
@@ -140,13 +143,16 @@ pub enum FieldError {
     Disk(#[from] std::io::Error),
 }
 
-const FIELDS: &str = "audio, sample, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
+const FIELDS: &str = "audio, sample, title, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
 
 /// Longest `body`: every choice made takes less.
 const MAX_BODY: usize = 128;
+
+/// Longest title in bytes.
+const MAX_TITLE: usize = 4 * Title::MAX_CHARS;
 
 /// Bytes that may be under way between the network and a field: more than any field header has.
 const SLACK: u64 = 1 << 20;
@@ -203,6 +209,7 @@ pub async fn read_form(
             "pix_fmt" => put_text("pix_fmt", &mut form.pix_fmt, &mut field, &taken).await?,
             "frames" => put_text("frames", &mut form.frames, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
+            "title" => put_text_within(MAX_TITLE, "title", &mut form.title, &mut field, &taken).await?,
             "body" => put_text_within(MAX_BODY, "body", &mut form.body, &mut field, &taken).await?,
             _ => {
                 return Err(FieldError::Unknown { name: name.chars().take(40).collect(), fields: FIELDS });

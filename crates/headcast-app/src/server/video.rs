@@ -195,8 +195,18 @@ fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
     bytes.slice(inside(range.start)..inside(range.end).max(inside(range.start)))
 }
 
-/// Named after the recording and the avatar.
+/// Named as the video was, else after the recording and the avatar.
 pub(super) fn file_name(job: &Job, suffix: &str) -> String {
+    if let Some(title) = job.title() {
+        // No path on any system, and no hidden file.
+        let stem = title.as_str().replace(['/', '\\', ':', '*', '?', '"', '<', '>', '|'], "_");
+        return format!("{}{suffix}.mp4", stem.trim_start_matches('.'));
+    }
+    recording_name(job, suffix)
+}
+
+/// Named after the recording and the avatar, whatever the video is called now.
+pub(super) fn recording_name(job: &Job, suffix: &str) -> String {
     let request = job.request();
     let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
     // Frames from outside have no avatar.

@@ -90,6 +90,7 @@ mod tests {
         JobRequest {
             audio: Input::Memory(Bytes::new()),
             audio_name: String::new(),
+            title: None,
             avatar: String::new(),
             profile: None,
             body: body.to_owned(),

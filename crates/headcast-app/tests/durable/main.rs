@@ -116,6 +116,7 @@ impl Run {
         let request = JobRequest {
             audio: Input::File(upload.to_path_buf()),
             audio_name: name.to_owned(),
+            title: None,
             avatar: "milo".to_owned(),
             profile: None,
             body: String::new(),

@@ -12,6 +12,7 @@ mod jobs;
 mod openapi;
 mod page;
 mod push;
+mod rename;
 mod restart;
 mod segments;
 mod slow;

@@ -181,6 +181,10 @@ fn new_job(body: &str) -> Request<Body> {
     request
 }
 
+fn rename(path: &str, body: &str) -> Request<Body> {
+    request(Method::PATCH, path).map(|_| Body::from(body.to_owned()))
+}
+
 fn avatar_form(fields: &[Field<'_>]) -> Request<Body> {
     form_at("/api/v1/avatars", fields)
 }
@@ -287,6 +291,10 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/jobs", form(&[Field::file("audio", "a.wav", &[0; 6000])]), 413),
         (job, get(&j), 200),
         (job, get(none), 404),
+        (job, rename(&j, "{\"title\": \"Hello\"}"), 200),
+        (job, rename(&j, "{\"name\": \"Hello\"}"), 400),
+        (job, rename(&j, "{\"title\": \"a\\nb\"}"), 422),
+        (job, rename(none, "{\"title\": \"Hello\"}"), 404),
         ("/api/v1/jobs", new_job("{\"sample\": \"hello\"}"), 201),
         ("/api/v1/jobs", new_job("{\"sample\": 1}"), 400),
         ("/api/v1/jobs", new_job("{\"upload\": \"x\"}"), 422),

@@ -66,6 +66,7 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN body TEXT NOT NULL DEFAULT ''",
     // The columns stay: `pushed` may say `open`, and `segment_ends` nothing yet, which earlier versions take for damage.
     "",
+    "ALTER TABLE jobs ADD COLUMN title TEXT",
 ];
 
 /// Why the table cannot be used.
@@ -255,7 +256,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
 fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let update = "UPDATE jobs SET state = ?2, failure_code = ?3, failure_message = ?4, started_ms = ?5,
         finished_ms = ?6, segment_ends = ?7, frame_rate_num = ?8, frame_rate_den = ?9, width = ?10,
-        height = ?11, qp = ?12, channels = ?13, profile = ?14 WHERE id = ?1";
+        height = ?11, qp = ?12, channels = ?13, profile = ?14, title = ?15 WHERE id = ?1";
     let clip = record.clip.as_ref();
     let values = params![
         record.id,
@@ -272,6 +273,7 @@ fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Resul
         clip.map(|clip| clip.qp),
         clip.map(|clip| clip.channels),
         record.profile,
+        record.title,
     ];
     connection.prepare(update)?.execute(values).map(drop)
 }
@@ -413,7 +415,7 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number, pushed, body
+                number, pushed, body, title
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -481,6 +483,7 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         finished_ms: row.get(10)?,
         pushed: row.get(19)?,
         body: row.get(20)?,
+        title: row.get(21)?,
         clip,
     })
 }

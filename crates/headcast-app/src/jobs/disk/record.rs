@@ -15,6 +15,7 @@ use super::super::code::intern;
 use super::super::feed::{Count, Pushed};
 use super::super::id::JobId;
 use super::super::job::{Failure, State};
+use super::super::title::Title;
 
 /// What a job knows as soon as it is opened.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub(in super::super) struct Row {
     pub(in super::super) profile: Option<String>,
     pub(in super::super) body: String,
     pub(in super::super) audio_name: String,
+    pub(in super::super) title: Option<Title>,
     pub(in super::super) has_features: bool,
     pub(in super::super) pushed: Option<Pushed>,
     pub(in super::super) created: SystemTime,
@@ -50,6 +52,8 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) body: String,
     pub(super) audio_name: String,
+    #[serde(default)]
+    pub(super) title: Option<String>,
     pub(super) has_features: bool,
     /// As [`Pushed`] is written; `None` for a job whose frames are rendered here.
     #[serde(default)]
@@ -86,6 +90,7 @@ impl From<&Row> for Record {
             profile: row.profile.clone(),
             body: row.body.clone(),
             audio_name: row.audio_name.clone(),
+            title: row.title.as_ref().map(ToString::to_string),
             has_features: row.has_features,
             pushed: row.pushed.as_ref().map(ToString::to_string),
             created_ms: millis(row.created),
@@ -118,6 +123,8 @@ impl Record {
             profile: self.profile,
             body: self.body,
             audio_name: self.audio_name,
+            // A title of another version's rules is none here, which is no damage.
+            title: self.title.and_then(|title| Title::parse(&title).ok().flatten()),
             has_features: self.has_features,
             pushed,
             created: instant(self.created_ms),

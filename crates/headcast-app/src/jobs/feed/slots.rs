@@ -205,6 +205,7 @@ mod tests {
         let request = JobRequest {
             audio: Input::Memory(bytes::Bytes::new()),
             audio_name: String::new(),
+            title: None,
             avatar: String::new(),
             profile: None,
             body: String::new(),

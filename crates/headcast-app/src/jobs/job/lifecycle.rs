@@ -10,6 +10,7 @@ use headcast::media::store::Folder;
 use super::{Begun, Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
 use crate::jobs::event::{EventBody, Level};
 use crate::jobs::studio::Phase;
+use crate::jobs::title::Title;
 
 impl Job {
     /// Lets go of the source, which is opened again when its turn comes.
@@ -46,6 +47,14 @@ impl Job {
             let progress = inner.progress;
             self.publish(&mut inner, EventBody::Progress(progress));
         }
+    }
+
+    /// Gives it another title, or none, and returns the one that it had.
+    pub(in crate::jobs) fn rename(&self, title: Option<Title>) -> Option<Title> {
+        let mut inner = self.lock();
+        let before = std::mem::replace(&mut inner.title, title);
+        self.publish(&mut inner, EventBody::State);
+        before
     }
 
     /// A line for its log, from those who bring its frames.

@@ -21,6 +21,7 @@ use crate::jobs::disk::{Changes, Clip, Row};
 use crate::jobs::event::{Event, EventBody, EventLog, Level, Progress};
 use crate::jobs::id::JobId;
 use crate::jobs::studio::{JobRequest, Phase};
+use crate::jobs::title::Title;
 use crate::meter::Meter;
 
 /// Where a job stands.
@@ -160,6 +161,8 @@ struct Inner {
     state: State,
     failure: Option<Failure>,
     progress: Progress,
+    /// As it was last renamed.
+    title: Option<Title>,
     /// As asked for, until the studio has chosen one.
     profile: Option<String>,
     /// There while it is worked on: a job that was taken up again, or made way for others, has none.
@@ -204,6 +207,7 @@ impl Job {
             profile: request.profile.clone(),
             body: request.body.clone(),
             audio_name: request.audio_name.clone(),
+            title: request.title.clone(),
             has_features,
             pushed: request.pushed,
             created: SystemTime::now(),
@@ -282,6 +286,7 @@ impl Job {
                 state,
                 failure,
                 progress,
+                title: row.title,
                 profile: row.profile,
                 work: None,
                 plan,
@@ -383,6 +388,11 @@ impl Job {
         }
     }
 
+    /// What people call it, where that is not the name of its recording.
+    pub fn title(&self) -> Option<Title> {
+        self.lock().title.clone()
+    }
+
     /// The quality setting that it is rendered with: as asked for, or what the studio chose when it was opened.
     pub fn profile(&self) -> Option<String> {
         self.lock().profile.clone()
@@ -467,6 +477,7 @@ impl Job {
             profile: inner.profile.clone(),
             body: self.request.body.clone(),
             audio_name: self.request.audio_name.clone(),
+            title: inner.title.clone(),
             has_features: self.has_features,
             pushed: self.request.pushed,
             created: self.created,

@@ -7,11 +7,11 @@ use axum::response::Response;
 use crate::jobs::{Job, State as JobState};
 use crate::server::AppState;
 use crate::server::problem::Problem;
-use crate::server::video::{file_name, whole};
+use crate::server::video::{recording_name, whole};
 
-/// The name of a finished job's video on the line. Older clients do not escape it, so it has nothing to escape.
+/// The name of a finished job's video on the line, which stays when the job is renamed: it was handed out. Older clients do not escape it, so it has nothing to escape.
 pub(super) fn file_path(job: &Job) -> String {
-    let plain: String = file_name(job, "")
+    let plain: String = recording_name(job, "")
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect();

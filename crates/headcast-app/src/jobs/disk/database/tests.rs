@@ -1,6 +1,7 @@
 //! A table comes back as it was, or says that it is damaged.
 
 use super::super::super::job::{Failure, State};
+use super::super::super::title::Title;
 use super::super::record::Clip;
 use super::*;
 
@@ -11,6 +12,7 @@ fn row(state: State) -> Row {
         profile: Some("parity".to_owned()),
         body: "eyes=blink".to_owned(),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
+        title: Title::parse("讲'; --").unwrap(),
         has_features: true,
         pushed: "64x48 30000/1001 yuv420p 51".parse().ok(),
         created: instant(1_700_000_000_123),
