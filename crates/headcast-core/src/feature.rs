@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::spool::Spool;
+use crate::lazy::{Lazy, Maker};
+use crate::spool::{Spool, Spools};
 
 /// Which extractor an avatar was trained with; fixed by the width of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -173,12 +174,36 @@ impl FeatureTrack {
     /// # Panics
     /// As [`Self::from_windows`].
     pub fn windows(shape: [usize; 3], values: Arc<dyn Values>) -> Result<Self, FeatureError> {
+        let (kind, rows) = Self::windowed(shape, values.count())?;
+        Self::checked(kind, Layout::Windows, rows, values)
+    }
+
+    /// As [`Self::windows`], of values that are made when they are read: none of them yet. One that is no number is an
+    /// error when it is read.
+    ///
+    /// * `spools`: where those that were made are put aside.
+    ///
+    /// # Errors
+    /// [`FeatureError::Shape`] and [`FeatureError::Empty`].
+    ///
+    /// # Panics
+    /// As [`Self::from_windows`].
+    pub fn lazy_windows(
+        shape: [usize; 3],
+        maker: impl Maker + 'static,
+        spools: &Spools,
+    ) -> Result<Self, FeatureError> {
+        let (kind, rows) = Self::windowed(shape, maker.count())?;
+        Self::unchecked(kind, Layout::Windows, rows, Arc::new(Lazy::new(maker, spools)))
+    }
+
+    fn windowed(shape: [usize; 3], count: u64) -> Result<(FeatureKind, usize), FeatureError> {
         let [rows, steps, dims] = shape;
         let kind = FeatureKind::from_dims(dims)
             .filter(|kind| kind.steps() == steps)
             .ok_or_else(|| FeatureError::Shape { shape: shape.to_vec() })?;
-        assert_eq!(values.count(), (rows * steps * dims) as u64, "the values must fill the shape");
-        Self::checked(kind, Layout::Windows, rows, values)
+        assert_eq!(count, (rows * steps * dims) as u64, "the values must fill the shape");
+        Ok((kind, rows))
     }
 
     /// Scores at 50 Hz, two rows per 25 fps frame, from which windows are cut on demand.
@@ -191,11 +216,43 @@ impl FeatureTrack {
     /// # Panics
     /// If `values` is not a whole number of row pairs, or `kind` is not one of 16 steps.
     pub fn scores(kind: FeatureKind, values: Arc<dyn Values>) -> Result<Self, FeatureError> {
+        let rows = Self::scored(kind, values.count());
+        Self::checked(kind, Layout::Scores, rows, values)
+    }
+
+    /// As [`Self::scores`], of values that are made when they are read: none of them yet. One that is no number is an
+    /// error when it is read.
+    ///
+    /// * `spools`: where those that were made are put aside.
+    ///
+    /// # Errors
+    /// [`FeatureError::Empty`].
+    ///
+    /// # Panics
+    /// As [`Self::scores`].
+    pub fn lazy_scores(
+        kind: FeatureKind,
+        maker: impl Maker + 'static,
+        spools: &Spools,
+    ) -> Result<Self, FeatureError> {
+        let rows = Self::scored(kind, maker.count());
+        Self::unchecked(kind, Layout::Scores, rows, Arc::new(Lazy::new(maker, spools)))
+    }
+
+    fn scored(kind: FeatureKind, count: u64) -> usize {
         assert_eq!(kind.steps(), 16, "scores are for kinds with windows of 16 steps");
         let per_row = 2 * kind.dims() as u64;
-        assert!(values.count().is_multiple_of(per_row), "scores come in pairs of rows");
-        let rows = usize::try_from(values.count() / per_row).unwrap_or(usize::MAX);
-        Self::checked(kind, Layout::Scores, rows, values)
+        assert!(count.is_multiple_of(per_row), "scores come in pairs of rows");
+        usize::try_from(count / per_row).unwrap_or(usize::MAX)
+    }
+
+    fn unchecked(
+        kind: FeatureKind,
+        layout: Layout,
+        rows: usize,
+        values: Arc<dyn Values>,
+    ) -> Result<Self, FeatureError> {
+        if rows == 0 { Err(FeatureError::Empty) } else { Ok(Self { kind, layout, rows, values }) }
     }
 
     fn checked(

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod feature;
 pub mod image;
+pub mod lazy;
 pub mod npy;
 pub mod pose;
 pub mod spool;
@@ -18,6 +19,7 @@ pub mod timeline;
 pub use clock::{FrameIndex, FrameRate, SampleRate, Timescale, Timestamp};
 pub use feature::{FeatureError, FeatureKind, FeatureTrack, Values};
 pub use image::{ImageError, RgbImage};
+pub use lazy::{Lazy, Maker};
 pub use pose::{Intrinsics, Pose};
 pub use spool::{Spool, Spools};
 pub use timeline::{SegmentPlan, Timeline};

@@ -1,5 +1,6 @@
 //! Samples to log-mel frames at 100 Hz, normalised by the level of the clip.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,9 +29,6 @@ const SCALE: f64 = 3.0;
 const FRAMES_PER_ROW_PAIR: u64 = 4;
 const FRAME_BYTES: u64 = 4 * BANDS as u64;
 
-/// Frames taken together when the clip's level is measured.
-const FRAMES_AT_ONCE: u64 = 1024;
-
 /// Collects mel energies while samples come in.
 ///
 /// The transform runs in `f64`: beside a loud band, quiet ones lose digits in `f32`, and the logarithm
@@ -47,9 +45,11 @@ pub(super) struct MelFrames {
     energies: Spool,
     /// Those that are not in `energies` yet.
     fresh: Vec<f32>,
+    level: Level,
     frame: Vec<f64>,
     spectrum: Vec<Complex<f64>>,
     scratch: Vec<Complex<f64>>,
+    power: Vec<f64>,
 }
 
 /// Log-mel frames of a whole clip, normalised by its level.
@@ -71,6 +71,8 @@ impl MelFrames {
             samples: 0,
             energies: spools.spool(),
             fresh: Vec::new(),
+            level: Level::default(),
+            power: Vec::with_capacity(FFT / 2 + 1),
             frame: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
@@ -83,6 +85,17 @@ impl MelFrames {
     }
 
     pub(super) fn push(&mut self, samples: &[f32]) -> io::Result<()> {
+        self.take(samples)?;
+        self.level.settle(self.frames());
+        Ok(())
+    }
+
+    /// How many frames a clip that ended here would have.
+    fn frames(&self) -> u64 {
+        self.samples / super::ROW_PAIR_SAMPLES * FRAMES_PER_ROW_PAIR
+    }
+
+    fn take(&mut self, samples: &[f32]) -> io::Result<()> {
         self.samples += samples.len() as u64;
         self.pending.extend_from_slice(samples);
         let mut start = 0;
@@ -91,6 +104,7 @@ impl MelFrames {
             start += HOP;
         }
         self.pending.drain(..start);
+        self.level.hear(&self.fresh);
         let fresh = std::mem::take(&mut self.fresh);
         self.energies.append_f32s(&fresh)?;
         self.fresh = fresh;
@@ -108,9 +122,10 @@ impl MelFrames {
             .process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch)
             .expect("the buffers have the lengths that the transform made them with");
         // 256 bins times 150, the sum of the squared window: the powers add up to the mean square.
-        let power: Vec<f64> = self.spectrum.iter().map(|bin| bin.norm_sqr() / (256.0 * 150.0)).collect();
+        self.power.clear();
+        self.power.extend(self.spectrum.iter().map(|bin| bin.norm_sqr() / (256.0 * 150.0)));
         for (first, weights) in &self.bands {
-            let energy: f64 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
+            let energy: f64 = weights.iter().zip(&self.power[*first..]).map(|(w, p)| w * p).sum();
             #[expect(clippy::cast_possible_truncation, reason = "stored to 7 digits")]
             self.fresh.push(energy as f32);
         }
@@ -118,13 +133,14 @@ impl MelFrames {
 
     /// `4 × floor(samples / 640)` normalised log-mel frames.
     pub(super) fn finish(mut self) -> io::Result<LogMel> {
-        let frames = self.samples / super::ROW_PAIR_SAMPLES * FRAMES_PER_ROW_PAIR;
+        let frames = self.frames();
         // The last frames reach up to 40 samples past the clip.
         if self.energies.len() < frames * FRAME_BYTES {
             let silence = [0.0; WINDOW];
-            self.push(&silence)?;
+            self.take(&silence)?;
         }
-        let level = level(&self.energies, frames)?;
+        self.level.settle(frames);
+        let level = self.level.value();
         Ok(LogMel { energies: self.energies, frames, level })
     }
 }
@@ -161,23 +177,37 @@ pub(super) fn silent_frame_value() -> f32 {
 
 /// The clip's reference level: the amplitude-weighted mean of the frames' log energy, so that silence and
 /// single clicks hardly count.
-fn level(energies: &Spool, frames: u64) -> io::Result<f64> {
-    let (mut sum, mut weights) = (0.0, 0.0);
-    let mut block = Vec::new();
-    let mut at = 0;
-    while at < frames {
-        let now = FRAMES_AT_ONCE.min(frames - at);
-        block.resize(usize::try_from(now).unwrap_or(usize::MAX).saturating_mul(BANDS), 0.0);
-        energies.read_f32s(at * BANDS as u64, &mut block)?;
-        for frame in block.chunks_exact(BANDS) {
-            let energy = frame.iter().map(|&e| f64::from(e)).sum::<f64>().max(ENERGY_FLOOR);
-            let amplitude = energy.sqrt();
-            sum += amplitude * energy.ln();
-            weights += amplitude;
-        }
-        at += now;
+#[derive(Debug, Default)]
+struct Level {
+    sum: f64,
+    weights: f64,
+    settled: u64,
+    /// Energies of the frames after those: whether they belong to the clip depends on where it ends.
+    open: VecDeque<f64>,
+}
+
+impl Level {
+    /// The next frames, `[frames, BANDS]`.
+    fn hear(&mut self, energies: &[f32]) {
+        let energy = |frame: &[f32]| frame.iter().map(|&e| f64::from(e)).sum::<f64>().max(ENERGY_FLOOR);
+        self.open.extend(energies.chunks_exact(BANDS).map(energy));
     }
-    Ok(if weights > 0.0 { (sum / weights).exp().max(MIN_LEVEL) } else { MIN_LEVEL })
+
+    /// The first `frames` frames belong to the clip.
+    fn settle(&mut self, frames: u64) {
+        while self.settled < frames
+            && let Some(energy) = self.open.pop_front()
+        {
+            let amplitude = energy.sqrt();
+            self.sum += amplitude * energy.ln();
+            self.weights += amplitude;
+            self.settled += 1;
+        }
+    }
+
+    fn value(&self) -> f64 {
+        if self.weights > 0.0 { (self.sum / self.weights).exp().max(MIN_LEVEL) } else { MIN_LEVEL }
+    }
 }
 
 /// Triangles, linear in Hz between corners that are equally spaced in mel.

@@ -10,12 +10,12 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
 
-use headcast_core::{FeatureError, FeatureKind, FeatureTrack, Spools};
+use headcast_core::{FeatureKind, FeatureTrack, Maker, Spools};
 
-use mel::MelFrames;
-use network::Network;
+use mel::{LogMel, MelFrames};
+use network::{CHUNK, CLASSES, Network};
 
 pub use npy::{FeatureFileError, read_npy, write_npy};
 
@@ -25,8 +25,8 @@ pub const ROW_PAIR_SAMPLES: u64 = 640;
 /// The built-in model: 16 kHz mono speech to `DeepSpeech`-shaped letter scores at 50 Hz.
 ///
 /// Push samples, then [`finish`](Self::finish). In between log-mel frames are put aside, 19 kB per second, because
-/// the level that they are relative to is that of the whole clip; then scores, 6 kB per second. The maths and the
-/// origin of the weights are in `assets/README.md`.
+/// the level that they are relative to is that of the whole clip. The network runs when scores are read: 5 s of the clip
+/// at a time, then put aside as well, 6 kB per second. The maths and the origin of the weights are in `assets/README.md`.
 pub struct Extractor {
     mel: MelFrames,
     spools: Spools,
@@ -64,21 +64,39 @@ impl Extractor {
         Ok(())
     }
 
-    /// Runs the network: two rows for every whole 640 samples; what is left over is heard by the last rows
-    /// but makes none. `None` for less than 640 samples.
+    /// The clip is over: two rows for every whole 640 samples; what is left over is heard by the last rows but makes
+    /// none. `None` for less than 640 samples. Runs nothing yet.
     ///
     /// # Errors
-    /// As [`Self::push`], also when what was put aside cannot be read again.
+    /// As [`Self::push`].
     pub fn finish(self) -> io::Result<Option<FeatureTrack>> {
         let log_mel = self.mel.finish()?;
         debug_assert!(log_mel.frames().is_multiple_of(4), "four frames for a row pair");
-        let scores = self.spools.spool();
-        Network::built_in().scores(&log_mel, &mut |rows| scores.append_f32s(rows))?;
-        match FeatureTrack::scores(FeatureKind::DeepSpeech, Arc::new(scores)) {
-            Ok(track) => Ok(Some(track)),
-            Err(FeatureError::Unreadable { reason }) => Err(io::Error::other(reason)),
-            // Samples were checked to be finite, and finite samples make finite scores: there is no row.
-            Err(_) => Ok(None),
-        }
+        // The kind is known: there is no row.
+        Ok(FeatureTrack::lazy_scores(FeatureKind::DeepSpeech, Scores(log_mel), &self.spools).ok())
+    }
+}
+
+/// What the network makes of a clip.
+struct Scores(LogMel);
+
+impl Maker for Scores {
+    fn count(&self) -> u64 {
+        (Network::rows(&self.0) * CLASSES) as u64
+    }
+
+    fn chunk(&self) -> usize {
+        CHUNK * CLASSES
+    }
+
+    fn make(&self, range: Range<u64>, _before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+        let row = |value: u64| usize::try_from(value / CLASSES as u64).unwrap_or(usize::MAX);
+        Network::built_in().scores(&self.0, row(range.start)..row(range.end), out, &mut |_, _, _| {})
+    }
+}
+
+impl fmt::Debug for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scores({} log-mel frames)", self.0.frames())
     }
 }

@@ -1,6 +1,7 @@
 //! The network: log-mel frames at 100 Hz to letter scores at 50 Hz.
 
 use std::io;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::mel::{BANDS, LogMel, silent_frame_value};
@@ -14,7 +15,7 @@ const STEM_STRIDE: usize = 2;
 /// Rows on each side that a row's score depends on: two per block.
 const CONTEXT: usize = BLOCKS * (TAPS / 2);
 /// Rows computed at a time: with the context, activations stay in the second-level cache.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// Score of probability p: `1.6 · ln(0.97 p + 0.03 / 29) + 8`.
 const OUT_KEEP: f32 = 0.97;
 const OUT_FLOOR: f32 = 0.03;
@@ -55,35 +56,25 @@ impl Network {
         })
     }
 
-    /// `[2 n, BANDS]` log-mel frames to `[n, CLASSES]` scores, which `take` gets a few hundred rows at a time.
+    /// Appends the scores of `rows`, `[n, CLASSES]`, made from `[2 n, BANDS]` log-mel frames and those around. In how many
+    /// pieces the rows of a clip are made changes no value.
     pub(super) fn scores(
         &self,
         log_mel: &LogMel,
-        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.scores_traced(log_mel, CHUNK, take, &mut |_, _, _| {})
-    }
-
-    /// As [`Self::scores`], `chunk` rows at a time, which changes no value.
-    pub(super) fn scores_traced(
-        &self,
-        log_mel: &LogMel,
-        chunk: usize,
-        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+        rows: Range<usize>,
+        scores: &mut Vec<f32>,
         trace: Trace<'_>,
     ) -> io::Result<()> {
-        let rows = usize::try_from(log_mel.frames()).unwrap_or(usize::MAX).div_ceil(STEM_STRIDE);
-        let mut scores = Vec::new();
-        for start in (0..rows).step_by(chunk) {
-            let end = (start + chunk).min(rows);
-            scores.clear();
-            self.chunk(log_mel, rows, start, end, &mut scores, trace)?;
-            take(&scores)?;
-        }
-        Ok(())
+        let all = Self::rows(log_mel);
+        self.chunk(log_mel, all, rows.start, rows.end.min(all), scores, trace)
     }
 
-    /// Scores of rows `start..end`.
+    /// How many rows there are.
+    pub(super) fn rows(log_mel: &LogMel) -> usize {
+        usize::try_from(log_mel.frames()).unwrap_or(usize::MAX).div_ceil(STEM_STRIDE)
+    }
+
+    /// Scores of rows `start..end` of `rows`.
     ///
     /// Works on rows `first..last`, which reach [`CONTEXT`] further on both sides where the clip does. Two
     /// rows at each inner edge go wrong in every block, and are outside `start..end` after the last.

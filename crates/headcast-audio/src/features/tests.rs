@@ -1,11 +1,12 @@
 //! Every layer against the golden values of the independent numpy reference.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use headcast_core::npy::Array;
 
-use super::mel::{BANDS, LogMel};
-use super::network::{BUILT_IN, CLASSES};
+use super::mel::BANDS;
+use super::network::BUILT_IN;
 use super::*;
 
 /// The tolerance that the reference states for float32 arithmetic throughout.
@@ -36,11 +37,10 @@ fn values(mel: &LogMel) -> Vec<f32> {
 
 fn scores(network: &Network, mel: &LogMel, chunk: usize, trace: network::Trace<'_>) -> Vec<f32> {
     let mut scores = Vec::new();
-    let mut take = |rows: &[f32]| {
-        scores.extend_from_slice(rows);
-        Ok(())
-    };
-    network.scores_traced(mel, chunk, &mut take, trace).unwrap();
+    let rows = Network::rows(mel);
+    for start in (0..rows).step_by(chunk) {
+        network.scores(mel, start..(start + chunk).min(rows), &mut scores, trace).unwrap();
+    }
     scores
 }
 
@@ -122,6 +122,48 @@ fn blocks_and_chunks_change_nothing() {
     for chunk in [1, 7, 64, 256] {
         assert_eq!(scores(network, &mel, chunk, &mut |_, _, _| {}), one, "{chunk} rows at a time");
     }
+}
+
+/// Windows asked for here and there, by several threads, are those of the whole clip heard at once.
+#[test]
+fn windows_read_in_any_order_are_those_of_one_run() {
+    let samples: Vec<f32> = std::iter::repeat_n([pcm("en"), pcm("zh")].concat(), 5).flatten().collect();
+    let whole = scores(Network::built_in(), &log_mel(&samples), 1 << 20, &mut |_, _, _| {});
+    let eager = FeatureTrack::scores(FeatureKind::DeepSpeech, Arc::new(whole)).unwrap();
+    let heard = |samples: &[f32]| {
+        // A little in memory, the rest in files.
+        let spools = Spools::new(1000, || Ok(Box::new(std::io::Cursor::new(Vec::new()))));
+        let mut extractor = Extractor::new(&spools);
+        for block in samples.chunks(1111) {
+            extractor.push(block).unwrap();
+        }
+        extractor.finish().unwrap().unwrap()
+    };
+    let lazy = heard(&samples);
+    assert!(lazy.rows() > 2 * CHUNK, "several chunks");
+    assert_eq!(lazy.rows(), eager.rows());
+    let window = |track: &FeatureTrack, row| {
+        let mut window = vec![0.0; track.window_len()];
+        track.window_into(row, &mut window).unwrap();
+        window.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        for stride in [1, 97, 331, 613] {
+            let (lazy, eager) = (&lazy, &eager);
+            scope.spawn(move || {
+                // Strides without a common divisor with the number of rows would visit all of them; 60 will do.
+                for step in 0..60 {
+                    let row = (stride * (step + stride)) % lazy.rows();
+                    assert_eq!(window(lazy, row), window(eager, row), "row {row}");
+                }
+            });
+        }
+    });
+    // Control: the level is that of the whole clip, so another end is heard at the beginning.
+    let mut louder = samples;
+    let middle = louder.len() / 2;
+    louder[middle..].iter_mut().for_each(|sample| *sample *= 0.25);
+    assert_ne!(window(&heard(&louder), 5), window(&eager, 5));
 }
 
 #[test]
