@@ -5,7 +5,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { check, commandLine, finish, openPage, root, shooter, startBrowser, startServer } from './harness.mjs';
+import { check, checkSoon, commandLine, finish, openPage, root, shooter, startBrowser, startServer } from './harness.mjs';
 
 const options = commandLine();
 const PATIENCE = 120_000;
@@ -124,6 +124,14 @@ async function good(page, folder) {
   await page.waitForFunction(() => document.querySelector('.face input[value=ann]')?.checked, null, { timeout: PATIENCE });
   await page.waitForSelector('#avatar-said:not([hidden])', { timeout: PATIENCE });
   check('it is in the gallery and chosen, without a reload', await page.evaluate(() => window.sameDocument === true));
+  const picture = await page.evaluate(async () => (await fetch(document.querySelector('.face:has([value=ann]) img').src)).headers.get('content-type'));
+  check('its picture is rendered', picture === 'image/png', picture);
+  await page.hover('.face:has([value=ann])');
+  await checkSoon('and speaks when it is pointed at', page, () => document.querySelector('.face:has([value=ann]) video')?.currentTime > 0.2);
+  await page.hover('#drop');
+  await checkSoon('and only then', page, () => document.querySelector('.face:has([value=ann]) video') === null);
+  await page.focus('.face input[value=milo]');
+  await checkSoon('likewise when it has the focus', page, () => document.querySelector('.face:has([value=milo]) video')?.currentTime > 0.2);
   check('its files are gone from the uploads', (await uploads()).length === 0, (await uploads()).join());
   await page.waitForSelector('.avatar-row[data-name=ann]', { timeout: PATIENCE });
   const row = await page.textContent('.avatar-row[data-name=ann]');

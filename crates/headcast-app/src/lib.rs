@@ -12,6 +12,7 @@ pub mod data_dir;
 mod doctor;
 pub mod jobs;
 mod meter;
+mod picture;
 mod process;
 pub mod render;
 pub mod server;

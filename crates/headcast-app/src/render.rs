@@ -1,7 +1,7 @@
 //! One avatar speaks one clip into a folder: what `headcast render` and the Python package do.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use headcast::source::{FrameDone, MakeError};
 use headcast::{ClipFolder, ClipFolderError, SegmentSource, Session};
 
 use crate::jobs::{OpenError, Reporter};
+use crate::picture;
 use crate::studio::{Choice, LocalStudio, Look, Prepared, Recording};
 
 /// What is to be rendered, and where to.
@@ -273,13 +274,6 @@ fn is_frame(name: &str) -> bool {
 /// Under another name first: a frame is there whole or not at all.
 fn write_png(folder: &Path, name: &str, image: &RgbImage) -> io::Result<()> {
     let draft = folder.join(format!(".{name}.part"));
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(&draft)?), image.width(), image.height());
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    // Frames are for looking at: writing them must not be slower than rendering them.
-    encoder.set_compression(png::Compression::Fast);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(image.data())?;
-    writer.finish()?;
+    fs::write(&draft, picture::png(image)?)?;
     fs::rename(&draft, folder.join(name))
 }

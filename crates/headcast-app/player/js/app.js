@@ -215,7 +215,7 @@ function route() {
 function pushedFace(job) {
   if (!job.frames || job.progress.frames === 0) return null;
   const { width, height } = job.frames;
-  return { name: '', title: '', credits: '', thumbnail: job.links.poster, width, height };
+  return { name: '', title: '', credits: '', thumbnail: job.links.poster, preview: null, width, height };
 }
 
 /** @param {import('./store.js').Avatar | null} avatar */

@@ -1,5 +1,6 @@
 // Choosing a voice and a face.
 
+import { addLivePicture } from './preview.js';
 import { byId, element, setText } from './dom.js';
 import { clock, size } from './format.js';
 import { current, explain, has, t } from './i18n.js';
@@ -211,12 +212,13 @@ export function createComposer(hooks) {
         const input = /** @type {HTMLInputElement} */ (element('input', { type: 'radio', name: 'avatar', value: entry.name, class: 'visually-hidden' }));
         input.checked = entry.name === checked;
         input.addEventListener('change', () => chooseAvatar(entry.name));
-        return element('label', { class: 'face' }, [
+        const card = element('label', { class: 'face' }, [
           input,
-          element('img', { src: entry.thumbnail, alt: '', width: '96', height: '96', decoding: 'async' }),
           element('span', { class: 'face-name' }, [entry.title]),
           element('span', { class: 'face-size' }, [`${entry.width} × ${entry.height}`]),
         ]);
+        addLivePicture(card, entry);
+        return card;
       }),
     );
   }

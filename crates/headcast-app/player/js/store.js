@@ -34,7 +34,7 @@ export function createStore(initial) {
 }
 
 /**
- * @typedef {{name: string, title: string, width: number, height: number, credits: string, thumbnail: string}} Avatar
+ * @typedef {{name: string, title: string, width: number, height: number, credits: string, thumbnail: string, preview: string | null}} Avatar
  * @typedef {{id: string, language: string, title: string, file_name: string, audio: string}} Sample
  * @typedef {{phase: string, frames: number, total: number | null, fps: number, times_real_time: number, eta_secs: number | null}} Progress
  * @typedef {{open: boolean, duration_secs: number, frames: number, frame_rate: number, segments: number, ready: [number, number][], segment_ends: number[]}} Clip

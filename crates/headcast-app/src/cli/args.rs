@@ -313,6 +313,13 @@ pub(super) enum AvatarCommand {
         #[command(flatten)]
         data: DataOptions,
     },
+    /// Render the picture and the preview that the page shows of an avatar; an import does so by itself
+    Preview {
+        /// Name of an imported avatar
+        name: String,
+        #[command(flatten)]
+        library: DataOptions,
+    },
     /// Say what a checkpoint or a folder holds, what it lacks, and what it cannot tell
     Inspect {
         /// A checkpoint file (.pth, .tar, .safetensors), an avatar, a training folder or a subject's data folder

@@ -1,4 +1,4 @@
-//! `headcast avatar import | list | inspect`.
+//! `headcast avatar import | list | inspect | preview`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "these commands answer on the terminal")]
 
@@ -6,22 +6,23 @@ use std::path::Path;
 
 use headcast::nerf::avatar::{self, AvatarError, Background, FullBodyRequest, ImportRequest, Smoothing};
 
-use super::args::{AvatarCommand, ImportOptions};
+use super::args::{AvatarCommand, DataOptions, ImportOptions};
 use super::failure::Failure;
 use crate::data_dir;
 use crate::doctor::Report;
-use crate::studio::Avatars;
+use crate::studio::{Avatars, EngineSettings, LocalStudio};
 
 pub(super) fn run(command: &AvatarCommand) -> Result<(), Failure> {
     match command {
         AvatarCommand::Import(options) => import(options),
         AvatarCommand::List { data } => list(&avatars(data.data_dir.as_deref())?),
+        AvatarCommand::Preview { name, library } => preview(name, library),
         AvatarCommand::Inspect { path, data, json } => inspect(path, data.as_deref(), *json),
     }
 }
 
 fn import(options: &ImportOptions) -> Result<(), Failure> {
-    let avatars = avatars(options.library.data_dir.as_deref())?;
+    let studio = studio(&options.library)?;
     let request = ImportRequest {
         title: options.title.clone(),
         credits: options.credits.clone(),
@@ -45,7 +46,7 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         overwrite: options.overwrite,
         ..ImportRequest::new(&options.checkpoint, &options.data, &options.name)
     };
-    let report = avatar::import(&request, avatars.library()).map_err(failure)?;
+    let report = studio.import_avatar(&request).map_err(failure)?;
     print!("{report}");
     println!(
         "imported as \"{}\" ({:.1} MB) into {}",
@@ -54,6 +55,18 @@ fn import(options: &ImportOptions) -> Result<(), Failure> {
         report.path.display()
     );
     Ok(())
+}
+
+/// Renders the pictures of an avatar that has none, or older ones.
+fn preview(name: &str, library: &DataOptions) -> Result<(), Failure> {
+    let folder = studio(library)?.portray(name).map_err(Failure::input)?;
+    println!("the pictures of \"{name}\" are in {}", folder.display());
+    Ok(())
+}
+
+fn studio(library: &DataOptions) -> Result<LocalStudio, Failure> {
+    let data_dir = data_dir::choose(library.data_dir.clone()).map_err(Failure::machine)?;
+    Ok(LocalStudio::new(&data_dir, EngineSettings::from_env(None).map_err(Failure::input)?))
 }
 
 /// What the flags ask for; `None` without any.

@@ -1,20 +1,6 @@
 //! First frames, to show before a video plays.
 
 use bytes::Bytes;
-use headcast::core::RgbImage;
-
-/// A PNG file; `None` when it cannot be encoded: a poster is not worth a job.
-pub(super) fn encode(picture: &RgbImage) -> Option<Vec<u8>> {
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, picture.width(), picture.height());
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    let mut writer = encoder.write_header().ok()?;
-    writer.write_image_data(picture.data()).ok()?;
-    writer.finish().ok()?;
-    Some(file)
-}
 
 /// The file, if it is one from the first byte to the last: a poster is not waited for to reach the disk.
 pub(super) fn whole(file: Vec<u8>) -> Option<Bytes> {
@@ -25,11 +11,14 @@ pub(super) fn whole(file: Vec<u8>) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use headcast::core::RgbImage;
+
     use super::*;
+    use crate::picture;
 
     #[test]
     fn only_a_whole_file_is_shown() {
-        let file = encode(&RgbImage::filled(16, 16, [1, 2, 3]).unwrap()).unwrap();
+        let file = picture::png(&RgbImage::filled(16, 16, [1, 2, 3]).unwrap()).unwrap();
         assert_eq!(whole(file.clone()).unwrap(), file);
         for cut in [0, 7, file.len() - 1] {
             assert_eq!(whole(file[..cut].to_vec()), None, "{cut}");

@@ -19,6 +19,12 @@ pub trait Studio: Send + Sync + 'static {
     /// The avatar's picture for its card; `None` for an unknown name.
     fn thumbnail(&self, avatar: &str) -> Option<Picture>;
 
+    /// A few seconds of video without sound that show how the avatar speaks, as MP4; `None` where there is none.
+    fn preview(&self, avatar: &str) -> Option<Bytes> {
+        let _ = avatar;
+        None
+    }
+
     /// Clips that come with the program, so that a newcomer needs no file.
     fn samples(&self) -> Vec<SampleInfo>;
 
@@ -135,6 +141,8 @@ pub struct AvatarInfo {
     pub height: u32,
     /// Who is to be credited.
     pub credits: String,
+    /// Whether there is a video of it, as [`Studio::preview`] gives.
+    pub preview: bool,
 }
 
 /// Everything that is known of an avatar.

@@ -13,9 +13,9 @@ use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Begun, Failure, Job, Work};
-use super::poster;
 use super::shared::{Shared, Task};
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
+use crate::picture;
 use crate::studio::pushed::{self, Received};
 
 /// Works until the table says stop.
@@ -186,7 +186,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
 pub(super) fn keep_poster(shared: &Shared, job: &Job, picture: &RgbImage) {
     let folder = shared.disk.folder(job.id());
     if !folder.has_poster()
-        && let Some(bytes) = poster::encode(picture).and_then(|file| folder.put_poster(&file).ok())
+        && let Some(bytes) = picture::png(picture).and_then(|file| folder.put_poster(&file)).ok()
     {
         job.add_disk_bytes(bytes);
     }

@@ -57,6 +57,7 @@ const ASSETS: &[Asset] = assets![
     "js/dom.js" JS,
     "js/events.js" JS,
     "js/playback.js" JS,
+    "js/preview.js" JS,
     "js/format.js" JS,
     "js/i18n.js" JS,
     "js/loader.js" JS,

@@ -1,16 +1,18 @@
 //! What there is: avatars, samples, limits.
 
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::jobs::find;
 use super::json;
 use super::problem::Problem;
-use super::{AppState, avatar_form};
+use super::{AppState, avatar_form, range};
 use crate::jobs::Picture;
 
 pub(super) async fn health() -> &'static str {
@@ -60,6 +62,33 @@ pub(super) async fn thumbnail(
     Ok(picture(state.studio().thumbnail(&name).ok_or_else(Problem::no_such_avatar)?))
 }
 
+/// A few seconds of the avatar, whole or in part.
+pub(super) async fn preview(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let studio = state.studio().clone();
+    // Reads a file.
+    let video =
+        tokio::task::spawn_blocking(move || studio.preview(&name)).await.map_err(Problem::internal)?;
+    let video = video.ok_or_else(|| {
+        let detail =
+            "there is no avatar of this name, or it has no preview; `headcast avatar preview NAME` makes one";
+        Problem::new(StatusCode::NOT_FOUND, "no_preview", detail)
+    })?;
+    let mut hasher = DefaultHasher::new();
+    video.hash(&mut hasher);
+    let etag = format!("\"{:016x}\"", hasher.finish());
+    let mut answer = HeaderMap::new();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(SHORTLY));
+    range::serve(&headers, &etag, video.len() as u64, answer, |range| {
+        let at = |position| usize::try_from(position).unwrap_or(usize::MAX);
+        Body::from(video.slice(at(range.start)..at(range.end)))
+    })
+}
+
 /// The first frame; until it is made, the picture of the avatar.
 pub(super) async fn poster(
     State(state): State<AppState>,
@@ -82,10 +111,11 @@ pub(super) async fn poster(
     Ok((headers, thumbnail.bytes).into_response())
 }
 
+/// An avatar may be imported again under the same name.
+const SHORTLY: &str = "private, max-age=300";
+
 fn picture(picture: Picture) -> Response {
-    // An avatar may be imported again under the same name, so not for long.
-    let caching = "private, max-age=300";
-    let headers = [(header::CONTENT_TYPE, picture.content_type), (header::CACHE_CONTROL, caching)];
+    let headers = [(header::CONTENT_TYPE, picture.content_type), (header::CACHE_CONTROL, SHORTLY)];
     (headers, picture.bytes).into_response()
 }
 

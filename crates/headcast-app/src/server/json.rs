@@ -39,6 +39,8 @@ pub(super) struct Limits {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Avatar {
     thumbnail: String,
+    /// Address of a few seconds of video without sound in which it speaks; null where there is none.
+    preview: Option<String>,
     name: String,
     title: String,
     width: u32,
@@ -48,8 +50,17 @@ pub(super) struct Avatar {
 
 impl From<AvatarInfo> for Avatar {
     fn from(info: AvatarInfo) -> Self {
-        let AvatarInfo { name, title, width, height, credits } = info;
-        Self { thumbnail: format!("/api/v1/avatars/{name}/thumbnail"), name, title, width, height, credits }
+        let AvatarInfo { name, title, width, height, credits, preview } = info;
+        let preview = preview.then(|| format!("/api/v1/avatars/{name}/preview"));
+        Self {
+            thumbnail: format!("/api/v1/avatars/{name}/thumbnail"),
+            preview,
+            name,
+            title,
+            width,
+            height,
+            credits,
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod operation;
 mod playlist;
 mod problem;
 mod query;
+mod range;
 mod routes;
 mod segment;
 mod sse;

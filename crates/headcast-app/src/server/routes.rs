@@ -167,6 +167,14 @@ fn avatar_operations() -> Vec<Operation> {
         })
         .bytes(PICTURES, "A small picture.")
         .problem(404, "`no_such_avatar`"),
+        new(Method::GET, "/api/v1/avatars/{name}/preview", "avatarPreview", "How it speaks.", || {
+            get(catalog::preview)
+        })
+        .bytes(&["video/mp4"], "A few seconds of video without sound, forth and back, so that it can be repeated.")
+        .header("Range", "One range of bytes (RFC 9110 §14.1.2).")
+        .answer(206, "The range.", Content::Bytes(&["video/mp4"]))
+        .problem(404, "`no_preview`: no such avatar, or none was made for it; `headcast avatar preview` makes one.")
+        .problem(416, "`range_past_end`"),
     ]
 }
 

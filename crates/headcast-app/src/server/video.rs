@@ -17,6 +17,7 @@ use super::AppState;
 use super::jobs::find;
 use super::playlist::ended;
 use super::problem::Problem;
+use super::range;
 use crate::jobs::{Job, State as JobState};
 
 /// The whole file or one range of it; with `?download` browsers save it under a name of its own.
@@ -65,33 +66,13 @@ pub(super) async fn whole(
     let etag = format!("\"{}\"", job.id());
     let mut answer = HeaderMap::new();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
-    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
-    answer.insert(header::ETAG, HeaderValue::try_from(&etag).map_err(Problem::internal)?);
     if download {
         let disposition = HeaderValue::try_from(disposition(&job, "")).map_err(Problem::internal)?;
         answer.insert(header::CONTENT_DISPOSITION, disposition);
     }
 
-    let same_file = headers.get(header::IF_RANGE).is_none_or(|sent| sent.as_bytes() == etag.as_bytes());
-    let wanted = headers.get(header::RANGE).filter(|_| same_file).and_then(|range| range.to_str().ok());
-    let (status, range) = match wanted.map(|text| parse_range(text, length)) {
-        // What is not understood is ignored (RFC 9110 §14.2).
-        None | Some(Asked::Whole) => (StatusCode::OK, 0..length),
-        Some(Asked::Part(range)) => {
-            let text = format!("bytes {}-{}/{length}", range.start, range.end - 1);
-            answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(Problem::internal)?);
-            (StatusCode::PARTIAL_CONTENT, range)
-        }
-        Some(Asked::Nothing) => {
-            let text = format!("bytes */{length}");
-            let detail = format!("the video has {length} bytes, and the range begins past the last");
-            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_past_end", detail);
-            return Ok(([(header::CONTENT_RANGE, text)], problem).into_response());
-        }
-    };
-    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    Ok((status, answer, body(state, job, layout, range)).into_response())
+    range::serve(headers, &etag, length, answer, |range| body(state, job, layout, range))
 }
 
 /// What is made from the start without a hole, whole: the next request may get more, so there are no ranges.
@@ -117,38 +98,6 @@ async fn partial(state: AppState, job: Arc<Job>, download: bool) -> Result<Respo
         answer.insert(header::CONTENT_DISPOSITION, disposition);
     }
     Ok((answer, body(state, job, layout, 0..length)).into_response())
-}
-
-/// What a `Range` header asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Whole,
-    Part(Range<u64>),
-    /// It begins past the end.
-    Nothing,
-}
-
-/// Understands one range of bytes (RFC 9110 §14.1.2); a list of them gets the whole file, which is allowed.
-fn parse_range(text: &str, length: u64) -> Asked {
-    let number = |text: &str| text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.trim().split_once('-')) else {
-        return Asked::Whole;
-    };
-    let range = match (first, last) {
-        ("", count) => match number(count) {
-            Some(count) => length.saturating_sub(count)..length,
-            None => return Asked::Whole,
-        },
-        (first, "") => match number(first) {
-            Some(first) => first..length,
-            None => return Asked::Whole,
-        },
-        (first, last) => match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(length),
-            _ => return Asked::Whole,
-        },
-    };
-    if range.start < range.end { Asked::Part(range) } else { Asked::Nothing }
 }
 
 /// `range` of the file, one segment in memory at a time.
@@ -236,21 +185,6 @@ fn disposition(job: &Job, suffix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_as_in_rfc_9110() {
-        assert_eq!(parse_range("bytes=0-499", 1000), Asked::Part(0..500));
-        assert_eq!(parse_range("bytes=500-", 1000), Asked::Part(500..1000));
-        assert_eq!(parse_range("bytes=-300", 1000), Asked::Part(700..1000));
-        assert_eq!(parse_range("bytes=-3000", 1000), Asked::Part(0..1000));
-        assert_eq!(parse_range("bytes=900-5000", 1000), Asked::Part(900..1000));
-        assert_eq!(parse_range("bytes=1000-", 1000), Asked::Nothing);
-        assert_eq!(parse_range("bytes=-0", 1000), Asked::Nothing);
-        for whole in ["bytes=5-4", "bytes=0-1,5-6", "bytes=a-b", "chars=0-1", "bytes=+1-2", ""] {
-            assert_eq!(parse_range(whole, 1000), Asked::Whole, "{whole}");
-        }
-        assert_eq!(parse_range("bytes=0-18446744073709551615", u64::MAX), Asked::Part(0..u64::MAX));
-    }
 
     #[test]
     fn a_cut_is_what_both_have() {

@@ -30,6 +30,10 @@ impl Studio for Watched {
         self.studio.thumbnail(avatar)
     }
 
+    fn preview(&self, avatar: &str) -> Option<Bytes> {
+        self.studio.preview(avatar)
+    }
+
     fn samples(&self) -> Vec<SampleInfo> {
         self.studio.samples()
     }

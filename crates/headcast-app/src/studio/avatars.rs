@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use headcast::nerf::avatar::{self, Avatar, AvatarError};
 
-use super::builtin;
+use super::{builtin, portrait};
 use crate::jobs::{AvatarDetails, AvatarInfo, Picture};
 
 /// The built-in avatar and the user's library.
@@ -48,19 +48,23 @@ impl Avatars {
                 Ok(_) if summary.name == builtin::NAME => {
                     problems.push(format!("{}: the built-in avatar has this name", summary.name));
                 }
-                Ok(details) => entries.push(Entry {
-                    info: AvatarInfo {
-                        name: summary.name,
-                        title: details.title,
-                        width: details.width,
-                        height: details.height,
-                        credits: details.credits,
-                    },
-                    remark: format!(
-                        "{}, {} features, {} poses",
-                        details.kind, details.features, details.poses
-                    ),
-                }),
+                Ok(details) => {
+                    let preview = self.preview_of(&summary.name);
+                    entries.push(Entry {
+                        info: AvatarInfo {
+                            name: summary.name,
+                            title: details.title,
+                            width: details.width,
+                            height: details.height,
+                            credits: details.credits,
+                            preview,
+                        },
+                        remark: format!(
+                            "{}, {} features, {} poses",
+                            details.kind, details.features, details.poses
+                        ),
+                    });
+                }
                 Err(error) => problems.push(format!("{}: {error}", summary.name)),
             }
         }
@@ -102,6 +106,7 @@ impl Avatars {
                 width: details.width,
                 height: details.height,
                 credits: details.credits,
+                preview: self.preview_of(name),
             },
             built_in: false,
             kind: details.kind,
@@ -137,14 +142,26 @@ impl Avatars {
         }
         let folder = self.folder(name)?;
         // Without one, the first background is better than nothing.
-        ["thumbnail.jpg", "thumbnail.png", "background.jpg", "background.png"].iter().find_map(|file| {
+        ["thumbnail.jpg", portrait::FACE, "background.jpg", "background.png"].iter().find_map(|file| {
             let bytes = std::fs::read(folder.join(file)).ok()?;
             Some(Picture { content_type: content_type(file), bytes: Bytes::from(bytes) })
         })
     }
 
+    /// A few seconds in which the avatar called `name` speaks, without sound.
+    pub fn preview(&self, name: &str) -> Option<Bytes> {
+        if name == builtin::NAME {
+            return builtin::preview();
+        }
+        std::fs::read(self.folder(name)?.join(portrait::SPEAKING)).ok().map(Bytes::from)
+    }
+
+    fn preview_of(&self, name: &str) -> bool {
+        self.library.join(name).join(portrait::SPEAKING).is_file()
+    }
+
     /// The folder of `name` in the library. Names are checked first: no path ever comes from outside.
-    fn folder(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn folder(&self, name: &str) -> Option<PathBuf> {
         avatar::check_name(name).ok()?;
         let folder = self.library.join(name);
         folder.join("avatar.toml").is_file().then_some(folder)

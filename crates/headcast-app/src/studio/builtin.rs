@@ -6,6 +6,7 @@ use bytes::Bytes;
 use headcast::nerf::avatar::{Avatar, AvatarError};
 
 use super::avatars::{Entry, content_type};
+use super::portrait;
 use crate::jobs::{AvatarDetails, AvatarInfo, Picture};
 
 /// Name of the built-in avatar.
@@ -24,6 +25,7 @@ const FILES: &[(&str, &[u8])] = files![
     "LICENSE.txt",
     "model.safetensors",
     "poses.safetensors",
+    "preview.mp4",
     "thumbnail.jpg",
 ];
 
@@ -40,6 +42,10 @@ pub(super) fn thumbnail() -> Option<Picture> {
     Some(Picture { content_type: content_type(name), bytes: Bytes::from_static(bytes) })
 }
 
+pub(super) fn preview() -> Option<Bytes> {
+    file(portrait::SPEAKING).map(Bytes::from_static)
+}
+
 /// What the list shows, without loading the avatar. A test holds it to the files.
 pub(super) fn entry() -> Entry {
     Entry {
@@ -49,6 +55,7 @@ pub(super) fn entry() -> Entry {
             width: 512,
             height: 512,
             credits: CREDITS.to_owned(),
+            preview: true,
         },
         remark: "built in; er-nerf, deepspeech features, 1500 poses".to_owned(),
     }
@@ -95,5 +102,6 @@ mod tests {
             assert!(toml.lines().any(|found| found == line), "{line}");
         }
         assert!(thumbnail().is_some());
+        assert!(preview().is_some());
     }
 }

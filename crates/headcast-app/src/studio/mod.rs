@@ -7,6 +7,7 @@ mod extractors;
 mod hearing;
 mod look;
 mod pace;
+mod portrait;
 pub(crate) mod pushed;
 mod recording;
 mod samples;
@@ -19,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use headcast::audio::{AudioError, Limits};
 use headcast::core::timeline::Speed;
 use headcast::core::{FrameRate, RgbImage, Spools};
-use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportRequest};
+use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportReport, ImportRequest};
 use headcast::nerf::body::Behind;
 use headcast::nerf::cpu::{RenderError, SimdLevel};
 use headcast::nerf::{Profile, Renderer, Settings};
@@ -36,6 +38,7 @@ use crate::jobs::{
 use extractors::Extractors;
 use hearing::{FeatureSource, features_for, features_of, rows_warning};
 use pace::Paced;
+use portrait::Portrait;
 
 pub use avatars::{Avatars, Entry};
 pub use choice::Choice;
@@ -188,6 +191,33 @@ impl LocalStudio {
         }
         ready.push_back((key, prepared.clone()));
         Ok(prepared)
+    }
+
+    /// Makes an avatar out of upstream's files, and pictures of it for people.
+    ///
+    /// # Errors
+    /// [`AvatarError`]; nothing is left behind.
+    pub fn import_avatar(&self, request: &ImportRequest) -> Result<ImportReport, AvatarError> {
+        let mut report = avatar::import(request, self.avatars.library())?;
+        self.forget(&request.name);
+        // It can speak without them.
+        if let Err(error) = self.portray(&request.name) {
+            report.notes.push(format!("it has no preview: {error}"));
+        }
+        Ok(report)
+    }
+
+    /// Renders and keeps what people see of an imported avatar before they choose it. Returns its folder.
+    ///
+    /// # Errors
+    /// A sentence on why that cannot be.
+    pub fn portray(&self, name: &str) -> Result<PathBuf, String> {
+        let Some(folder) = self.avatars.folder(name) else {
+            return Err(unknown_avatar(name).message);
+        };
+        let avatar = Avatar::load(&folder).map_err(|error| error.to_string())?;
+        Portrait::of(avatar, &self.engine)?.keep(&folder).map_err(|error| error.to_string())?;
+        Ok(folder)
     }
 
     /// Lets go of the renderers of an avatar that is not what it was.
@@ -382,6 +412,10 @@ impl Studio for LocalStudio {
         self.avatars.thumbnail(avatar)
     }
 
+    fn preview(&self, avatar: &str) -> Option<Bytes> {
+        self.avatars.preview(avatar)
+    }
+
     fn samples(&self) -> Vec<SampleInfo> {
         samples::all()
     }
@@ -399,9 +433,7 @@ impl Studio for LocalStudio {
     }
 
     fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {
-        let report = avatar::import(request, self.avatars.library()).map_err(import_error)?;
-        self.forget(&request.name);
-        Ok(report.notes)
+        self.import_avatar(request).map(|report| report.notes).map_err(import_error)
     }
 
     fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {

@@ -68,6 +68,7 @@ fn info(name: &str, title: &str) -> AvatarInfo {
         width: 64,
         height: 64,
         credits: "nobody".to_owned(),
+        preview: false,
     }
 }
 
@@ -117,6 +118,10 @@ impl Studio for Double {
 
     fn thumbnail(&self, avatar: &str) -> Option<Picture> {
         (avatar == "milo").then(|| Picture { content_type: "image/png", bytes: Bytes::from_static(b"png") })
+    }
+
+    fn preview(&self, avatar: &str) -> Option<Bytes> {
+        (avatar == "milo").then(|| Bytes::from_static(b"a face that speaks"))
     }
 
     fn samples(&self) -> Vec<SampleInfo> {

@@ -238,10 +238,11 @@ async fn every_operation_answers_as_documented() {
     past.headers_mut().insert(header::RANGE, "bytes=99999999-".parse().unwrap());
 
     let video = format!("/gradio_api/file=out/{done}/speech-milo.mp4");
-    let mut ranged_file = get(&video);
-    ranged_file.headers_mut().insert(header::RANGE, "bytes=0-9".parse().unwrap());
-    let mut past_file = get(&video);
-    past_file.headers_mut().insert(header::RANGE, "bytes=99999999-".parse().unwrap());
+    let part = |address: &str, range: &str| {
+        let mut request = get(address);
+        request.headers_mut().insert(header::RANGE, range.parse().unwrap());
+        request
+    };
     let (gradio_call, named_call) = ("/gradio_api/call/{name}", "/gradio_api/call/v2/{name}");
 
     let head = include_bytes!("../../../../fixtures/nerf/rad-head/ngp.pth");
@@ -280,6 +281,10 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/avatars/{name}", delete("/api/v1/avatars/eva"), 404),
         ("/api/v1/avatars/{name}/thumbnail", get("/api/v1/avatars/milo/thumbnail"), 200),
         ("/api/v1/avatars/{name}/thumbnail", get("/api/v1/avatars/x/thumbnail"), 404),
+        ("/api/v1/avatars/{name}/preview", get("/api/v1/avatars/milo/preview"), 200),
+        ("/api/v1/avatars/{name}/preview", part("/api/v1/avatars/milo/preview", "bytes=2-5"), 206),
+        ("/api/v1/avatars/{name}/preview", part("/api/v1/avatars/milo/preview", "bytes=99-"), 416),
+        ("/api/v1/avatars/{name}/preview", get("/api/v1/avatars/x/preview"), 404),
         ("/api/v1/jobs", get("/api/v1/jobs"), 200),
         ("/api/v1/jobs", get("/api/v1/jobs?limit=1"), 200),
         ("/api/v1/jobs", get("/api/v1/jobs?limit=0"), 400),
@@ -359,8 +364,8 @@ async fn every_operation_answers_as_documented() {
         ("/gradio_api/reset", json_body("/gradio_api/reset", "{\"event_id\": null}"), 200),
         ("/gradio_api/reset", json_body("/gradio_api/reset", ""), 400),
         ("/gradio_api/file={path}", get(&video), 200),
-        ("/gradio_api/file={path}", ranged_file, 206),
-        ("/gradio_api/file={path}", past_file, 416),
+        ("/gradio_api/file={path}", part(&video, "bytes=0-9"), 206),
+        ("/gradio_api/file={path}", part(&video, "bytes=99999999-"), 416),
         ("/gradio_api/file={path}", get("/gradio_api/file=/etc/passwd"), 403),
         (gradio_call, json_body("/gradio_api/call/avatars", "{\"data\": []}"), 200),
         (gradio_call, json_body("/gradio_api/call/avatars", "{}"), 400),
