@@ -24,7 +24,7 @@ cargo xtask <command>
   test       tests only: unit, property, fixtures, bad input, documentation examples
   browser [NAME]
              the page in headless Chromium, and players of other people, against the debug build: on_air,
-             accessibility, record, gallery, join, seek, pushed, watching, avatars and clients, or one of them
+             accessibility, record, gallery, avatars, join, patience, seek, pushed, watching and clients, or one of them
   gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
   python     the Python wheel, built and tested with numpy 1 and 2 and Gradio 5 and 6
   crash      kills the server again and again and compares what comes out; --kills N, default 100
@@ -136,13 +136,14 @@ fn fuzz(seconds: &str) -> Outcome {
 }
 
 /// What `browser` runs, in this order: files in `tests/browser`.
-const BROWSER_TESTS: [&str; 10] = [
+const BROWSER_TESTS: [&str; 11] = [
     "on_air",
     "accessibility",
     "record",
     "gallery",
     "avatars",
     "join",
+    "patience",
     "seek",
     "pushed",
     "watching",
