@@ -91,6 +91,8 @@ def render(
     audio: Union[str, tuple[np.ndarray[Any, Any], int]],
     out: str,
     *,
+    start: Optional[float],
+    end: Optional[float],
     features: Optional[str],
     profile: str,
     body: list[tuple[str, str]],

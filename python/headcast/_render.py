@@ -48,6 +48,8 @@ def render(
     audio: Audio,
     out: PathLike,
     *,
+    start: Optional[float] = None,
+    end: Optional[float] = None,
     features: Optional[PathLike] = None,
     profile: str = "quality",
     body: Optional[Mapping[str, object]] = None,
@@ -62,6 +64,8 @@ def render(
     :param avatar: an :class:`Avatar`, its name (``"milo"`` is built in), or the folder of one.
     :param audio: path of a recording, or ``(samples, rate)`` as for :class:`headcast.Stream`.
     :param out: folder to fill; made when missing. An earlier clip in it is replaced.
+    :param start: where the part of the recording begins that is spoken, in seconds. Default: its beginning.
+    :param end: where that part ends, in seconds from the beginning of the recording. Default: its end.
     :param features: speech features made elsewhere (``.npy``, one window per frame) instead of the built-in model.
     :param profile: ``quality``, ``fast``, ``preview`` (half the resolution), ``auto`` (the best of these in real time here, else
         one that is worth the wait), or ``parity`` to compare pictures with upstream's.
@@ -85,6 +89,8 @@ def render(
         avatar.name if isinstance(avatar, Avatar) else os.fspath(avatar),
         _audio(audio),
         os.fspath(out),
+        start=start,
+        end=end,
         features=_path(features),
         profile=profile,
         body=[(name, _choice(value)) for name, value in choices.items()],

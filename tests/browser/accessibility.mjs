@@ -47,7 +47,7 @@ async function states(look) {
   await looks(page, 'the form');
   await page.click('#more summary');
   await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: await speech(1) });
-  await page.waitForSelector('#preview:not([hidden])', { timeout: PATIENCE });
+  await page.waitForSelector('#trim-play:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'the form, filled in');
   const { id } = await createJob(server.url, await speech(1));
   await page.goto(new URL(`j/${id}`, server.url).href);

@@ -40,7 +40,7 @@ async function spoken() {
   await page.waitForSelector('.drop.chosen', { timeout: PATIENCE });
   const title = await page.textContent('#drop-title');
   check('a recording is a file like any other', /^录音 \d{4}-\d\d-\d\d \d\d\.\d\d\.webm$/.test(title), title);
-  await page.waitForSelector('#preview:not([hidden])', { timeout: PATIENCE });
+  await page.waitForSelector('#trim-play:not([hidden])', { timeout: PATIENCE });
   check('it can be listened to', true);
   await shot(page, 'recorded');
   await page.click('.face:has(input[value=cube])');

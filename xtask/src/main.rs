@@ -140,6 +140,7 @@ const BROWSER_TESTS: [&str; 11] = [
     "on_air",
     "accessibility",
     "record",
+    "trim",
     "gallery",
     "avatars",
     "join",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use headcast::audio::Cut;
 use headcast::core::timeline::{event_playlist, vod_playlist};
 use headcast::core::{RgbImage, Timeline};
 use headcast::media::store::{SegmentStore as _, StoreError, file_name};
@@ -27,6 +28,8 @@ pub struct Request {
     pub recording: Recording,
     /// What it is called: a hint for the decoder, and its name in messages.
     pub name: String,
+    /// What is spoken of it.
+    pub cut: Cut,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<PathBuf>,
     /// Quality against fidelity to upstream.
@@ -162,7 +165,8 @@ pub fn render(
         |path: PathBuf| Recording::open(&path).map_err(|source| RenderError::Unreadable { path, source });
     let features = request.features.map(open).transpose()?;
     let prepared = prepare(studio, &request.avatar, request.profile, &request.look)?;
-    let opened = studio.session(&prepared, request.recording, &request.name, features, &*watcher);
+    let opened =
+        studio.session(&prepared, request.recording, &request.name, request.cut, features, &*watcher);
     let (session, warnings) = opened.map_err(|error| open_error(error, &request.name))?;
     for warning in warnings {
         watcher.warning(&warning);

@@ -154,6 +154,48 @@ fn silence_and_cut_files_are_spoken_with_a_warning() {
 }
 
 #[test]
+fn parts_of_a_recording_that_there_are_not() {
+    let place = Place::new();
+    let speech = place.file("speech.wav", &wav(16_000, 500));
+    let refused = |more: &[&str], words: &[&str]| {
+        place.refused(&place.render(&speech, more), INPUT, words);
+    };
+    refused(&["--start", "nan"], &["start is NaN", "seconds from the beginning"]);
+    refused(&["--start", "-1"], &["start is -1"]);
+    refused(&["--end", "inf"], &["end is inf"]);
+    refused(&["--start", "0.5", "--end", "0.5"], &["must come after the start"]);
+    refused(&["--start", "1"], &["starts at 1.0 s", "only 1.0 s long"]);
+    refused(&["--end", "2.5"], &["ends at 2.5 s", "only 1.0 s long"]);
+    refused(&["--start", "0.5", "--end", "0.55"], &["0.050 s", "at least 0.100 s"]);
+    let features = place.file("features.npy", &npy(&[25, 16, 29]));
+    refused(&["--end", "0.5", "--features", features.to_str().unwrap()], &["of the whole recording"]);
+}
+
+#[test]
+fn a_part_is_spoken_as_if_there_were_nothing_else() {
+    let place = Place::new();
+    let mut whole = wav(16_000, 0);
+    for (i, byte) in whole[44..].iter_mut().enumerate().filter(|(i, _)| i % 2 == 1) {
+        *byte = u8::try_from(i / 2 * 31 % 61).unwrap();
+    }
+    // 0.32 s from 0.25 s on: one segment, however fast the machine is.
+    let mut part = wav(5120, 0);
+    part[44..].copy_from_slice(&whole[44 + 8000..][..10_240]);
+    let (whole, part) = (place.file("whole.wav", &whole), place.file("part.wav", &part));
+    let spoken = |audio: &Path, more: &[&str]| {
+        let output = place.render(audio, &[&["--profile", "preview"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let playlist = fs::read_to_string(place.path("out/index.m3u8")).unwrap();
+        assert_eq!(playlist.matches("#EXTINF:0.32").count(), 1, "{playlist}");
+        let segment = playlist.lines().find(|line| !line.starts_with('#')).unwrap();
+        fs::read(place.path("out").join(segment)).unwrap()
+    };
+    let alone = spoken(&part, &[]);
+    assert!(spoken(&whole, &["--start", "0.25", "--end", "0.57"]) == alone);
+    assert!(spoken(&whole, &["--start", "0.2501", "--end", "0.5701"]) != alone);
+}
+
+#[test]
 fn features_that_do_not_fit() {
     let place = Place::new();
     let speech = place.file("speech.wav", &wav(16_000, 500));

@@ -56,6 +56,19 @@ pub enum AudioError {
         /// [`Limits::min_duration`](crate::Limits::min_duration).
         min: Duration,
     },
+    /// Choose an earlier instant.
+    #[error(
+        "the cut {} at {} s, and the recording is only {} s long; choose an earlier instant",
+        if *.is_start { "starts" } else { "ends" }, Secs(*.at), Secs(*.length)
+    )]
+    CutBeyondEnd {
+        /// Whether it is the start of the [`Cut`](crate::Cut), else its end.
+        is_start: bool,
+        /// Where.
+        at: Duration,
+        /// Of the recording.
+        length: Duration,
+    },
     /// Cut the recording into parts.
     #[error(
         "the clip is {}longer than the limit of {}; cut it into shorter parts",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use headcast_core::{FeatureTrack, FrameRate, SampleRate, Spools, Timeline};
 
+use crate::cut::Cut;
 use crate::decode::{Decoder, Info};
 use crate::error::{AudioError, Warning};
 use crate::extractor::{ListenError, Listener, Model};
@@ -18,6 +19,9 @@ use crate::resample::{Mixer, Resampler, duration};
 
 /// -60 dBFS: below it throughout, a clip counts as silent.
 const SILENCE_PEAK: f32 = 0.001;
+
+/// How far beyond the end of a recording a cut may end: other decoders keep an encoder's padding, and count it.
+const CUT_TOLERANCE: Duration = Duration::from_millis(100);
 
 /// What a recording may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +130,7 @@ pub struct Ingested {
     pub timeline: Timeline,
     /// As [`Ingest::info`].
     pub info: Info,
-    /// Samples per channel in the file, at its own rate.
+    /// Samples per channel in the file, of what is used of it, at its own rate.
     pub samples: u64,
     /// Speech features, unless they were not asked for: one row per frame from the built-in model, as many as upstream's
     /// scripts make from an extractor.
@@ -141,6 +145,7 @@ pub struct Ingested {
 pub struct Ingest {
     decoder: Decoder,
     limits: Limits,
+    cut: Cut,
 }
 
 impl fmt::Debug for Ingest {
@@ -163,12 +168,29 @@ impl Ingest {
         hint: Option<&str>,
         limits: &Limits,
     ) -> Result<Self, AudioError> {
-        let decoder = Decoder::open(source, hint, limits.max_bytes)?;
-        match decoder.info().stated {
+        Self::open_cut(source, hint, limits, Cut::WHOLE)
+    }
+
+    /// The same of a part of the recording: what is outside of `cut` is as if it were not in the file, and counts for no
+    /// limit but that of bytes. It is decoded up to the end of the cut, which is right to the sample.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`AudioError::CutBeyondEnd`] where the file states its length.
+    pub fn open_cut(
+        source: impl Read + Seek + Send + Sync + 'static,
+        hint: Option<&str>,
+        limits: &Limits,
+        cut: Cut,
+    ) -> Result<Self, AudioError> {
+        let decoder = Decoder::open(source, hint, limits.max_bytes, cut)?;
+        if let Some(samples) = decoder.stated_samples() {
+            check_cut(cut, duration(samples, decoder.info().sample_rate.hz()))?;
+        }
+        match decoder.info().stated.map(|stated| cut.of(stated)) {
             Some(stated) if stated > limits.max_duration => {
                 Err(AudioError::TooLong { stated: Some(stated), max: limits.max_duration })
             }
-            _ => Ok(Self { decoder, limits: *limits }),
+            _ => Ok(Self { decoder, limits: *limits, cut }),
         }
     }
 
@@ -195,6 +217,10 @@ impl Ingest {
         let mut pushed = 0;
 
         while self.decoder.next_block(&mut block)? {
+            if block.is_empty() {
+                self.give(sink, &[])?;
+                continue;
+            }
             let decoded = duration(self.decoder.position(), rate.hz());
             if decoded > self.limits.max_duration {
                 return Err(AudioError::TooLong { stated: None, max: self.limits.max_duration });
@@ -209,6 +235,7 @@ impl Ingest {
             self.give(sink, &out)?;
         }
 
+        check_cut(self.cut, duration(self.decoder.read(), rate.hz()))?;
         let samples = self.decoder.position();
         let length = duration(samples, rate.hz());
         let timeline = match Timeline::new(samples, rate, options.frame_rate) {
@@ -229,7 +256,7 @@ impl Ingest {
             None => None,
         };
         let level = meter.level();
-        let warnings = self.warnings(level, length);
+        let warnings = self.warnings(level);
         Ok(Ingested { timeline, info, samples, features, level, warnings })
     }
 
@@ -260,12 +287,12 @@ impl Ingest {
         Ok(())
     }
 
-    fn warnings(&self, level: Level, length: Duration) -> Vec<Warning> {
+    fn warnings(&self, level: Level) -> Vec<Warning> {
         let damage = self.decoder.damage();
         let rate = self.info().sample_rate.hz();
         let mut warnings = Vec::new();
         if damage.truncated {
-            warnings.push(Warning::Truncated { decoded: length });
+            warnings.push(Warning::Truncated { decoded: duration(self.decoder.read(), rate) });
         }
         if damage.packets > 0 {
             warnings.push(Warning::Damaged { packets: damage.packets, first: duration(damage.first, rate) });
@@ -274,6 +301,19 @@ impl Ingest {
             warnings.push(Warning::Silent);
         }
         warnings
+    }
+}
+
+/// Refuses a cut that needs a longer recording than one of `length`.
+fn check_cut(cut: Cut, length: Duration) -> Result<(), AudioError> {
+    if cut.start() > Duration::ZERO && cut.start() >= length {
+        return Err(AudioError::CutBeyondEnd { is_start: true, at: cut.start(), length });
+    }
+    match cut.end() {
+        Some(end) if end > length + CUT_TOLERANCE => {
+            Err(AudioError::CutBeyondEnd { is_start: false, at: end, length })
+        }
+        _ => Ok(()),
     }
 }
 

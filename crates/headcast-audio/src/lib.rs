@@ -29,8 +29,10 @@ pub mod extractor;
 pub mod features;
 pub mod resample;
 
+mod cut;
 mod error;
 mod ingest;
 
+pub use cut::{Cut, CutError};
 pub use error::{AudioError, Warning};
 pub use ingest::{Ears, Ingest, Ingested, Level, Limits, Options, Progress, Sink};

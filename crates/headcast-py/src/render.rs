@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use headcast::audio::Cut;
 use headcast::core::{RgbImage, Timeline};
 use headcast::nerf::{Body, background};
 use headcast_app::jobs::{Level, Phase, Reporter};
@@ -18,12 +19,14 @@ use crate::frame::Frames;
 
 /// Renders a clip. Returns playlist, video, frames, segments and warnings.
 #[pyfunction]
-#[pyo3(signature = (avatar, audio, out, *, features, profile, body, background, frames, threads, data_dir, on_progress))]
+#[pyo3(signature = (avatar, audio, out, *, start, end, features, profile, body, background, frames, threads, data_dir, on_progress))]
 pub(crate) fn render(
     py: Python<'_>,
     avatar: String,
     audio: Audio<'_>,
     out: PathBuf,
+    start: Option<f64>,
+    end: Option<f64>,
     features: Option<PathBuf>,
     profile: &str,
     body: Vec<(String, String)>,
@@ -44,10 +47,11 @@ pub(crate) fn render(
         None => choices.into(),
         Some(given) => Look::before(choices, picture(py, &given)?),
     };
+    let cut = Cut::from_secs(start, end).map_err(|error| error::AudioError::new_err(error.to_string()))?;
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
     let request =
-        Request { avatar, recording, name: audio.name(), features, profile, look, output: out, frames };
+        Request { avatar, recording, name: audio.name(), cut, features, profile, look, output: out, frames };
     let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
     let rendered = py.detach(|| render_clip(&studio, request, &mut watch));
     if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {

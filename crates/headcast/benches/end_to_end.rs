@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
-use headcast::audio::{Ears, Ingest, Limits, Options, Progress};
+use headcast::audio::{Cut, Ears, Ingest, Limits, Options, Progress};
 use headcast::core::timeline::Speed;
 use headcast::core::{FrameIndex, FrameRate, RgbImage, Spools, Timeline};
 use headcast::nerf::avatar::Avatar;
@@ -60,6 +60,7 @@ fn measure(avatar: &Arc<Avatar>, clip: &[u8], seconds: u64, threads: NonZero<usi
         Cursor::new(clip.to_vec()),
         Some("clip.wav"),
         &Limits::default(),
+        Cut::WHOLE,
         FrameRate::PAL,
         Features::BuiltIn,
         &spools,

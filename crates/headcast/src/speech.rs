@@ -7,7 +7,7 @@ use std::thread;
 
 use headcast_audio::decode::Info;
 use headcast_audio::extractor::Model;
-use headcast_audio::{AudioError, Ears, Ingest, Ingested, Limits, Options, Progress, Warning};
+use headcast_audio::{AudioError, Cut, Ears, Ingest, Ingested, Limits, Options, Progress, Warning};
 use headcast_core::{FeatureTrack, FrameRate, Spools, Timeline};
 use headcast_media::aac::{self, Encoder as _};
 
@@ -109,7 +109,7 @@ impl Sound {
         on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, SpeechError> {
         let options = Options { frame_rate, features: Ears::Deaf, spools: spools.clone() };
-        let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
+        let (ingested, track, channels) = listen(recording, name, limits, Cut::WHOLE, &options, on_progress)?;
         let Ingested { timeline, info, warnings, .. } = ingested;
         Ok(Self { timeline, track, channels, info, warnings })
     }
@@ -128,6 +128,7 @@ impl Speech {
     /// makes the features. Returns when the whole recording is decoded.
     ///
     /// * `name`: file name, a hint for the format.
+    /// * `cut`: what is spoken of it; `limits` are for that alone.
     /// * `spools`: where what grows with the clip is put aside, about 40 kB per second: sound and features.
     /// * `on_progress`: called every fraction of a second of sound; [`ControlFlow::Break`] cancels.
     ///
@@ -140,6 +141,7 @@ impl Speech {
         recording: impl Read + Seek + Send + Sync + 'static,
         name: Option<&str>,
         limits: &Limits,
+        cut: Cut,
         frame_rate: FrameRate,
         features: Features,
         spools: &Spools,
@@ -151,7 +153,7 @@ impl Speech {
             Features::Given(_) => Ears::Deaf,
         };
         let options = Options { frame_rate, features: ears, spools: spools.clone() };
-        let (ingested, track, channels) = listen(recording, name, limits, &options, on_progress)?;
+        let (ingested, track, channels) = listen(recording, name, limits, cut, &options, on_progress)?;
         let features = match features {
             Features::BuiltIn => ingested.features.expect("the built-in features were asked for"),
             Features::Made { .. } => ingested.features.ok_or(SpeechError::NoFeatures)?,
@@ -173,10 +175,11 @@ fn listen(
     recording: impl Read + Seek + Send + Sync + 'static,
     name: Option<&str>,
     limits: &Limits,
+    cut: Cut,
     options: &Options,
     on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Ingested, aac::Track, aac::Channels), SpeechError> {
-    let ingest = Ingest::open(recording, name, limits)?;
+    let ingest = Ingest::open_cut(recording, name, limits, cut)?;
     let channels = aac::Channels::from_count(ingest.info().output_channels)
         .expect("the decoder mixes down to one or two channels");
     let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);

@@ -5,6 +5,7 @@ import { byId, element, setText } from './dom.js';
 import { clock, size } from './format.js';
 import { current, explain, has, t } from './i18n.js';
 import { createRecorder } from './recorder.js';
+import { createTrim } from './trim.js';
 
 /** What the avatar may do besides speaking, its default first: words for what `body` of a new job may be. */
 const BODY = Object.entries({
@@ -25,7 +26,6 @@ export function createComposer(hooks) {
   const picture = byId('picture');
   const generate = byId('generate');
   const trouble = byId('composer-trouble');
-  const preview = /** @type {HTMLAudioElement} */ (byId('preview'));
 
   /** @type {import('./store.js').Info | null} */
   let info = null;
@@ -53,25 +53,18 @@ export function createComposer(hooks) {
     else if (chosen && info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
     file = problem ? null : chosen;
     if (file) sample = null;
-    listen(file);
+    trim.choose(file);
     render();
   }
 
-  // Length of the chosen file, as far as the browser can tell, and its sound, if the browser can play it.
-  preview.addEventListener('loadedmetadata', () => {
-    // Recordings do not know their length before they were played through.
-    seconds = Number.isFinite(preview.duration) ? preview.duration : 0;
-    preview.hidden = false;
-    render();
+  // Its sound and length, as far as the browser can tell, and what is spoken of it.
+  const trim = createTrim({
+    onLength(found) {
+      seconds = found;
+      render();
+    },
+    onChange: () => forget('trim_'),
   });
-  /** @param {File | null} heard */
-  function listen(heard) {
-    if (preview.src) URL.revokeObjectURL(preview.src);
-    preview.hidden = true;
-    if (heard) preview.src = URL.createObjectURL(heard);
-    else preview.removeAttribute('src');
-    preview.load();
-  }
 
   const recorder = createRecorder({
     onRecorded: chooseFile,
@@ -118,12 +111,19 @@ export function createComposer(hooks) {
   byId('composer').addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
     if (sent !== null) return;
-    preview.pause();
+    trim.pause();
     recorder.cancel();
     if (!file && !sample) {
       problem = { code: 'audio_missing' };
       render();
       fileInput.focus();
+      return;
+    }
+    const wrong = file && trim.problem();
+    if (wrong) {
+      problem = wrong;
+      render();
+      wrong.field.focus();
       return;
     }
     const behind = background();
@@ -138,7 +138,10 @@ export function createComposer(hooks) {
     if (features.files?.[0]) form.set('features', features.files[0]);
     if (behind) form.set('background', behind);
     if (sample) form.set('sample', sample);
-    else if (file) form.set('audio', file);
+    else if (file) {
+      form.set('audio', file);
+      for (const [name, value] of Object.entries(trim.cut())) form.set(name, value);
+    }
     hooks.onGenerate(form, avatar);
   });
 
@@ -165,13 +168,13 @@ export function createComposer(hooks) {
     return chosen;
   }
 
-  const forget = () => {
-    // What was wrong with the picture that is replaced.
-    if (problem?.code.startsWith('background_')) problem = null;
+  /** What was wrong with a choice that is another one now. @param {string} codes what their names begin with */
+  function forget(codes) {
+    if (problem?.code.startsWith(codes)) problem = null;
     render();
-  };
-  byId('background').addEventListener('change', forget);
-  picture.addEventListener('change', forget);
+  }
+  byId('background').addEventListener('change', () => forget('background_'));
+  picture.addEventListener('change', () => forget('background_'));
 
   function renderBody() {
     for (const [name, choices] of BODY) {
@@ -194,7 +197,7 @@ export function createComposer(hooks) {
           sample = sample === entry.id ? null : entry.id;
           if (sample) {
             file = null;
-            listen(null);
+            trim.choose(null);
           }
           render();
           // Rendering replaced the button that had the focus.
@@ -239,6 +242,7 @@ export function createComposer(hooks) {
     const facts = file ? [seconds ? clock(seconds) : '', size(file.size, current()), t('voice.change')] : [];
     setText(byId('drop-detail'), file ? facts.filter(Boolean).join(' · ') : t('voice.formats'));
     renderSamples();
+    trim.render();
 
     trouble.hidden = !problem;
     setText(trouble, problem ? explain(problem) : '');

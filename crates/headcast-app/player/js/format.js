@@ -8,6 +8,19 @@ export function clock(secs) {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
 }
 
+/** To a tenth of a second. @param {number} secs */
+export function exactClock(secs) {
+  const tenths = Math.max(0, Math.round(10 * secs));
+  return `${clock(Math.floor(tenths / 10))}.${tenths % 10}`;
+}
+
+/** Seconds of a time that somebody wrote: `83.5`, `1:23.5`, `1:02:03`. `null` where it is none. @param {string} text */
+export function readClock(text) {
+  const parts = text.trim().replace(',', '.').split(':');
+  if (parts.length > 3 || !parts.every((part, k) => (k < parts.length - 1 ? /^\d+$/ : /^\d+(\.\d*)?$|^\.\d+$/).test(part))) return null;
+  return parts.reduce((secs, part) => 60 * secs + Number(part), 0);
+}
+
 /** @param {number} value @param {number} digits @param {string} language */
 export function decimal(value, digits, language) {
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });

@@ -145,6 +145,12 @@ pub(super) struct RenderOptions {
     /// Speech: wav, mp3, m4a, aac, flac, ogg, opus or webm
     #[arg(long, value_name = "FILE")]
     pub(super) audio: PathBuf,
+    /// Speak from here on, in seconds of the recording [default: its beginning]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(super) start: Option<f64>,
+    /// Speak up to here [default: its end]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(super) end: Option<f64>,
     /// Audio features made elsewhere (.npy, one window per video frame) instead of the built-in extractor
     #[arg(long, value_name = "FILE.npy")]
     pub(super) features: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::ClipFolderError;
+use headcast::audio::Cut;
 use headcast::core::Timeline;
 use headcast::media::store::file_name;
 use headcast::nerf::Profile;
@@ -30,11 +31,13 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     }
     let interrupted = shutdown::flag().map_err(Failure::machine)?;
     let name = options.audio.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
+    let cut = Cut::from_secs(options.start, options.end).map_err(Failure::input)?;
     let recording = Recording::open(&options.audio).map_err(|error| unreadable(&options.audio, &error))?;
     let request = Request {
         avatar: options.avatar.clone(),
         recording,
         name: name.into_owned(),
+        cut,
         features: options.features.clone(),
         profile: options.profile.into(),
         look: options.body.look().map_err(Failure::input)?,

@@ -460,6 +460,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         audio: Input::File(folder.input()),
         audio_name: row.audio_name.clone(),
         title: row.title.clone(),
+        cut: row.cut,
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
         body: row.body.clone(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use headcast::audio::Cut;
 use headcast::nerf::avatar::ImportRequest;
 use headcast::source::SegmentSource;
 
@@ -197,6 +198,8 @@ pub struct JobRequest {
     pub audio_name: String,
     /// What people call the video; `None` where that is `audio_name`.
     pub title: Option<Title>,
+    /// What is spoken of the clip.
+    pub cut: Cut,
     /// Name of the avatar.
     pub avatar: String,
     /// Named quality setting; `None` for the default.

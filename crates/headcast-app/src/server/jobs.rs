@@ -8,6 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use headcast::audio::Cut;
 use headcast::nerf::body::Behind;
 use headcast::nerf::{Body, background};
 use headcast::push::Format;
@@ -65,6 +66,10 @@ pub(super) struct NewJob {
     pub(super) sample: Option<String>,
     /// What the video is called, at most 120 characters on one line; default the name of the recording.
     pub(super) title: Option<String>,
+    /// Where the part of the clip begins that is spoken, in seconds; default its beginning. The recording is kept whole.
+    pub(super) start: Option<f64>,
+    /// Where that part ends, in seconds from the beginning of the clip; default its end.
+    pub(super) end: Option<f64>,
     /// Default the first of `/api/v1/avatars`.
     pub(super) avatar: Option<String>,
     /// Default the first of `profiles` of `/api/v1/info`.
@@ -126,6 +131,8 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
     let mut form = Form {
         sample: wish.sample,
         title: wish.title,
+        start: wish.start.map(|start| start.to_string()),
+        end: wish.end.map(|end| end.to_string()),
         avatar: wish.avatar,
         profile: wish.profile,
         body: wish.body,
@@ -190,6 +197,7 @@ fn created(state: &AppState, job: &Job) -> Response {
 fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Problem> {
     let studio = state.studio();
     let pushed = pushed(&form)?;
+    let cut = cut(&form)?;
     let avatar = match pushed {
         // There is no face but that of the frames.
         Some(_) => String::new(),
@@ -220,12 +228,26 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
     }
     let profile = form.profile;
     let request =
-        JobRequest { audio, audio_name, title, avatar, profile, body, features, background, pushed };
+        JobRequest { audio, audio_name, title, cut, avatar, profile, body, features, background, pushed };
     Ok((request, Files { audio: stored, features: form.features, background: form.background }))
 }
 
 fn title(text: &str) -> Result<Option<Title>, Problem> {
     Title::parse(text).map_err(|error| refused("title_unusable", error.to_string()))
+}
+
+/// What is spoken of the clip.
+fn cut(form: &Form) -> Result<Cut, Problem> {
+    let wrong = |detail: String| refused("audio_cut", detail);
+    let number = |name: &str, text: &Option<String>| {
+        let number = text.as_deref().map(|text| text.trim().parse::<f64>()).transpose();
+        number.map_err(|error| {
+            let how = "send seconds from the beginning, such as 1.5";
+            wrong(format!("the field {name} is not a number ({error}); {how}"))
+        })
+    };
+    let (start, end) = (number("start", &form.start)?, number("end", &form.end)?);
+    Cut::from_secs(start, end).map_err(|error| wrong(error.to_string()))
 }
 
 /// `body` of a job that a picture came with.
@@ -268,6 +290,8 @@ fn pushed(form: &Form) -> Result<Option<Pushed>, Problem> {
         None => Count::Open,
     };
     let others = [
+        ("start", form.start.is_some()),
+        ("end", form.end.is_some()),
         ("avatar", form.avatar.is_some()),
         ("profile", form.profile.is_some()),
         ("body", form.body.is_some()),

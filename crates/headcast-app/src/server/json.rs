@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use headcast::audio::Cut;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -170,6 +171,9 @@ pub(super) struct JobView {
     /// What it is called: as it was renamed, else `audio_name`.
     title: String,
     audio_name: String,
+    /// What is spoken of the recording, where that is not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<CutView>,
     /// As asked for; instead of `auto` the one that was chosen, as soon as the job is opened.
     profile: Option<String>,
     /// What the avatar does besides speaking, where that is not the default: `eyes=blink background=#00b140`.
@@ -189,6 +193,23 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     frames: Option<FramesView>,
     links: Links,
+}
+
+/// A part of a recording.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Cut")]
+struct CutView {
+    /// Seconds from the beginning of the recording.
+    start: f64,
+    /// Likewise; `null` is the end of the recording.
+    end: Option<f64>,
+}
+
+impl CutView {
+    fn of(cut: Cut) -> Option<Self> {
+        let part = Self { start: cut.start().as_secs_f64(), end: cut.end().map(|end| end.as_secs_f64()) };
+        (!cut.is_whole()).then_some(part)
+    }
 }
 
 /// Frames that come from outside, to `/api/v1/jobs/{id}/frames`.
@@ -297,6 +318,7 @@ impl JobView {
             avatar: job.request().avatar.clone(),
             title: job.title().map_or_else(|| job.request().audio_name.clone(), |title| title.to_string()),
             audio_name: job.request().audio_name.clone(),
+            cut: CutView::of(job.request().cut),
             profile: job.profile(),
             body: job.request().body.clone(),
             created_ms: millis(job.created()),

@@ -217,6 +217,8 @@ fn job_operations() -> Vec<Operation> {
             file("audio", "WAV, MP3, M4A, AAC, FLAC, OGG, Opus or WebM; or `sample` instead."),
             text("sample", "A clip of `/api/v1/samples`."),
             text("title", "What the video is called, as in the JSON."),
+            text("start", "Where the part of the clip begins that is spoken, in seconds; default its beginning."),
+            text("end", "Where that part ends, in seconds from the beginning of the clip; default its end."),
             text("avatar", "One of `/api/v1/avatars`; default the first."),
             text("profile", "One of `profiles` of `/api/v1/info`; default the first."),
             text("body", "What the avatar does besides speaking, as in the JSON."),

@@ -27,6 +27,10 @@ pub struct Form {
     pub sample: Option<String>,
     /// What the video is called.
     pub title: Option<String>,
+    /// Where the part of the clip begins that is spoken, in seconds.
+    pub start: Option<String>,
+    /// Where it ends.
+    pub end: Option<String>,
     /// Name of the avatar.
     pub avatar: Option<String>,
     /// Name of the quality setting.
@@ -143,7 +147,7 @@ pub enum FieldError {
     Disk(#[from] std::io::Error),
 }
 
-const FIELDS: &str = "audio, sample, title, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
+const FIELDS: &str = "audio, sample, title, start, end, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
@@ -203,6 +207,8 @@ pub async fn read_form(
                 form.background = Some(path);
             }
             "sample" => put_text("sample", &mut form.sample, &mut field, &taken).await?,
+            "start" => put_text("start", &mut form.start, &mut field, &taken).await?,
+            "end" => put_text("end", &mut form.end, &mut field, &taken).await?,
             "avatar" => put_text("avatar", &mut form.avatar, &mut field, &taken).await?,
             "size" => put_text("size", &mut form.size, &mut field, &taken).await?,
             "fps" => put_text("fps", &mut form.fps, &mut field, &taken).await?,

@@ -74,6 +74,8 @@ fn read(input: &Input) -> Result<RgbImage, OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use headcast::audio::Cut;
+
     use bytes::Bytes;
 
     use super::*;
@@ -91,6 +93,7 @@ mod tests {
             audio: Input::Memory(Bytes::new()),
             audio_name: String::new(),
             title: None,
+            cut: Cut::WHOLE,
             avatar: String::new(),
             profile: None,
             body: body.to_owned(),

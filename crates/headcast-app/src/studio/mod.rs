@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use headcast::audio::{AudioError, Limits};
+use headcast::audio::{AudioError, Cut, Limits};
 use headcast::core::timeline::Speed;
 use headcast::core::{FrameRate, RgbImage, Spools};
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportReport, ImportRequest};
@@ -268,6 +268,7 @@ impl LocalStudio {
 
     /// Lets the avatar of `prepared` speak `recording`.
     ///
+    /// * `cut`: what is spoken of it.
     /// * `features`: a `.npy` file, or `None` for the built-in model.
     ///
     /// # Errors
@@ -277,10 +278,11 @@ impl LocalStudio {
         prepared: &Prepared,
         recording: Recording,
         name: &str,
+        cut: Cut,
         features: Option<Recording>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
-        self.session_cut_at(prepared, recording, name, features, None, reporter)
+        self.session_cut_at(prepared, recording, name, cut, features, None, reporter)
     }
 
     /// As [`Self::session`], with segments that end at the frames `ends`, where they fit the recording.
@@ -289,10 +291,12 @@ impl LocalStudio {
         prepared: &Prepared,
         recording: Recording,
         name: &str,
+        cut: Cut,
         features: Option<Recording>,
         ends: Option<&[u64]>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
+        check_cut(cut, features.is_some())?;
         let Prepared { renderer, fps } = prepared;
         let source = features_for(&self.extractors, renderer.avatar(), features)?;
         let given_rows = match &source {
@@ -316,6 +320,7 @@ impl LocalStudio {
             recording,
             Some(name),
             &self.limits,
+            cut,
             FrameRate::PAL,
             features,
             &self.spools,
@@ -335,6 +340,9 @@ impl LocalStudio {
                 if info.channels == 1 { "" } else { "s" },
             ),
         );
+        if !cut.is_whole() {
+            reporter.log(Level::Info, &format!("of the recording, what is {cut} is spoken"));
+        }
         let mut warnings: Vec<String> = speech.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(given_rows.and_then(|rows| rows_warning(rows, speech.timeline.frames())));
 
@@ -381,6 +389,7 @@ impl LocalStudio {
             &prepared,
             recording,
             &request.audio_name,
+            request.cut,
             features_of(request)?,
             ends,
             reporter,
@@ -448,8 +457,9 @@ impl Studio for LocalStudio {
         if look.body.background == Behind::Picture && look.picture.is_none() {
             return Err(unusable("background_missing", RenderError::NoBackground.to_string()));
         }
+        check_cut(request.cut, request.features.is_some())?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
-        headcast::audio::Ingest::open(recording, Some(&request.audio_name), &self.limits)
+        headcast::audio::Ingest::open_cut(recording, Some(&request.audio_name), &self.limits, request.cut)
             .map_err(audio_error)?;
         let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
         let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
@@ -507,6 +517,16 @@ fn choose(mut prepare: impl FnMut(Profile) -> Result<Prepared, OpenError>) -> Re
     })
 }
 
+/// Features that were made elsewhere have a row for each frame of the whole recording, and a cut is between two of them.
+fn check_cut(cut: Cut, has_features: bool) -> Result<(), OpenError> {
+    if cut.is_whole() || !has_features {
+        return Ok(());
+    }
+    let message = "features of your own are those of the whole recording; leave start and end out, or cut the \
+                   recording and make its features again";
+    Err(unusable("audio_cut", message.to_owned()))
+}
+
 fn unusable(code: &'static str, message: String) -> OpenError {
     OpenError { kind: OpenErrorKind::Unusable, code, message }
 }
@@ -560,6 +580,7 @@ fn audio_error(error: AudioError) -> OpenError {
         AudioError::TooLong { .. } | AudioError::TooLarge { .. } => {
             (OpenErrorKind::TooLarge, "audio_too_long")
         }
+        AudioError::CutBeyondEnd { .. } => (OpenErrorKind::Unusable, "audio_cut"),
         AudioError::TooShort { .. } => (OpenErrorKind::Unusable, "audio_too_short"),
         AudioError::Cancelled => (OpenErrorKind::Internal, "cancelled"),
         AudioError::Io { .. } => (OpenErrorKind::Internal, "recording_unreadable"),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use headcast::audio::Limits;
+use headcast::audio::{Cut, Limits};
 use headcast::core::{
     FeatureKind, FeatureTrack, FrameIndex, FrameRate, RgbImage, SegmentPlan, Spools, Timeline,
 };
@@ -108,6 +108,7 @@ fn heard(avatar: &Avatar) -> Result<FeatureTrack, String> {
         Cursor::new(sample.bytes),
         Some(&sample.file_name),
         &Limits::default(),
+        Cut::WHOLE,
         FrameRate::PAL,
         Features::BuiltIn,
         &Spools::in_memory(),

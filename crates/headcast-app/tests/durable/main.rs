@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use double::{Double, Gate};
+use headcast::audio::Cut;
 use headcast::core::timeline::Speed;
 use headcast_app::jobs::{Input, Job, JobId, JobRequest, Jobs, Limits, State};
 
@@ -117,6 +118,7 @@ impl Run {
             audio: Input::File(upload.to_path_buf()),
             audio_name: name.to_owned(),
             title: None,
+            cut: Cut::WHOLE,
             avatar: "milo".to_owned(),
             profile: None,
             body: String::new(),

@@ -133,7 +133,7 @@ async fn keep(bench: &Bench, name: &str, bytes: Vec<u8>) -> String {
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn new_job(bench: &Bench, wish: Value) -> Answer {
+pub(super) async fn new_job(bench: &Bench, wish: Value) -> Answer {
     let mut request = request(Method::POST, "/api/v1/jobs").map(|_| Body::from(wish.to_string()));
     request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
     bench.ask(request).await

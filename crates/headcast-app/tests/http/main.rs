@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
 mod access;
+mod cut;
 mod double;
 mod events;
 mod gradio;

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use headcast_core::SampleRate;
 
+use crate::cut::Cut;
 use crate::error::AudioError;
 use crate::resample::Layout;
 use packets::{Next, Packets};
@@ -75,11 +76,17 @@ pub(crate) struct Decoder {
     packets: Packets,
     info: Info,
     trimmer: Trimmer,
+    /// Leaves what the user wants of the recording.
+    cutter: Trimmer,
+    /// Samples per channel that it drops first.
+    cut_start: u64,
     status: Status,
     /// The next block, already decoded because its format had to be known.
     first: Option<Vec<f32>>,
     /// Samples per channel that the file says it holds.
     expected: Option<u64>,
+    /// Samples per channel of the recording that were decoded.
+    read: u64,
     /// Samples per channel handed out.
     position: u64,
     damage: Damage,
@@ -89,12 +96,26 @@ impl Decoder {
     /// Opens a file and decodes up to the first block of sound.
     ///
     /// * `hint`: file name; its extension is tried first, the bytes decide.
+    /// * `cut`: what is handed out of it; what is outside is as if it were not in the file.
     pub(crate) fn open(
         source: impl Read + Seek + Send + Sync + 'static,
         hint: Option<&str>,
         max_bytes: u64,
+        cut: Cut,
     ) -> Result<Self, AudioError> {
-        Self::open_with(source, hint, max_bytes, true)
+        Ok(Self::open_with(source, hint, max_bytes, true)?.cut_to(cut))
+    }
+
+    fn cut_to(mut self, cut: Cut) -> Self {
+        let (start, end) = cut.samples(self.info.sample_rate);
+        let total = end.map(|end| end.saturating_sub(start));
+        self.cutter = Trimmer::new(Trim { lead: start, total, tail: 0 }, self.info.channels);
+        self.cut_start = start;
+        if start > 0 {
+            // What is damaged before the first sound is not heard.
+            self.damage.packets = 0;
+        }
+        self
     }
 
     /// `trimmed` is false only in the tests' control: it shows what the file would be without any care.
@@ -172,7 +193,20 @@ impl Decoder {
                 .map(|frames| crate::resample::duration(frames, format.rate)),
         };
         let trimmer = Trimmer::new(trim, format.channels);
-        Ok(Self { packets, info, trimmer, status, first: Some(first), expected, position: 0, damage })
+        let cutter = Trimmer::new(Trim::default(), format.channels);
+        Ok(Self {
+            packets,
+            info,
+            trimmer,
+            cutter,
+            cut_start: 0,
+            status,
+            first: Some(first),
+            expected,
+            read: 0,
+            position: 0,
+            damage,
+        })
     }
 
     pub(crate) fn info(&self) -> &Info {
@@ -189,6 +223,16 @@ impl Decoder {
         self.position
     }
 
+    /// Length of the recording, all of it, where the file states it exactly.
+    pub(crate) fn stated_samples(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// Samples per channel of the recording, all of it, that were decoded so far.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
     /// Bytes of the file read so far, and in all.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         self.status.bytes()
@@ -198,9 +242,13 @@ impl Decoder {
         self.damage
     }
 
-    /// Replaces `out` with the next block, interleaved `f32`; `false` at the end.
+    /// Replaces `out` with the next block, interleaved `f32`; `false` at the end. A block before the cut is empty.
     pub(crate) fn next_block(&mut self, out: &mut Vec<f32>) -> Result<bool, AudioError> {
         loop {
+            if self.cutter.is_full() {
+                out.clear();
+                return Ok(false);
+            }
             let mut ended = false;
             if let Some(first) = self.first.take() {
                 *out = first;
@@ -208,10 +256,12 @@ impl Decoder {
                 match self.status.check(self.packets.next(out))? {
                     Next::Block => {}
                     Next::Damaged { frames } => {
-                        if self.damage.packets == 0 {
-                            self.damage.first = self.position;
+                        if self.read + frames as u64 > self.cut_start {
+                            if self.damage.packets == 0 {
+                                self.damage.first = self.read;
+                            }
+                            self.damage.packets += 1;
                         }
-                        self.damage.packets += 1;
                         out.clear();
                         out.resize(frames * self.info.channels, 0.0);
                     }
@@ -222,7 +272,7 @@ impl Decoder {
                     }
                 }
             }
-            if let Some(change) = self.packets.format_change(self.position)? {
+            if let Some(change) = self.packets.format_change(self.read)? {
                 return Err(change);
             }
             if ended {
@@ -232,6 +282,8 @@ impl Decoder {
             }
             self.trimmer.apply(out);
             if !out.is_empty() {
+                self.read += (out.len() / self.info.channels) as u64;
+                self.cutter.apply(out);
                 self.check_finite(out)?;
                 self.position += (out.len() / self.info.channels) as u64;
                 return Ok(true);
@@ -242,7 +294,7 @@ impl Decoder {
     /// A shortfall of more than 50 ms against the stated length means that the file was cut off.
     fn note_missing(&mut self) {
         let tolerance = u64::from(self.info.sample_rate.hz() / 20);
-        if self.expected.is_some_and(|expected| self.position + tolerance < expected) {
+        if self.expected.is_some_and(|expected| self.read + tolerance < expected) {
             self.damage.truncated = true;
         }
     }
@@ -253,7 +305,7 @@ impl Decoder {
             return Ok(());
         }
         let Some(at) = block.iter().position(|v| !v.is_finite()) else { return Ok(()) };
-        let sample = self.position + (at / self.info.channels) as u64;
+        let sample = self.cut_start + self.position + (at / self.info.channels) as u64;
         Err(AudioError::NotFinite {
             value: block[at],
             sample,

@@ -217,7 +217,9 @@ fn mutated_files_never_panic() {
             if round % 4 == 0 {
                 bytes.truncate(1 + random(reach));
             }
-            let Ok(mut decoder) = Decoder::open(Cursor::new(bytes), Some(name), 1 << 30) else { continue };
+            let Ok(mut decoder) = Decoder::open(Cursor::new(bytes), Some(name), 1 << 30, Cut::WHOLE) else {
+                continue;
+            };
             let mut block = Vec::new();
             while matches!(decoder.next_block(&mut block), Ok(true)) {
                 // Ten minutes out of 50 kB: the length limit would end it.
@@ -225,6 +227,36 @@ fn mutated_files_never_panic() {
                     break;
                 }
             }
+        }
+    }
+}
+
+fn decode_cut(name: &str, cut: Cut) -> (Vec<f32>, Damage) {
+    let mut decoder = Decoder::open(Cursor::new(fixture(name)), Some(name), 1 << 30, cut).unwrap();
+    let (mut block, mut all) = (Vec::new(), Vec::new());
+    while decoder.next_block(&mut block).unwrap() {
+        all.extend_from_slice(&block);
+    }
+    assert_eq!(decoder.position(), (all.len() / decoder.info().channels) as u64);
+    (all, decoder.damage())
+}
+
+#[test]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small positions")]
+fn a_cut_is_a_slice_of_the_whole_to_the_sample() {
+    let secs = |secs| Some(std::time::Duration::from_secs_f64(secs));
+    for name in ["click.wav", "click.mp3", "click.m4a", "click.aac", "click-opus.ogg", "surround-centre.opus"]
+    {
+        let whole = decode(fixture(name), name, true).unwrap();
+        let channels = whole.info.channels;
+        let at = |time: f64| (time * f64::from(whole.info.sample_rate.hz())).round() as usize * channels;
+        for (start, end) in [(0.0, Some(0.2)), (0.1, Some(0.4)), (0.123_456_7, None), (0.15, Some(0.150_1))] {
+            let (cut, damage) = decode_cut(name, Cut::new(secs(start).unwrap(), end.and_then(secs)).unwrap());
+            let slice = &whole.all[at(start)..end.map_or(whole.all.len(), at)];
+            assert!(cut == slice, "{name} {start} to {end:?}: {} of {} values", cut.len(), slice.len());
+            // It would be seen to be late by one sample.
+            assert!(cut != whole.all[at(start) + channels..][..slice.len() - channels], "{name}");
+            assert_eq!(damage, Damage::default(), "{name}");
         }
     }
 }

@@ -97,6 +97,11 @@ impl Trimmer {
         }
     }
 
+    /// Whether nothing more can go out.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
     /// What is held back now was padding.
     pub(super) fn finish(&mut self) {
         self.held.clear();

@@ -238,3 +238,96 @@ fn read_errors_are_not_taken_for_the_end() {
         .unwrap_err();
     assert!(error.to_string().contains("the disk is gone"), "{error}");
 }
+
+fn run_cut(
+    bytes: Vec<u8>,
+    limits: &Limits,
+    start: f64,
+    end: Option<f64>,
+) -> Result<(Ingested, Vec<f32>), AudioError> {
+    let cut = Cut::from_secs(Some(start), end).unwrap();
+    let mut pcm = Vec::new();
+    let ingest = Ingest::open_cut(Cursor::new(bytes), Some("a.wav"), limits, cut)?;
+    let ingested = ingest.run(&Options::default(), &mut |block: &[f32], _: Progress| {
+        pcm.extend_from_slice(block);
+        ControlFlow::Continue(())
+    })?;
+    Ok((ingested, pcm))
+}
+
+/// At the rate of the video, which is resampled by nothing.
+fn sawtooth(secs: usize) -> Vec<u8> {
+    let data: Vec<u8> =
+        (0..48_000 * secs).flat_map(|i| i16::try_from(i * 37 % 20_011).unwrap().to_le_bytes()).collect();
+    wav(1, 1, 48_000, 16, &data)
+}
+
+#[test]
+fn a_cut_is_all_that_is_there_of_a_recording() {
+    let limits = Limits::default();
+    let (_, whole) = run(sawtooth(4), "a.wav").unwrap();
+    let (clip, pcm) = run_cut(sawtooth(4), &limits, 1.25, Some(2.25)).unwrap();
+    assert_eq!((clip.samples, clip.timeline.frames(), pcm.len()), (48_000, 25, 48_000));
+    assert!(pcm == whole[60_000..108_000] && pcm != whole[60_001..108_001]);
+    // What the avatar hears starts anew with it.
+    let part = wav(1, 1, 48_000, 16, &sawtooth(4)[44 + 120_000..][..96_000]);
+    let (alone, _) = run(part, "a.wav").unwrap();
+    let rows = |clip: &Ingested| {
+        let track = clip.features.as_ref().unwrap();
+        let window = |row| {
+            let mut window = vec![0.0; track.window_len()];
+            track.window_into(row, &mut window).unwrap();
+            window
+        };
+        (0..track.rows()).flat_map(window).collect::<Vec<f32>>()
+    };
+    assert_eq!(rows(&clip), rows(&alone));
+    // Limits are for what is left.
+    let short = Limits { max_duration: Duration::from_secs(2), ..limits };
+    assert!(matches!(run_cut(sawtooth(4), &short, 0.0, None), Err(AudioError::TooLong { .. })));
+    assert_eq!(run_cut(sawtooth(4), &short, 2.5, None).unwrap().0.samples, 72_000);
+    assert!(matches!(run_cut(sawtooth(4), &limits, 1.0, Some(1.05)), Err(AudioError::TooShort { .. })));
+}
+
+#[test]
+fn a_cut_beyond_the_end_is_refused_before_or_when_the_end_is_known() {
+    let limits = Limits::default();
+    for (start, end, says) in [
+        (4.0, None, "starts at 4.0 s, and the recording is only 4.0 s long"),
+        (1.0, Some(9.5), "ends at 9.5 s, and the recording is only 4.0 s long"),
+    ] {
+        let cut = Cut::from_secs(Some(start), end).unwrap();
+        let stated = Ingest::open_cut(Cursor::new(sawtooth(4)), None, &limits, cut).unwrap_err().to_string();
+        assert!(stated.contains(says), "{stated}");
+        // A header that promises an hour.
+        let mut liar = sawtooth(4);
+        liar[4..8].copy_from_slice(&(3600 * 96_000u32 + 36).to_le_bytes());
+        liar[40..44].copy_from_slice(&(3600 * 96_000u32).to_le_bytes());
+        let found = run_cut(liar, &limits, start, end).unwrap_err().to_string();
+        assert!(found.contains(says), "{found}");
+    }
+    // The padding that other decoders take for sound.
+    assert_eq!(run_cut(sawtooth(4), &limits, 1.0, Some(4.08)).unwrap().0.samples, 144_000);
+}
+
+#[test]
+fn what_is_wrong_outside_of_the_cut_does_not_matter() {
+    let mut data: Vec<u8> = (0..16_000).flat_map(|_| 0.25f32.to_le_bytes()).collect();
+    data[4 * 2_000..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    data[4 * 12_000..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let sound = |start, end| run_cut(wav(3, 1, 16_000, 32, &data), &Limits::default(), start, Some(end));
+    assert_eq!(sound(0.2, 0.7).unwrap().0.samples, 8000);
+    let error = sound(0.2, 0.8).unwrap_err().to_string();
+    assert!(error.contains("NaN at 0.750 s (sample 12000)"), "{error}");
+}
+
+#[test]
+fn waiting_for_the_cut_can_be_given_up() {
+    let cut = Cut::from_secs(Some(3.0), None).unwrap();
+    let ingest = Ingest::open_cut(Cursor::new(sawtooth(4)), None, &Limits::default(), cut).unwrap();
+    let given_up = ingest.run(&Options::default(), &mut |block: &[f32], _: Progress| {
+        assert!(block.is_empty(), "the sound before the cut is not handed out");
+        ControlFlow::Break(())
+    });
+    assert!(matches!(given_up, Err(AudioError::Cancelled)));
+}

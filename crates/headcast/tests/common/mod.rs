@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use headcast::audio::Limits;
+use headcast::audio::{Cut, Limits};
 use headcast::core::{FrameRate, Spools};
 use headcast::nerf::avatar::Avatar;
 use headcast::nerf::{Renderer, Settings};
@@ -30,6 +30,7 @@ pub fn listen(recording: Vec<u8>, features: Features) -> Result<Speech, SpeechEr
         Cursor::new(recording),
         Some("test.wav"),
         &Limits::default(),
+        Cut::WHOLE,
         FrameRate::PAL,
         features,
         &Spools::in_memory(),

@@ -67,6 +67,8 @@ const MIGRATIONS: &[&str] = &[
     // The columns stay: `pushed` may say `open`, and `segment_ends` nothing yet, which earlier versions take for damage.
     "",
     "ALTER TABLE jobs ADD COLUMN title TEXT",
+    "ALTER TABLE jobs ADD COLUMN cut_start_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN cut_end_ns INTEGER",
 ];
 
 /// Why the table cannot be used.
@@ -234,8 +236,9 @@ impl Database {
 
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let insert =
-        "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed, body)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed, body,
+            cut_start_ns, cut_end_ns)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     connection.execute(
         insert,
         params![
@@ -248,6 +251,8 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             record.state,
             record.pushed,
             record.body,
+            record.cut_start_ns,
+            record.cut_end_ns,
         ],
     )?;
     bring_up_to_date(connection, record)
@@ -415,7 +420,7 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number, pushed, body, title
+                number, pushed, body, title, cut_start_ns, cut_end_ns
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -484,6 +489,8 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         pushed: row.get(19)?,
         body: row.get(20)?,
         title: row.get(21)?,
+        cut_start_ns: row.get(22)?,
+        cut_end_ns: row.get(23)?,
         clip,
     })
 }

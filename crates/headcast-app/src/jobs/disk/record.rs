@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use headcast::audio::Cut;
 use headcast::core::timeline::{ClipPlan, OpenPlan};
 use headcast::core::{FrameRate, SegmentPlan, Timeline};
 use headcast::media::aac::Channels;
@@ -33,6 +34,7 @@ pub(in super::super) struct Row {
     pub(in super::super) body: String,
     pub(in super::super) audio_name: String,
     pub(in super::super) title: Option<Title>,
+    pub(in super::super) cut: Cut,
     pub(in super::super) has_features: bool,
     pub(in super::super) pushed: Option<Pushed>,
     pub(in super::super) created: SystemTime,
@@ -54,6 +56,12 @@ pub(super) struct Record {
     pub(super) audio_name: String,
     #[serde(default)]
     pub(super) title: Option<String>,
+    /// Nanoseconds from the beginning of the clip.
+    #[serde(default)]
+    pub(super) cut_start_ns: i64,
+    /// `None` for the end of the clip.
+    #[serde(default)]
+    pub(super) cut_end_ns: Option<i64>,
     pub(super) has_features: bool,
     /// As [`Pushed`] is written; `None` for a job whose frames are rendered here.
     #[serde(default)]
@@ -91,6 +99,8 @@ impl From<&Row> for Record {
             body: row.body.clone(),
             audio_name: row.audio_name.clone(),
             title: row.title.as_ref().map(ToString::to_string),
+            cut_start_ns: nanos(row.cut.start()),
+            cut_end_ns: row.cut.end().map(nanos),
             has_features: row.has_features,
             pushed: row.pushed.as_ref().map(ToString::to_string),
             created_ms: millis(row.created),
@@ -111,6 +121,10 @@ impl Record {
             (Some(code), Some(message)) => Some(Failure { code: intern(&code), message }),
             _ => None,
         };
+        let cut_end = match self.cut_end_ns {
+            None => None,
+            Some(end) => Some(span(end)?),
+        };
         let pushed: Option<Pushed> = self.pushed.as_deref().map(str::parse).transpose().ok()?;
         let is_open = pushed.is_some_and(|pushed| pushed.count == Count::Open);
         let clip = match &self.clip {
@@ -125,6 +139,7 @@ impl Record {
             audio_name: self.audio_name,
             // A title of another version's rules is none here, which is no damage.
             title: self.title.and_then(|title| Title::parse(&title).ok().flatten()),
+            cut: Cut::new(span(self.cut_start_ns)?, cut_end).ok()?,
             has_features: self.has_features,
             pushed,
             created: instant(self.created_ms),
@@ -197,6 +212,15 @@ fn state_of(name: &str) -> Option<State> {
     [State::Queued, State::Rendering, State::Done, State::Failed, State::Cancelled]
         .into_iter()
         .find(|state| state_name(*state) == name)
+}
+
+/// A cut is within a day.
+fn nanos(at: Duration) -> i64 {
+    i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn span(nanos: i64) -> Option<Duration> {
+    u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
 
 /// Milliseconds since 1970.

@@ -198,6 +198,8 @@ pub(super) fn goes_on(job: &Job, stream: &Stream) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use headcast::audio::Cut;
+
     use super::super::super::studio::{Input, JobRequest};
     use super::*;
 
@@ -206,6 +208,7 @@ mod tests {
             audio: Input::Memory(bytes::Bytes::new()),
             audio_name: String::new(),
             title: None,
+            cut: Cut::WHOLE,
             avatar: String::new(),
             profile: None,
             body: String::new(),

@@ -1,5 +1,7 @@
 //! A table comes back as it was, or says that it is damaged.
 
+use headcast::audio::Cut;
+
 use super::super::super::job::{Failure, State};
 use super::super::super::title::Title;
 use super::super::record::Clip;
@@ -13,6 +15,7 @@ fn row(state: State) -> Row {
         body: "eyes=blink".to_owned(),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
         title: Title::parse("讲'; --").unwrap(),
+        cut: Cut::new(Duration::from_millis(250), Some(Duration::from_nanos(1_333_333_333))).unwrap(),
         has_features: true,
         pushed: "64x48 30000/1001 yuv420p 51".parse().ok(),
         created: instant(1_700_000_000_123),
