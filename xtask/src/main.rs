@@ -136,7 +136,7 @@ fn fuzz(seconds: &str) -> Outcome {
 }
 
 /// What `browser` runs, in this order: files in `tests/browser`.
-const BROWSER_TESTS: [&str; 11] = [
+const BROWSER_TESTS: [&str; 12] = [
     "on_air",
     "accessibility",
     "record",
@@ -148,6 +148,7 @@ const BROWSER_TESTS: [&str; 11] = [
     "seek",
     "pushed",
     "watching",
+    "others",
     "clients",
 ];
 
