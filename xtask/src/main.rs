@@ -136,7 +136,7 @@ fn fuzz(seconds: &str) -> Outcome {
 }
 
 /// What `browser` runs, in this order: files in `tests/browser`.
-const BROWSER_TESTS: [&str; 12] = [
+const BROWSER_TESTS: &[&str] = &[
     "on_air",
     "accessibility",
     "record",
@@ -154,7 +154,7 @@ const BROWSER_TESTS: [&str; 12] = [
 
 /// Builds the program, then hands it to the browser tests, or to the one called `only`.
 fn browser(only: Option<&str>) -> Outcome {
-    let wanted = BROWSER_TESTS.into_iter().filter(|name| only.is_none_or(|only| only == *name));
+    let wanted = BROWSER_TESTS.iter().copied().filter(|name| only.is_none_or(|only| only == *name));
     let wanted: Vec<_> = wanted.collect();
     if wanted.is_empty() {
         return Err(format!("the browser tests are {}", BROWSER_TESTS.join(", ")));
