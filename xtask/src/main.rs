@@ -33,6 +33,7 @@ cargo xtask <command>
   fixtures   the NeRF fixture tests with the worst difference of each stage
   fuzz [N]   every fuzz target for N seconds (60), with libFuzzer
   bench      all benchmarks, in release mode
+  ears       wav2vec2, HuBERT and DeepSpeech at full size, with random weights: speed and memory, in release mode
 
 Tests that need ffmpeg, ffprobe, mpv, VLC, GStreamer, Chromium, Node.js or Python are skipped where these are missing,
 loudly and counted; with HEADCAST_REQUIRE_TOOLS=1 a missing tool is a failure. Where CI is set, results and skips are
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         }
         Some("fuzz") => fuzz(&argument(2).unwrap_or_else(|| "60".into())),
         Some("bench") => cargo(&["bench", "--workspace"]),
+        Some("ears") => ears(),
         _ => {
             print!("{HELP}");
             return if command.is_none() { ExitCode::SUCCESS } else { ExitCode::from(2) };
@@ -91,6 +93,11 @@ fn check() -> Outcome {
 /// Every test; what tests print is read, so that a skip is seen.
 fn test() -> Outcome {
     cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
+}
+
+fn ears() -> Outcome {
+    cargo(&["bench", "-p", "headcast", "--bench", "ears"])?;
+    cargo(&["bench", "-p", "headcast-audio", "--bench", "deepspeech"])
 }
 
 /// libFuzzer on the stable toolchain: the compiler's coverage pass is an LLVM pass like any other, so neither

@@ -8,8 +8,14 @@ mod random_network;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use headcast::audio::Cut;
 use headcast::audio::extractor::matrix::Precision;
+use headcast_app::jobs::{Input, Job, JobRequest, Jobs, Limits, State};
+use headcast_app::studio::{EngineSettings, LocalStudio};
 use random_network::Sizes;
 
 fn fixture(name: &str) -> PathBuf {
@@ -248,3 +254,126 @@ fn what_is_no_extractor_is_told_so_and_leaves_nothing() {
     assert!(none.contains("headcast features list"), "{none}");
     assert!(!out.exists());
 }
+
+/// A server's jobs, and how fast they are rendered.
+fn jobs(place: &Place, max_fps: Option<f64>) -> Jobs {
+    let engine = EngineSettings { assume_fps: Some(100.0), max_fps, ..EngineSettings::default() };
+    let studio = LocalStudio::new(&place.path("data"), engine);
+    Jobs::start(Arc::new(studio), &place.path("jobs"), Limits::default()).unwrap()
+}
+
+/// As a server ends: the folder is free for the next one.
+#[expect(clippy::needless_pass_by_value, reason = "nothing is left of it")]
+fn stop(jobs: Jobs) {
+    jobs.stop();
+}
+
+fn begin(jobs: &Jobs, audio: &Path) -> Arc<Job> {
+    let request = JobRequest {
+        audio: Input::Memory(fs::read(audio).unwrap().into()),
+        audio_name: "speech.wav".to_owned(),
+        title: None,
+        cut: Cut::WHOLE,
+        avatar: "er-att0-noind".to_owned(),
+        profile: None,
+        extractor: None,
+        body: String::new(),
+        features: None,
+        background: None,
+        pushed: None,
+    };
+    jobs.create(request, None).unwrap()
+}
+
+fn until(job: &Job, state: State) {
+    let start = Instant::now();
+    while job.state() != state {
+        assert!(start.elapsed() < Duration::from_secs(60), "never {state:?}: {:?}", job.snapshot().failure);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn segments(jobs: &Jobs, job: &Job) -> Vec<Bytes> {
+    (0..job.plan().unwrap().len()).map(|index| jobs.segment(job, index).unwrap()).collect()
+}
+
+/// Two frames a second: a job that is opened is nowhere near its end when the server stops.
+const SLOW: Option<f64> = Some(2.0);
+
+#[test]
+fn a_job_hears_through_the_same_extractor_after_a_restart() {
+    let place = Place::new();
+    place.import("er-att0-noind");
+    let audio = speech(&place, "a.wav", 0);
+    let other = place.path("other");
+    fs::create_dir(&other).unwrap();
+    OTHER.write(&other, 9, Precision::F32).unwrap();
+    let add = |folder: &Path, name: &str| {
+        place.says(&["features", "add", folder.to_str().unwrap(), "--name", name]);
+    };
+    add(&fixture("wav2vec2/ctc-layer"), "m");
+
+    let server = jobs(&place, SLOW);
+    let job = begin(&server, &audio);
+    until(&job, State::Rendering);
+    let first = job.id();
+    stop(server);
+
+    // The first one by name is what new jobs take.
+    add(&other, "a");
+    let server = jobs(&place, None);
+    let job = server.get(first).unwrap();
+    until(&job, State::Done);
+    let heard = segments(&server, &job);
+    let new = begin(&server, &audio);
+    until(&new, State::Done);
+    assert!(segments(&server, &new) != heard, "control: extractors differ");
+    stop(server);
+    fs::remove_dir_all(place.path("data/extractors/a")).unwrap();
+    let server = jobs(&place, None);
+    let undisturbed = begin(&server, &audio);
+    until(&undisturbed, State::Done);
+    assert!(segments(&server, &undisturbed) == heard, "as without a restart");
+    stop(server);
+
+    // The same weights under another name are the same extractor, others under the same name are not.
+    let server = jobs(&place, SLOW);
+    let renamed = begin(&server, &audio);
+    until(&renamed, State::Rendering);
+    stop(server);
+    fs::rename(place.path("data/extractors/m"), place.path("data/extractors/n")).unwrap();
+    add(&other, "m");
+    let server = jobs(&place, None);
+    let renamed = server.get(renamed.id()).unwrap();
+    until(&renamed, State::Done);
+    assert!(segments(&server, &renamed) == heard);
+    stop(server);
+
+    let server = jobs(&place, SLOW);
+    let job = begin(&server, &audio);
+    until(&job, State::Rendering);
+    stop(server);
+    fs::remove_dir_all(place.path("data/extractors/m")).unwrap();
+    let server = jobs(&place, None);
+    let job = server.get(job.id()).unwrap();
+    until(&job, State::Failed);
+    let failure = job.snapshot().failure.unwrap();
+    assert_eq!(failure.code, "extractor_gone");
+    assert!(
+        failure.message.contains("\"m\"") && failure.message.contains("add the same weights again"),
+        "{failure:?}"
+    );
+    stop(server);
+}
+
+const OTHER: Sizes = Sizes {
+    architecture: "Wav2Vec2ForCTC",
+    vocab: 44,
+    channels: 8,
+    hidden: 24,
+    layers: 2,
+    heads: 3,
+    intermediate: 40,
+    positions: [16, 4],
+    stable: true,
+};

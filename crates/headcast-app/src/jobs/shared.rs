@@ -463,6 +463,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         cut: row.cut,
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
+        extractor: None,
         body: row.body.clone(),
         features: None,
         background: None,

@@ -208,6 +208,8 @@ pub struct JobRequest {
     pub body: String,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<Input>,
+    /// What the job heard through when it was opened, as [`Opened::extractor`] said; `None` to choose.
+    pub extractor: Option<String>,
     /// The picture that `body` puts behind the person, a PNG or JPEG.
     pub background: Option<Input>,
     /// Frames that come from outside instead of an avatar; the clip may be empty then.
@@ -231,6 +233,9 @@ pub struct Opened {
     pub warnings: Vec<String>,
     /// The profile that was chosen for a request that leaves the choice to the studio; the job keeps it. `None` as asked for.
     pub profile: Option<String>,
+    /// What it hears through, in the studio's words; the job keeps it, and is opened again with the same. `None` where
+    /// nothing was chosen.
+    pub extractor: Option<String>,
     /// Frames per second that its source is expected to make, from which the job tells how long it takes until that is
     /// seen. `None` when nobody knows.
     pub expected_fps: Option<f64>,

@@ -100,16 +100,18 @@ fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
     };
     // The studio chooses once: what is made later must look like what was made.
     let background = shared.disk.folder(job.id()).background();
-    let request = JobRequest { features, background, profile: job.profile(), ..job.request().clone() };
+    let (profile, extractor) = (job.profile(), job.extractor());
+    let request = JobRequest { features, background, profile, extractor, ..job.request().clone() };
     if let Some(pushed) = &request.pushed {
         let ends = job.plan().map(|plan| plan.ends().to_vec()).unwrap_or_default();
         let place = shared.disk.folder(job.id()).input();
         let Received { plan, config, sound, warnings } =
             pushed::open(&request, pushed, &ends, &place, &Narrator(job))?;
         let (segment_head, work) = (segment_head(&config), Work::Receive(sound));
-        return Ok(Begun { plan, config, segment_head, work, warnings, profile: None, expected_fps: None });
+        let (profile, extractor, expected_fps) = (None, None, None);
+        return Ok(Begun { plan, config, segment_head, work, warnings, profile, extractor, expected_fps });
     }
-    let Opened { source, warnings, profile, expected_fps } = match job.plan() {
+    let Opened { source, warnings, profile, extractor, expected_fps } = match job.plan() {
         Some(plan) => shared.studio.reopen(&request, plan.ends(), &Narrator(job))?,
         None => shared.studio.open(&request, &Narrator(job))?,
     };
@@ -120,6 +122,7 @@ fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
         work: Work::Render(source),
         warnings,
         profile,
+        extractor,
         expected_fps,
     })
 }

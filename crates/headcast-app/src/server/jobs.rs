@@ -227,8 +227,21 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         body = before_picture(body)?;
     }
     let profile = form.profile;
-    let request =
-        JobRequest { audio, audio_name, title, cut, avatar, profile, body, features, background, pushed };
+    // The studio chooses.
+    let extractor = None;
+    let request = JobRequest {
+        audio,
+        audio_name,
+        title,
+        cut,
+        avatar,
+        profile,
+        body,
+        features,
+        extractor,
+        background,
+        pushed,
+    };
     Ok((request, Files { audio: stored, features: form.features, background: form.background }))
 }
 

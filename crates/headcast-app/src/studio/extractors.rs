@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use headcast::audio::extractor::Model;
+use headcast::audio::extractor::{Description, Model};
 use headcast::core::FeatureKind;
 use headcast::extractors::{self, Entry};
 
@@ -20,6 +20,14 @@ pub fn folder_of(data_dir: &Path) -> PathBuf {
 /// Threads for a network: those asked for, or one a core.
 pub fn threads(asked: Option<NonZeroUsize>) -> usize {
     asked.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// An extractor in words that outlive a restart: its name, and what tells it from others of that name.
+pub(super) fn mark(entry: &Entry) -> String {
+    match entry.details.as_ref().ok().and_then(|details| details.fingerprint) {
+        Some(fingerprint) => format!("{} {fingerprint}", entry.name),
+        None => entry.name.clone(),
+    }
 }
 
 /// The extractors of a data folder. The one that was used last stays in memory, for all jobs: a large one takes 1.3 GB.
@@ -39,11 +47,49 @@ impl Extractors {
 
     /// Whether there is one for features of `kind`, and which.
     pub(super) fn find(&self, kind: FeatureKind) -> Result<Option<Entry>, OpenError> {
-        extractors::find(&self.library, kind).map_err(|error| OpenError {
+        extractors::find(&self.library, kind).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The extractor that `mark` was made of, under whatever name.
+    pub(super) fn find_again(&self, mark: &str, kind: FeatureKind) -> Result<Entry, OpenError> {
+        let mut same = self.list()?;
+        let name = mark.split(' ').next().unwrap_or_default();
+        let fingerprint = mark.split_once(' ').map(|(_, fingerprint)| fingerprint);
+        same.retain(|entry| {
+            let fits = |details: &Description| {
+                details.features() == Some(kind)
+                    && match fingerprint {
+                        Some(known) => details.fingerprint.is_some_and(|found| found.to_string() == known),
+                        None => entry.name == name,
+                    }
+            };
+            entry.details.as_ref().is_ok_and(fits)
+        });
+        let at = same.iter().position(|entry| entry.name == name).unwrap_or(0);
+        if at < same.len() {
+            return Ok(same.swap_remove(at));
+        }
+        Err(OpenError {
+            kind: OpenErrorKind::Internal,
+            code: "extractor_gone",
+            message: format!(
+                "the job began with the extractor \"{name}\" ({}), which was deleted or replaced since: what follows would not \
+                 fit what is there; add the same weights again with `headcast features add`, or make the job anew",
+                kind.describe()
+            ),
+        })
+    }
+
+    fn list(&self) -> Result<Vec<Entry>, OpenError> {
+        extractors::list(&self.library).map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> OpenError {
+        OpenError {
             kind: OpenErrorKind::Internal,
             code: "extractor_unusable",
             message: format!("{} cannot be read: {error}", self.library.display()),
-        })
+        }
     }
 
     /// Its weights.

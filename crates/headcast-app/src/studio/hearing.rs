@@ -5,7 +5,7 @@ use headcast::core::{FeatureKind, FeatureTrack};
 use headcast::extractors::Entry as Extractor;
 use headcast::nerf::avatar::Avatar;
 
-use super::extractors::Extractors;
+use super::extractors::{self, Extractors};
 use super::{Recording, unusable};
 use crate::jobs::{JobRequest, OpenError, OpenErrorKind};
 
@@ -28,16 +28,36 @@ pub(super) enum FeatureSource {
     Extractor(Extractor),
 }
 
+/// No extractor has this name: they have no spaces.
+const BUILT_IN: &str = "(built in)";
+
+impl FeatureSource {
+    /// What a job keeps to hear the same again when it is opened again. `None` for a file: the job has it.
+    pub(super) fn name(&self) -> Option<String> {
+        match self {
+            Self::BuiltIn => Some(BUILT_IN.to_owned()),
+            Self::Given(_) => None,
+            Self::Extractor(entry) => Some(extractors::mark(entry)),
+        }
+    }
+}
+
 /// The features that drive `avatar`: those given, or those of the extractor that it was trained with.
+///
+/// * `heard_through`: what a job that was opened before heard through ([`FeatureSource::name`]), and hears through again.
 pub(super) fn features_for(
     extractors: &Extractors,
     avatar: &Avatar,
     given: Option<Recording>,
+    heard_through: Option<&str>,
 ) -> Result<FeatureSource, OpenError> {
     let wanted = avatar.model.features();
     let Some(file) = given else {
-        if avatar.built_in_features {
-            return Ok(FeatureSource::BuiltIn);
+        match heard_through {
+            Some(BUILT_IN) => return Ok(FeatureSource::BuiltIn),
+            Some(mark) => return extractors.find_again(mark, wanted).map(FeatureSource::Extractor),
+            None if avatar.built_in_features => return Ok(FeatureSource::BuiltIn),
+            None => {}
         }
         if let Some(entry) = extractors.find(wanted)? {
             return Ok(FeatureSource::Extractor(entry));

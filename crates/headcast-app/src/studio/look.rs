@@ -96,6 +96,7 @@ mod tests {
             cut: Cut::WHOLE,
             avatar: String::new(),
             profile: None,
+            extractor: None,
             body: body.to_owned(),
             features: None,
             background,

@@ -108,6 +108,22 @@ pub struct LocalStudio {
     chosen: Mutex<HashMap<(String, Option<SystemTime>), Profile>>,
 }
 
+/// What a job was when it was opened first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before<'a> {
+    /// Last frame of each segment, exclusive; used where they fit the recording.
+    ends: Option<&'a [u64]>,
+    /// What it hears through: see [`FeatureSource::name`].
+    extractor: Option<&'a str>,
+}
+
+/// A session that heard its recording.
+struct Heard {
+    session: Session,
+    warnings: Vec<String>,
+    extractor: Option<String>,
+}
+
 /// Which renderer: the avatar's name, when it was last replaced, the profile, the body as text, and where its background is.
 type Key = (String, Option<SystemTime>, Profile, String, Option<PathBuf>);
 
@@ -282,23 +298,27 @@ impl LocalStudio {
         features: Option<Recording>,
         reporter: &dyn Reporter,
     ) -> Result<(Session, Vec<String>), OpenError> {
-        self.session_cut_at(prepared, recording, name, cut, features, None, reporter)
+        let heard =
+            self.session_as_before(prepared, recording, name, cut, features, Before::default(), reporter)?;
+        Ok((heard.session, heard.warnings))
     }
 
-    /// As [`Self::session`], with segments that end at the frames `ends`, where they fit the recording.
-    fn session_cut_at(
+    /// As [`Self::session`], and as it was before.
+    fn session_as_before(
         &self,
         prepared: &Prepared,
         recording: Recording,
         name: &str,
         cut: Cut,
         features: Option<Recording>,
-        ends: Option<&[u64]>,
+        before: Before<'_>,
         reporter: &dyn Reporter,
-    ) -> Result<(Session, Vec<String>), OpenError> {
+    ) -> Result<Heard, OpenError> {
+        let Before { ends, extractor: heard_through } = before;
         check_cut(cut, features.is_some())?;
         let Prepared { renderer, fps } = prepared;
-        let source = features_for(&self.extractors, renderer.avatar(), features)?;
+        let source = features_for(&self.extractors, renderer.avatar(), features, heard_through)?;
+        let extractor = source.name();
         let given_rows = match &source {
             FeatureSource::Given(track) => Some(track.rows()),
             _ => None,
@@ -372,7 +392,7 @@ impl LocalStudio {
                 renderer.describe(),
             ),
         );
-        Ok((session, warnings))
+        Ok(Heard { session, warnings, extractor })
     }
 
     fn open_cut_at(
@@ -385,13 +405,13 @@ impl LocalStudio {
         reporter.phase(Phase::Preparing);
         let prepared = self.prepare_named(&request.avatar, choice, &look)?;
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
-        let (session, warnings) = self.session_cut_at(
+        let Heard { session, warnings, extractor } = self.session_as_before(
             &prepared,
             recording,
             &request.audio_name,
             request.cut,
             features_of(request)?,
-            ends,
+            Before { ends, extractor: request.extractor.as_deref() },
             reporter,
         )?;
         let source: Arc<dyn SegmentSource> = match self.engine.max_fps {
@@ -403,6 +423,7 @@ impl LocalStudio {
             source,
             warnings,
             profile: (choice == Choice::Auto).then(decided),
+            extractor,
             expected_fps: Some(prepared.fps),
         })
     }
@@ -464,7 +485,8 @@ impl Studio for LocalStudio {
         let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
         let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
         look.body.check(&avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
-        features_for(&self.extractors, &avatar, features_of(request)?).map(drop)
+        let heard_through = request.extractor.as_deref();
+        features_for(&self.extractors, &avatar, features_of(request)?, heard_through).map(drop)
     }
 
     fn open(&self, request: &JobRequest, reporter: &dyn Reporter) -> Result<Opened, OpenError> {

@@ -121,6 +121,7 @@ impl Run {
             cut: Cut::WHOLE,
             avatar: "milo".to_owned(),
             profile: None,
+            extractor: None,
             body: String::new(),
             features: None,
             background: None,

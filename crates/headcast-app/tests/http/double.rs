@@ -188,6 +188,7 @@ impl Studio for Double {
             source: Arc::new(source),
             warnings: vec!["a warning".to_owned()],
             profile: chosen,
+            extractor: None,
             expected_fps: None,
         })
     }

@@ -4,6 +4,7 @@
 
 pub mod container;
 pub mod deepspeech;
+pub mod fingerprint;
 mod kernel;
 mod listener;
 mod math;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::container::{self, ContainerError, Reader};
 use super::deepspeech::{self, DeepSpeech, DeepSpeechError};
+use super::fingerprint::{Fingerprint, Marked};
 use super::listener::{ListenError, Listener};
 use super::matrix::Precision;
 use super::wav2vec2::{self, ConfigError, Ctc, Hubert, Network};
@@ -92,6 +93,9 @@ pub struct Description {
     pub source: String,
     /// How weights are stored, on the disk and in memory.
     pub precision: Precision,
+    /// What the network and its weights are, to tell extractors of one name apart. `None` before they are written, and in folders
+    /// that have none.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Description {
@@ -100,7 +104,7 @@ impl Description {
     /// # Errors
     /// [`ModelError::Dims`] when no avatar hears what it makes.
     pub fn new(network: Architecture, source: String, precision: Precision) -> Result<Self, ModelError> {
-        let description = Self { network, source, precision };
+        let description = Self { network, source, precision, fingerprint: None };
         match (&description.network, description.features()) {
             (Architecture::Wav2Vec2(config), None) => {
                 Err(ModelError::Dims { dims: config.dims(), what: description.what() })
@@ -140,20 +144,34 @@ impl Description {
             Architecture::Wav2Vec2(config.map_err(|error: ConfigError| error.to_string())?)
         };
         let source = value["source"].as_str().unwrap_or_default().to_owned();
-        Self::new(network, source, precision).map_err(|error| error.to_string())
+        let fingerprint = value["fingerprint"].as_str().and_then(Fingerprint::parse);
+        let description = Self::new(network, source, precision).map_err(|error| error.to_string())?;
+        Ok(Self { fingerprint, ..description })
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, fingerprint: Fingerprint) -> Value {
+        let mut value = self.what_counts();
+        value["format"] = FORMAT.into();
+        value["features"] = self.features().map(FeatureKind::describe).into();
+        value["source"] = self.source.as_str().into();
+        value["fingerprint"] = fingerprint.to_string().into();
+        value
+    }
+
+    /// What features depend on, beside the weights.
+    fn what_counts(&self) -> Value {
         json!({
-            "format": FORMAT,
-            "features": self.features().map(FeatureKind::describe),
-            "source": self.source,
             "precision": if self.precision == Precision::F16 { "f16" } else { "f32" },
             "network": match &self.network {
                 Architecture::Wav2Vec2(config) => config.to_json(),
                 Architecture::DeepSpeech => Value::from(DEEP_SPEECH),
             },
         })
+    }
+
+    /// A file of the folder to be written.
+    fn create(&self, path: &Path) -> io::Result<Marked<BufWriter<File>>> {
+        Ok(Marked::new(BufWriter::new(File::create(path)?), self.what_counts().to_string().as_bytes()))
     }
 
     /// Whom it is made for; `None` if no avatar hears such rows.
@@ -191,8 +209,14 @@ impl Description {
     /// [`ModelError::Io`].
     pub fn write_graph(&self, folder: &Path, graph: &Path) -> Result<(), ModelError> {
         let path = folder.join(GRAPH);
-        fs::copy(graph, &path).map_err(|source| ModelError::Io { path, source })?;
-        self.write_description(folder)
+        let copied = || {
+            let mut out = self.create(&path)?;
+            io::copy(&mut File::open(graph)?, &mut out)?;
+            out.flush()?;
+            Ok(out.fingerprint())
+        };
+        let fingerprint = copied().map_err(|source| ModelError::Io { path: path.clone(), source })?;
+        self.write_description(folder, fingerprint)
     }
 
     /// Writes a folder of tensors.
@@ -224,7 +248,7 @@ impl Description {
         };
         let path = folder.join(WEIGHTS);
         let failed = |source| ModelError::Io { path: path.clone(), source };
-        let mut out = BufWriter::new(File::create(&path).map_err(failed)?);
+        let mut out = self.create(&path).map_err(failed)?;
         container::write(&mut out, &tensors, self.precision, |name, shape| {
             read(name, shape).map_err(Failed::Read)
         })
@@ -233,13 +257,14 @@ impl Description {
             Failed::Read(error) => error,
         })?;
         out.flush().map_err(failed)?;
-        self.write_description(folder)?;
+        self.write_description(folder, out.fingerprint())?;
         Ok(())
     }
 
-    fn write_description(&self, folder: &Path) -> Result<(), ModelError> {
+    fn write_description(&self, folder: &Path, fingerprint: Fingerprint) -> Result<(), ModelError> {
         let path = folder.join(DESCRIPTION);
-        fs::write(&path, format!("{:#}\n", self.to_json())).map_err(|source| ModelError::Io { path, source })
+        fs::write(&path, format!("{:#}\n", self.to_json(fingerprint)))
+            .map_err(|source| ModelError::Io { path, source })
     }
 }
 

@@ -69,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN title TEXT",
     "ALTER TABLE jobs ADD COLUMN cut_start_ns INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN cut_end_ns INTEGER",
+    "ALTER TABLE jobs ADD COLUMN extractor TEXT",
 ];
 
 /// Why the table cannot be used.
@@ -261,7 +262,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
 fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let update = "UPDATE jobs SET state = ?2, failure_code = ?3, failure_message = ?4, started_ms = ?5,
         finished_ms = ?6, segment_ends = ?7, frame_rate_num = ?8, frame_rate_den = ?9, width = ?10,
-        height = ?11, qp = ?12, channels = ?13, profile = ?14, title = ?15 WHERE id = ?1";
+        height = ?11, qp = ?12, channels = ?13, profile = ?14, title = ?15, extractor = ?16 WHERE id = ?1";
     let clip = record.clip.as_ref();
     let values = params![
         record.id,
@@ -279,6 +280,7 @@ fn bring_up_to_date(connection: &Connection, record: &Record) -> rusqlite::Resul
         clip.map(|clip| clip.channels),
         record.profile,
         record.title,
+        record.extractor,
     ];
     connection.prepare(update)?.execute(values).map(drop)
 }
@@ -420,7 +422,7 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number, pushed, body, title, cut_start_ns, cut_end_ns
+                number, pushed, body, title, cut_start_ns, cut_end_ns, extractor
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -491,6 +493,7 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         title: row.get(21)?,
         cut_start_ns: row.get(22)?,
         cut_end_ns: row.get(23)?,
+        extractor: row.get(24)?,
         clip,
     })
 }

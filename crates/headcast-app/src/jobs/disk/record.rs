@@ -31,6 +31,7 @@ pub(in super::super) struct Row {
     pub(in super::super) id: JobId,
     pub(in super::super) avatar: String,
     pub(in super::super) profile: Option<String>,
+    pub(in super::super) extractor: Option<String>,
     pub(in super::super) body: String,
     pub(in super::super) audio_name: String,
     pub(in super::super) title: Option<Title>,
@@ -51,6 +52,8 @@ pub(super) struct Record {
     pub(super) id: String,
     pub(super) avatar: String,
     pub(super) profile: Option<String>,
+    #[serde(default)]
+    pub(super) extractor: Option<String>,
     #[serde(default)]
     pub(super) body: String,
     pub(super) audio_name: String,
@@ -96,6 +99,7 @@ impl From<&Row> for Record {
             id: row.id.to_string(),
             avatar: row.avatar.clone(),
             profile: row.profile.clone(),
+            extractor: row.extractor.clone(),
             body: row.body.clone(),
             audio_name: row.audio_name.clone(),
             title: row.title.as_ref().map(ToString::to_string),
@@ -135,6 +139,7 @@ impl Record {
             id: JobId::from_str(&self.id).ok()?,
             avatar: self.avatar,
             profile: self.profile,
+            extractor: self.extractor,
             body: self.body,
             audio_name: self.audio_name,
             // A title of another version's rules is none here, which is no damage.

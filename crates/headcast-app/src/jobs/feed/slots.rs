@@ -211,6 +211,7 @@ mod tests {
             cut: Cut::WHOLE,
             avatar: String::new(),
             profile: None,
+            extractor: None,
             body: String::new(),
             features: None,
             background: None,

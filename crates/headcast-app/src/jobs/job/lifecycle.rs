@@ -74,7 +74,7 @@ impl Job {
     /// than the source's are forgotten.
     #[expect(clippy::cast_precision_loss, reason = "a clip has far less than 2^52 frames")]
     pub(in crate::jobs) fn opened(&self, opened: Begun, store: Arc<Folder>) {
-        let Begun { plan, config, segment_head, work, warnings, profile, expected_fps } = opened;
+        let Begun { plan, config, segment_head, work, warnings, profile, extractor, expected_fps } = opened;
         let mut inner = self.lock();
         if !matches!(inner.state, State::Opening | State::Rendering) {
             return;
@@ -84,6 +84,9 @@ impl Job {
         }
         if profile.is_some() {
             inner.profile = profile;
+        }
+        if extractor.is_some() {
+            inner.extractor = extractor;
         }
         if inner.plan.as_ref() != Some(&plan) {
             inner.made = vec![false; plan.len()];

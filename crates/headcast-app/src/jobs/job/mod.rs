@@ -145,6 +145,8 @@ pub(in crate::jobs) struct Begun {
     pub(in crate::jobs) warnings: Vec<String>,
     /// The profile that was chosen, if a choice was left.
     pub(in crate::jobs) profile: Option<String>,
+    /// What it hears through, if that was chosen.
+    pub(in crate::jobs) extractor: Option<String>,
     /// Frames per second that may be expected, if anybody knows.
     pub(in crate::jobs) expected_fps: Option<f64>,
 }
@@ -165,6 +167,8 @@ struct Inner {
     title: Option<Title>,
     /// As asked for, until the studio has chosen one.
     profile: Option<String>,
+    /// What it hears through, once the studio has chosen.
+    extractor: Option<String>,
     /// There while it is worked on: a job that was taken up again, or made way for others, has none.
     work: Option<Work>,
     plan: Option<ClipPlan>,
@@ -205,6 +209,7 @@ impl Job {
             id,
             avatar: request.avatar.clone(),
             profile: request.profile.clone(),
+            extractor: None,
             body: request.body.clone(),
             audio_name: request.audio_name.clone(),
             title: request.title.clone(),
@@ -289,6 +294,7 @@ impl Job {
                 progress,
                 title: row.title,
                 profile: row.profile,
+                extractor: row.extractor,
                 work: None,
                 plan,
                 media,
@@ -399,6 +405,11 @@ impl Job {
         self.lock().profile.clone()
     }
 
+    /// What it hears through, in the studio's words, once that was chosen.
+    pub(in crate::jobs) fn extractor(&self) -> Option<String> {
+        self.lock().extractor.clone()
+    }
+
     /// Its segments, as far as they are known, once it is opened.
     pub fn plan(&self) -> Option<ClipPlan> {
         self.lock().plan.clone()
@@ -476,6 +487,7 @@ impl Job {
             id: self.id,
             avatar: self.request.avatar.clone(),
             profile: inner.profile.clone(),
+            extractor: inner.extractor.clone(),
             body: self.request.body.clone(),
             audio_name: self.request.audio_name.clone(),
             title: inner.title.clone(),

@@ -12,6 +12,7 @@ fn row(state: State) -> Row {
         id: JobId::random().unwrap(),
         avatar: "milo".to_owned(),
         profile: Some("parity".to_owned()),
+        extractor: Some("ears 0123456789abcdef".to_owned()),
         body: "eyes=blink".to_owned(),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
         title: Title::parse("讲'; --").unwrap(),
