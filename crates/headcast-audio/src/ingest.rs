@@ -206,11 +206,49 @@ impl Ingest {
     /// [`AudioError`]: for clips that are too short or too long (found as soon as the limit is passed), hold
     /// NaN or infinite samples, change their format on the way, or cannot be read; and
     /// [`AudioError::Cancelled`].
-    pub fn run(mut self, options: &Options, sink: &mut dyn Sink) -> Result<Ingested, AudioError> {
+    pub fn run(self, options: &Options, sink: &mut dyn Sink) -> Result<Ingested, AudioError> {
+        self.pass(options, true, sink)
+    }
+
+    /// As [`Self::run`], without the audio of the video: everything that is to be known of the recording before the first
+    /// frame, at the cost of decoding it. What can be wrong with it is found here.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn hear(
+        self,
+        options: &Options,
+        on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Ingested, AudioError> {
+        self.pass(options, false, &mut |_: &[f32], progress| on_progress(progress))
+    }
+
+    /// The audio of the video alone, the same samples as [`Self::run`] gives, of a recording that was heard before.
+    ///
+    /// * `timeline`: what was found then.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and [`AudioError::Changed`].
+    pub fn sound(self, timeline: &Timeline, sink: &mut dyn Sink) -> Result<(), AudioError> {
+        let options = Options {
+            frame_rate: timeline.frame_rate(),
+            features: Ears::Deaf,
+            spools: Spools::in_memory(),
+        };
+        let found = self.pass(&options, true, sink)?;
+        if found.timeline == *timeline { Ok(()) } else { Err(AudioError::Changed) }
+    }
+
+    fn pass(
+        mut self,
+        options: &Options,
+        with_audio: bool,
+        sink: &mut dyn Sink,
+    ) -> Result<Ingested, AudioError> {
         let info = self.decoder.info().clone();
         let rate = info.sample_rate;
         let mixer = Mixer::new(&self.decoder.layout());
-        let mut video = Resampler::new(rate, SampleRate::AAC, info.output_channels);
+        let mut video = with_audio.then(|| Resampler::new(rate, SampleRate::AAC, info.output_channels));
         let mut speech = Hearing::new(options, rate);
         let mut meter = Meter::default();
         let (mut block, mut mixed, mut out) = (Vec::new(), Vec::new(), Vec::new());
@@ -230,7 +268,9 @@ impl Ingest {
                 hearing.push(&mixer, &block, &mut mixed).map_err(AudioError::Spool)?;
             }
             out.clear();
-            video.push(mixer.for_video(&block, &mut mixed), &mut out);
+            if let Some(video) = &mut video {
+                video.push(mixer.for_video(&block, &mut mixed), &mut out);
+            }
             pushed += out.len();
             self.give(sink, &out)?;
         }
@@ -246,11 +286,13 @@ impl Ingest {
             }
             _ => return Err(AudioError::TooShort { length, min: self.limits.min_duration }),
         };
-        out.clear();
-        video.finish(&mut out);
-        pushed += out.len();
-        self.give(sink, &out)?;
-        self.pad(sink, &timeline, info.output_channels, pushed)?;
+        if let Some(mut video) = video {
+            out.clear();
+            video.finish(&mut out);
+            pushed += out.len();
+            self.give(sink, &out)?;
+            self.pad(sink, &timeline, info.output_channels, pushed)?;
+        }
         let features = match speech {
             Some(hearing) => hearing.finish(&timeline, &mut || self.give(sink, &[]).is_ok())?,
             None => None,

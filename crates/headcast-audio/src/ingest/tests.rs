@@ -67,6 +67,70 @@ fn features_are_optional_and_sinks_can_stop() {
     assert_eq!(calls, 3);
 }
 
+/// What is heard first and what sounds later are what one pass gives, for every format, damaged files included.
+#[test]
+fn two_passes_give_what_one_gives() {
+    let mut broken = fixture("click.mp3");
+    let middle = broken.len() / 2;
+    broken[middle..middle + 200].fill(0x55);
+    let cut = fixture("click.m4a").len() * 9 / 10;
+    let clips: [(&str, Vec<u8>); 7] = [
+        ("stereo.wav", tone(6401, 2)),
+        ("click.mp3", fixture("click.mp3")),
+        ("broken.mp3", broken),
+        ("click.m4a", fixture("click.m4a")),
+        ("cut.m4a", fixture("click.m4a")[..cut].to_vec()),
+        ("click-opus.ogg", fixture("click-opus.ogg")),
+        ("surround-centre.opus", fixture("surround-centre.opus")),
+    ];
+    let mut warned = 0;
+    for (name, bytes) in clips {
+        let Ok((clip, pcm)) = run(bytes.clone(), name) else {
+            // What is refused is refused before the first frame.
+            let heard = open(bytes, name)
+                .and_then(|ingest| ingest.hear(&Options::default(), &mut |_| ControlFlow::Continue(())));
+            assert!(heard.is_err(), "{name}");
+            continue;
+        };
+        let heard = open(bytes.clone(), name)
+            .unwrap()
+            .hear(&Options::default(), &mut |_| ControlFlow::Continue(()))
+            .unwrap();
+        assert_eq!((heard.timeline, heard.samples), (clip.timeline, clip.samples), "{name}");
+        assert_eq!((heard.level, &heard.warnings), (clip.level, &clip.warnings), "{name}");
+        warned += heard.warnings.len();
+        let (a, b) = (clip.features.unwrap(), heard.features.unwrap());
+        assert_eq!(a.rows(), b.rows(), "{name}");
+        let window = |track: &FeatureTrack, row| {
+            let mut window = vec![0.0; track.window_len()];
+            track.window_into(row, &mut window).unwrap();
+            window
+        };
+        assert!((0..a.rows()).all(|row| window(&a, row) == window(&b, row)), "{name}");
+        let mut later = Vec::new();
+        let mut take = |block: &[f32], _: Progress| {
+            later.extend_from_slice(block);
+            ControlFlow::Continue(())
+        };
+        open(bytes, name).unwrap().sound(&heard.timeline, &mut take).unwrap();
+        assert!(later == pcm, "{name}: the same samples");
+    }
+    assert!(warned > 0, "damage was among them");
+}
+
+#[test]
+fn a_recording_that_became_another_one_is_seen() {
+    let heard = open(tone(16_000, 1), "a.wav")
+        .unwrap()
+        .hear(&Options::default(), &mut |_| ControlFlow::Continue(()))
+        .unwrap();
+    for samples in [15_000, 17_000] {
+        let again = open(tone(samples, 1), "a.wav").unwrap();
+        let error = again.sound(&heard.timeline, &mut |_: &[f32], _: Progress| ControlFlow::Continue(()));
+        assert!(matches!(error, Err(AudioError::Changed)));
+    }
+}
+
 #[test]
 fn files_that_are_no_audio_are_refused_in_a_sentence() {
     assert!(refused(Vec::new(), "a.wav").contains("empty"));

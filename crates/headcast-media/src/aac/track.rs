@@ -13,7 +13,7 @@ use super::Error;
 /// Reading side: any number of threads may wait for units. Cloning gives another reader of the same track.
 #[derive(Debug, Clone)]
 pub struct Track {
-    shared: Arc<Shared>,
+    readers: Arc<Readers>,
 }
 
 /// Writing side: one thread appends. Dropping it before [`Self::finish`] fails the track, so no reader waits
@@ -24,11 +24,18 @@ pub struct TrackWriter {
     ended: bool,
 }
 
+/// All readers of a track: its drop is the end of the last one.
+#[derive(Debug)]
+struct Readers(Arc<Shared>);
+
 #[derive(Debug)]
 struct Shared {
     units: Spool,
     state: Mutex<State>,
+    /// For the readers.
     grown: Condvar,
+    /// For the writer.
+    asked: Condvar,
 }
 
 #[derive(Debug)]
@@ -36,6 +43,10 @@ struct State {
     /// Where each unit ends in the spool.
     ends: Vec<u64>,
     end: End,
+    /// Units up to here were asked for.
+    wanted: u64,
+    /// Nobody reads any more.
+    abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +54,13 @@ enum End {
     NotYet,
     Finished,
     Failed(String),
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.0.lock().abandoned = true;
+        self.0.asked.notify_all();
+    }
 }
 
 impl Track {
@@ -53,10 +71,11 @@ impl Track {
 
     /// As [`Self::new`], with units put aside in `spools`.
     pub fn spooled(spools: &Spools) -> (TrackWriter, Self) {
-        let state = State { ends: Vec::new(), end: End::NotYet };
-        let shared = Shared { units: spools.spool(), state: Mutex::new(state), grown: Condvar::new() };
-        let shared = Arc::new(shared);
-        (TrackWriter { shared: Arc::clone(&shared), ended: false }, Self { shared })
+        let state = State { ends: Vec::new(), end: End::NotYet, wanted: 0, abandoned: false };
+        let (grown, asked) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { units: spools.spool(), state: Mutex::new(state), grown, asked });
+        let readers = Arc::new(Readers(Arc::clone(&shared)));
+        (TrackWriter { shared, ended: false }, Self { readers })
     }
 
     /// A finished track of `units`, in memory.
@@ -78,17 +97,28 @@ impl Track {
         let unreadable = |reason: String| Error::TrackFailed { reason };
         let length = usize::try_from(last - first).map_err(|error| unreadable(error.to_string()))?;
         let mut bytes = vec![0; length];
-        self.shared.units.read(first, &mut bytes).map_err(|error| unreadable(error.to_string()))?;
+        self.shared().units.read(first, &mut bytes).map_err(|error| unreadable(error.to_string()))?;
         let bytes = Bytes::from(bytes);
         // Differences within `bytes`, whose length fits.
         let place = |end: u64| usize::try_from(end - first).unwrap_or(length);
         Ok(ends.windows(2).map(|pair| bytes.slice(place(pair[0])..place(pair[1]))).collect())
     }
 
+    /// Says that the units before `end` are needed soon: a writer that waits for that goes on. [`Self::wait`] says so by
+    /// itself.
+    pub fn want(&self, end: u64) {
+        self.shared().want(&mut self.shared().lock(), end);
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.readers.0
+    }
+
     /// Where the first unit of `range` begins and where each of them ends, as soon as they are all there.
     fn wait_ends(&self, range: Range<u64>) -> Result<Vec<u64>, Error> {
         let past_end = |units: usize| Error::PastEnd { wanted: range.end, units: units as u64 };
-        let mut state = self.shared.lock();
+        let mut state = self.shared().lock();
+        self.shared().want(&mut state, range.end);
         loop {
             let have = state.ends.len();
             let wanted = usize::try_from(range.start)
@@ -106,13 +136,13 @@ impl Track {
                 End::Finished => return Err(past_end(have)),
                 End::Failed(reason) => return Err(Error::TrackFailed { reason: reason.clone() }),
             }
-            state = self.shared.grown.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.shared().grown.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Units written so far.
     pub fn len(&self) -> u64 {
-        self.shared.lock().ends.len() as u64
+        self.shared().lock().ends.len() as u64
     }
 
     /// Whether nothing was written so far.
@@ -143,7 +173,24 @@ impl TrackWriter {
 
     /// Whether the writer may stop: nobody can read the track any more, or it has failed.
     pub fn is_abandoned(&self) -> bool {
-        self.ended || Arc::strong_count(&self.shared) == 1
+        self.ended || self.shared.lock().abandoned
+    }
+
+    /// Waits until somebody asks for units further on; false when there is nobody left, or the track has failed.
+    ///
+    /// * `lead`: how far the track is to be written when units up to a place were asked for; goes by that place, 0 at
+    ///   first.
+    pub fn wait_for_readers(&self, lead: impl Fn(u64) -> u64) -> bool {
+        let mut state = self.shared.lock();
+        loop {
+            if self.ended || state.abandoned {
+                return false;
+            }
+            if (state.ends.len() as u64) < lead(state.wanted) {
+                return true;
+            }
+            state = self.shared.asked.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// The clip is complete.
@@ -176,6 +223,13 @@ impl Drop for TrackWriter {
 }
 
 impl Shared {
+    fn want(&self, state: &mut State, end: u64) {
+        if end > state.wanted {
+            state.wanted = end;
+            self.asked.notify_all();
+        }
+    }
+
     /// Every change is one statement under the lock, so a panic elsewhere leaves nothing half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -249,6 +303,29 @@ mod tests {
         assert_eq!(track.wait(0..2), Ok(units[..2].to_vec()));
         writer.finish();
         assert!(track.wait(0..3).is_err(), "failed for good");
+    }
+
+    #[test]
+    fn a_writer_that_waits_goes_on_for_whoever_asks_and_ends_with_the_last_reader() {
+        let (mut writer, track) = Track::new();
+        let other = track.clone();
+        let written = thread::spawn(move || {
+            let mut unit = 0;
+            while writer.wait_for_readers(|wanted| 2 * wanted + 3) {
+                writer.push(units(unit..unit + 1));
+                unit += 1;
+            }
+            unit
+        });
+        // Three without being asked for, then twice as far.
+        assert_eq!(track.wait(0..3), Ok(units(0..3)));
+        assert_eq!(other.wait(8..9), Ok(units(8..9)));
+        track.want(10);
+        assert_eq!(track.wait(7..10), Ok(units(7..10)));
+        drop(track);
+        assert!(other.len() <= 23);
+        drop(other);
+        assert!((10..=23).contains(&written.join().unwrap()), "not further than was asked for");
     }
 
     #[test]
