@@ -111,7 +111,9 @@ pub enum AudioError {
         codec: &'static str,
     },
     /// Something writes to the file while it is spoken: start again with one that stays as it is.
-    #[error("the recording is not as long as it was when it was opened; it must not change while it is spoken")]
+    #[error(
+        "the recording is not as long as it was when it was opened; it must not change while it is spoken"
+    )]
     Changed,
     /// Different parts of the file have different formats.
     #[error(

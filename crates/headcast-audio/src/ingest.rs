@@ -230,11 +230,8 @@ impl Ingest {
     /// # Errors
     /// As [`Self::run`], and [`AudioError::Changed`].
     pub fn sound(self, timeline: &Timeline, sink: &mut dyn Sink) -> Result<(), AudioError> {
-        let options = Options {
-            frame_rate: timeline.frame_rate(),
-            features: Ears::Deaf,
-            spools: Spools::in_memory(),
-        };
+        let options =
+            Options { frame_rate: timeline.frame_rate(), features: Ears::Deaf, spools: Spools::in_memory() };
         let found = self.pass(&options, true, sink)?;
         if found.timeline == *timeline { Ok(()) } else { Err(AudioError::Changed) }
     }
@@ -286,7 +283,7 @@ impl Ingest {
             }
             _ => return Err(AudioError::TooShort { length, min: self.limits.min_duration }),
         };
-        if let Some(mut video) = video {
+        if let Some(video) = video {
             out.clear();
             video.finish(&mut out);
             pushed += out.len();

@@ -4,6 +4,7 @@ pub mod avatar;
 pub mod background;
 pub mod body;
 pub mod checkpoint;
+mod clip;
 pub mod conditioning;
 pub mod cpu;
 pub mod draft;
@@ -13,6 +14,7 @@ pub mod profile;
 pub mod renderer;
 
 pub use body::{Behind, Body};
+pub use clip::Clip;
 pub use cpu::{RenderError, SimdLevel};
 pub use profile::Profile;
-pub use renderer::{Clip, Probe, Renderer, Settings};
+pub use renderer::{Probe, Renderer, Settings};

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spool, Spools};
+use headcast_core::{FeatureTrack, FrameIndex, Pose, RgbImage, Spools};
 
 use crate::avatar::Avatar;
 use crate::background;
 use crate::body::{Behind, Blinks, Body, Eyes, Poses};
-use crate::conditioning::{AudioCodes, Ears, WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path};
+use crate::clip::Clip;
+use crate::conditioning::{WIDE_CODE_LEN, dataset_pose, mirror, smooth_eye, smooth_path};
 use crate::cpu::{
     AdEngine, AdFrameRequest, AdView, Config, Engine, FrameRequest, FrameStats, RenderError, SimdLevel,
 };
@@ -32,35 +33,6 @@ pub struct Settings {
     pub simd: Option<SimdLevel>,
     /// What the avatar does besides speaking.
     pub body: Body,
-}
-
-/// What an avatar hears in every frame of a clip, put aside: 128 bytes a frame for ER-NeRF, 256 for the others.
-#[derive(Debug)]
-pub struct Clip {
-    codes: Spool,
-    frames: u64,
-    /// Values in a code.
-    width: usize,
-}
-
-impl Clip {
-    /// Length in frames.
-    pub fn frames(&self) -> u64 {
-        self.frames
-    }
-
-    /// The audio code of `frame`.
-    ///
-    /// # Errors
-    /// [`RenderError::NoSuchFrame`] past the end, [`RenderError::Spool`].
-    pub fn code(&self, frame: FrameIndex) -> Result<Vec<f32>, RenderError> {
-        if frame.0 >= self.frames {
-            return Err(RenderError::NoSuchFrame { frame, frames: self.frames });
-        }
-        let mut code = vec![0.0; self.width];
-        self.codes.read_f32s(frame.0 * self.width as u64, &mut code).map_err(RenderError::Spool)?;
-        Ok(code)
-    }
 }
 
 /// What [`Renderer::probe`] did.
@@ -205,33 +177,14 @@ impl Renderer {
         })
     }
 
-    /// Listens to a clip of `frames` frames: one audio code each, put aside in `spools`.
-    ///
-    /// Takes about a thousandth of the time that the frames will take.
+    /// Gets ready to listen to a clip of `frames` frames. What is heard in a frame is found out when it is rendered, for
+    /// a few seconds together, and put aside in `spools`.
     ///
     /// # Errors
     /// [`RenderError::Conditioning`] when the features are of an extractor other than the one the avatar was
-    /// trained with, the message names both; or when they cannot be read. [`RenderError::Spool`].
+    /// trained with; the message names both.
     pub fn clip(&self, features: &FeatureTrack, frames: u64, spools: &Spools) -> Result<Clip, RenderError> {
-        match &self.avatar.model {
-            Network::Er(model) => self.hear(Ears::from(&**model), features, frames, spools),
-            Network::Rad(model) => self.hear(Ears::from(&**model), features, frames, spools),
-            Network::Ad(model) => self.hear(Ears::from(&**model), features, frames, spools),
-        }
-    }
-
-    fn hear<const N: usize>(
-        &self,
-        ears: Ears<'_, N>,
-        features: &FeatureTrack,
-        frames: u64,
-        spools: &Spools,
-    ) -> Result<Clip, RenderError> {
-        let codes = spools.spool();
-        for code in AudioCodes::new(ears, features, frames, self.smooth_lips)? {
-            codes.append_f32s(&code?).map_err(RenderError::Spool)?;
-        }
-        Ok(Clip { codes, frames, width: N })
+        Clip::new(&self.avatar, features, frames, self.smooth_lips, spools)
     }
 
     /// Renders frame `frame` of `clip` into `out`.
@@ -241,7 +194,8 @@ impl Renderer {
     ///
     /// # Errors
     /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the video's size,
-    /// [`RenderError::Avatar`] when a captured torso or a full-body picture cannot be read.
+    /// [`RenderError::Avatar`] when a captured torso or a full-body picture cannot be read, [`RenderError::Spool`] when
+    /// what the frame hears cannot.
     pub fn render(
         &self,
         clip: &Clip,

@@ -11,6 +11,7 @@
 mod clip_folder;
 pub mod extractors;
 pub mod push;
+mod recording;
 mod renderer;
 mod session;
 pub mod source;

@@ -201,6 +201,10 @@ impl SegmentSource for Session {
     ) -> Result<Bytes, MakeError> {
         assert!(index < self.plan.len(), "segment {index} of {}", self.plan.len());
         let failed = |reason| MakeError::Encode { index, reason };
+        if let Some(frames) = self.plan.frames(index) {
+            // Behind a jump there may be much to encode: as long as the frames take.
+            self.track.want(self.plan.timeline().aac_units_of(frames).end);
+        }
         let (to_encoder, frames) = mpsc::sync_channel(FRAMES_IN_FLIGHT);
         let spare = &Spare::default();
         thread::scope(|scope| {

@@ -1,8 +1,11 @@
 //! Speech made ready: a timeline, an AAC track that grows on its own thread, and what the avatar hears.
+//!
+//! A recording is decoded twice. The first pass finds out all that must be known before the first frame: the exact
+//! length, what is wrong with the clip, how loud it is. The second one, on the thread of the AAC encoder, follows
+//! whoever needs sound. So a clip of hours is opened in the time that decoding it takes.
 
 use std::io::{Read, Seek};
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use headcast_audio::decode::Info;
@@ -11,8 +14,14 @@ use headcast_audio::{AudioError, Cut, Ears, Ingest, Ingested, Limits, Options, P
 use headcast_core::{FeatureTrack, FrameRate, Spools, Timeline};
 use headcast_media::aac::{self, Encoder as _};
 
-/// Blocks of PCM between the decoder and the AAC encoder: a fraction of a second of audio.
-const PCM_BLOCKS: usize = 16;
+use crate::recording::Shared;
+
+/// Access units that are encoded before anybody asks for sound, and always ahead of who does: some five seconds, the
+/// longest segment.
+const LEAD: u64 = 256;
+/// How many times as far as somebody asked for the sound is encoded: soon after the start it is complete, and
+/// whoever jumps ahead finds it there, but the first segments do not share the processor with all of it.
+const AHEAD: u64 = 8;
 
 /// Which features drive the avatar.
 #[derive(Debug, Clone)]
@@ -81,7 +90,7 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Goes through a recording once, as [`Speech::open`], without making features of it. The compressed sound is kept in
+    /// Goes through a recording, as [`Speech::open`], without making features of it. The compressed sound is kept in
     /// memory: 9 to 16 kB per second.
     ///
     /// # Errors
@@ -124,9 +133,11 @@ impl From<Speech> for Sound {
 }
 
 impl Speech {
-    /// Goes through a recording once: decodes it, hands its sound to the AAC encoder on another thread and
-    /// makes the features. Returns when the whole recording is decoded.
+    /// Goes through a recording to its end, and gets everything ready that is needed later: its sound is compressed on
+    /// another thread, which reads the recording again as segments need it, and the built-in model's features are made
+    /// when they are read.
     ///
+    /// * `recording`: must stay as it is. It is let go when its sound is complete, or with the last of what came of it.
     /// * `name`: file name, a hint for the format.
     /// * `cut`: what is spoken of it; `limits` are for that alone.
     /// * `spools`: where what grows with the clip is put aside, about 40 kB per second: sound and features.
@@ -170,7 +181,7 @@ impl Speech {
     }
 }
 
-/// Decodes a recording to its end while another thread encodes its sound.
+/// Decodes a recording to its end, and makes its sound ready to be read.
 fn listen(
     recording: impl Read + Seek + Send + Sync + 'static,
     name: Option<&str>,
@@ -179,46 +190,43 @@ fn listen(
     options: &Options,
     on_progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Ingested, aac::Track, aac::Channels), SpeechError> {
-    let ingest = Ingest::open_cut(recording, name, limits, cut)?;
-    let channels = aac::Channels::from_count(ingest.info().output_channels)
+    let recording = Shared::new(recording);
+    let ingested = Ingest::open_cut(recording.clone(), name, limits, cut)?.hear(options, on_progress)?;
+    let channels = aac::Channels::from_count(ingested.info.output_channels)
         .expect("the decoder mixes down to one or two channels");
-    let (pcm, blocks) = mpsc::sync_channel(PCM_BLOCKS);
-    let track = encode_on_thread(channels, &options.spools, blocks)?;
-    let ingested = ingest.run(options, &mut |block: &[f32], progress| {
-        // The encoder only hangs up when it failed; whoever waits for its units learns why.
-        let _ = pcm.send(block.to_vec());
-        on_progress(progress)
-    })?;
+    let encoder = aac::Fdk::new(channels)?;
+    let (writer, track) = aac::Track::spooled(&options.spools);
+    let (name, limits, timeline) = (name.map(str::to_owned), *limits, ingested.timeline);
+    let encode = move || match Ingest::open_cut(recording, name.as_deref(), &limits, cut) {
+        Ok(ingest) => encode(ingest, &timeline, encoder, writer),
+        Err(error) => writer.fail(error.to_string()),
+    };
+    thread::Builder::new().name("aac".into()).spawn(encode).map_err(SpeechError::Thread)?;
     Ok((ingested, track, channels))
 }
 
-/// Encodes `blocks` until their sender hangs up or nobody can read the track any more, as when the clip is not
-/// opened after all.
-fn encode_on_thread(
-    channels: aac::Channels,
-    spools: &Spools,
-    blocks: Receiver<Vec<f32>>,
-) -> Result<aac::Track, SpeechError> {
-    let mut encoder = aac::Fdk::new(channels)?;
-    let (mut writer, track) = aac::Track::spooled(spools);
-    let encode = move || {
-        for block in blocks {
-            if writer.is_abandoned() {
-                return;
-            }
-            match encoder.push(&block) {
-                Ok(units) => writer.push(units),
-                Err(error) => return writer.fail(error.to_string()),
-            }
+/// Encodes a recording as far as its sound is asked for, until it ends or nobody can read the track any more.
+fn encode(ingest: Ingest, timeline: &Timeline, mut encoder: aac::Fdk, mut writer: aac::TrackWriter) {
+    let mut failed = None;
+    let lead = |wanted: u64| wanted.saturating_mul(AHEAD).saturating_add(LEAD);
+    let decoded = ingest.sound(timeline, &mut |block: &[f32], _| {
+        match encoder.push(block) {
+            Ok(units) => writer.push(units),
+            Err(error) => failed = Some(error),
         }
-        match encoder.finish() {
+        let go_on = failed.is_none() && writer.wait_for_readers(lead);
+        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    match (decoded, failed) {
+        (_, Some(error)) => writer.fail(error.to_string()),
+        (Err(AudioError::Cancelled), None) => {}
+        (Err(error), None) => writer.fail(error.to_string()),
+        (Ok(()), None) => match encoder.finish() {
             Ok(units) => {
                 writer.push(units);
                 writer.finish();
             }
             Err(error) => writer.fail(error.to_string()),
-        }
-    };
-    thread::Builder::new().name("aac".into()).spawn(encode).map_err(SpeechError::Thread)?;
-    Ok(track)
+        },
+    }
 }

@@ -157,7 +157,7 @@ pub fn window_codes<'a, const N: usize>(
     (0..track.rows()).map(code).collect()
 }
 
-/// Audio codes of a clip, frame by frame from the first. After an error there is no more to be had.
+/// Audio codes of a clip, frame by frame. After an error there is no more to be had.
 ///
 /// Every window passes the audio net once and stays while a neighbour needs it; silence passes it once in
 /// all. Memory does not depend on the length of the clip.
@@ -191,6 +191,23 @@ impl<'a, const N: usize> AudioCodes<'a, N> {
         frames: u64,
         smooth_lips: bool,
     ) -> Result<Self, ConditioningError> {
+        Self::starting_at(0, None, model, track, frames, smooth_lips)
+    }
+
+    /// As [`Self::new`], from frame `first` on. The codes are those that start at frame 0.
+    ///
+    /// * `previous`: the code of the frame before, which smoothing needs; for frame 0 there is none.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn starting_at(
+        first: u64,
+        previous: Option<AudioCode<N>>,
+        model: impl Into<Ears<'a, N>>,
+        track: &'a FeatureTrack,
+        frames: u64,
+        smooth_lips: bool,
+    ) -> Result<Self, ConditioningError> {
         let ears = model.into();
         let (expected, found) = (ears.features, track.kind());
         if expected != found {
@@ -201,11 +218,11 @@ impl<'a, const N: usize> AudioCodes<'a, N> {
             track,
             frames,
             smooth_lips,
-            next_frame: 0,
+            next_frame: first,
             codes: VecDeque::with_capacity(8),
             silence: None,
             last_row: None,
-            previous: None,
+            previous,
             window: vec![0.0; track.window_len()],
         })
     }
@@ -236,7 +253,7 @@ impl<const N: usize> Iterator for AudioCodes<'_, N> {
     type Item = Result<AudioCode<N>, ConditioningError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next_frame == self.frames {
+        if self.next_frame >= self.frames {
             return None;
         }
         let seen = neighbourhood(self.ears.attention, self.next_frame);
@@ -265,7 +282,7 @@ impl<const N: usize> Iterator for AudioCodes<'_, N> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::try_from(self.frames - self.next_frame);
+        let left = usize::try_from(self.frames.saturating_sub(self.next_frame));
         (left.unwrap_or(usize::MAX), left.ok())
     }
 }

@@ -9,9 +9,9 @@ use headcast_core::npy::Array;
 use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
 use headcast_nerf::body::{Behind, Blinks, Body, Eyes, Poses};
-use headcast_nerf::conditioning::smooth_eye;
+use headcast_nerf::conditioning::{Ears, audio_codes, smooth_eye};
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
-use headcast_nerf::model::RadNerf;
+use headcast_nerf::model::{Network, RadNerf};
 use headcast_nerf::{Clip, Probe, Profile, Renderer, Settings};
 
 use crate::at_every_level;
@@ -266,6 +266,52 @@ fn frames_do_not_depend_on_what_was_rendered_before() {
             });
         }
     });
+}
+
+/// Codes of frames asked for here and there, by several threads, are those of a clip heard from its first frame on.
+#[test]
+fn codes_asked_for_in_any_order_are_those_of_one_pass() {
+    fn eager<'a, const N: usize>(
+        model: impl Into<Ears<'a, N>>,
+        track: &'a FeatureTrack,
+        frames: u64,
+        lips: bool,
+    ) -> Vec<Vec<f32>> {
+        audio_codes(model, track, frames, lips).unwrap().iter().map(|code| code.to_vec()).collect()
+    }
+    let library = tempfile::tempdir().unwrap();
+    for name in ["er-torso", "er-hubert-eye", ALL_RAD[0], "rad-noeye-noind-att1"] {
+        let avatar = Arc::new(imported(name, library.path()));
+        let track = features(name);
+        // Several chunks, and the last row over and over.
+        let frames = track.rows() as u64 + 150;
+        let [raw, smooth] = [false, true].map(|lips| match &avatar.model {
+            Network::Er(model) => eager(&**model, &track, frames, lips),
+            Network::Rad(model) => eager(&**model, &track, frames, lips),
+            Network::Ad(model) => eager(&**model, &track, frames, lips),
+        });
+        assert_ne!(raw, smooth, "control: {name}, smoothing matters");
+        for (lips, eager) in [(false, raw), (true, smooth)] {
+            let body = Body { smooth_lips: Some(lips), ..Body::default() };
+            let renderer = Renderer::new(Arc::clone(&avatar), &moving(body, Profile::Quality)).unwrap();
+            for first in [0, 100, frames - 1] {
+                let clip = renderer.clip(&track, frames, &Spools::in_memory()).unwrap();
+                let code = clip.code(FrameIndex(first)).unwrap();
+                assert_eq!(code, eager[first as usize], "{name}, frame {first} first, smooth lips: {lips}");
+                std::thread::scope(|scope| {
+                    for stride in [1, 37, 113] {
+                        let (clip, eager) = (&clip, &eager);
+                        scope.spawn(move || {
+                            for step in 0..frames {
+                                let frame = (step * stride + stride) % frames;
+                                assert_eq!(clip.code(FrameIndex(frame)).unwrap(), eager[frame as usize]);
+                            }
+                        });
+                    }
+                });
+            }
+        }
+    }
 }
 
 #[test]
