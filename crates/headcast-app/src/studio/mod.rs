@@ -236,6 +236,15 @@ impl LocalStudio {
         Ok(folder)
     }
 
+    /// The avatar called `name`, if one of its renderers is ready: whoever sends a clip need not wait for its files.
+    fn at_hand(&self, name: &str) -> Option<Arc<Avatar>> {
+        // Held while a renderer is made, which takes longer than reading an avatar.
+        let ready = self.ready.try_lock().ok()?;
+        let version = self.avatars.version(name);
+        let (_, prepared) = ready.iter().find(|(key, _)| key.0 == name && key.1 == version)?;
+        Some(Arc::clone(prepared.renderer.avatar()))
+    }
+
     /// Lets go of the renderers of an avatar that is not what it was.
     fn forget(&self, name: &str) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).retain(|(key, _)| key.0 != name);
@@ -482,8 +491,13 @@ impl Studio for LocalStudio {
         let recording = Recording::of(&request.audio).map_err(recording_error)?;
         headcast::audio::Ingest::open_cut(recording, Some(&request.audio_name), &self.limits, request.cut)
             .map_err(audio_error)?;
-        let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
-        let avatar = avatar.ok_or_else(|| unknown_avatar(&request.avatar))?;
+        let avatar = match self.at_hand(&request.avatar) {
+            Some(avatar) => avatar,
+            None => {
+                let avatar = self.avatars.load(&request.avatar).map_err(avatar_error)?;
+                Arc::new(avatar.ok_or_else(|| unknown_avatar(&request.avatar))?)
+            }
+        };
         look.body.check(&avatar).map_err(|error| unusable("body_unusable", error.to_string()))?;
         let heard_through = request.extractor.as_deref();
         features_for(&self.extractors, &avatar, features_of(request)?, heard_through).map(drop)
