@@ -19,10 +19,29 @@ const data = await dataFolderWithCube(options.binary);
 const server = await startServer(options.binary, { data });
 const browser = await startBrowser(options.chromium, ['--autoplay-policy=no-user-gesture-required']);
 
-/** One clip from the form to the picture, in milliseconds: all of it, and what of it the upload took. */
+/** When the page was told things, by the clock of this process: of the job that was begun last. */
+const told = {};
+
+/** Listens to what the server tells the page. */
+function listen(page) {
+  page.on('websocket', (socket) =>
+    socket.on('framereceived', ({ payload }) => {
+      const message = JSON.parse(payload);
+      if (message.type === 'state' && message.job.state === 'rendering') told.opened ??= Date.now();
+      if (message.type === 'ready' && message.segment === 0) told.ready ??= Date.now();
+    }),
+  );
+}
+
+/**
+ * One clip from the form to the picture, in milliseconds: all of it, and its parts: until the server said yes, until the
+ * job was opened, until its first segment was there, until that played.
+ */
 async function wait(page, wav) {
   await page.goto(server.url);
   await page.waitForSelector('.face');
+  delete told.opened;
+  delete told.ready;
   await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: wav });
   await page.click('.face:has(input[value=cube])');
   await page.evaluate(() => {
@@ -38,17 +57,28 @@ async function wait(page, wav) {
   });
   await page.click('#generate');
   await page.waitForFunction(() => window.times.playing, null, { timeout: 120_000 });
-  const { pressed, accepted, playing } = await page.evaluate(() => window.times);
+  const times = await page.evaluate(() =>
+    Object.fromEntries(Object.entries(window.times).map(([what, at]) => [what, performance.timeOrigin + at])),
+  );
+  const { pressed, accepted, playing } = times;
   const id = new URL(page.url()).pathname.slice('/j/'.length);
   const job = await ask(server.url, `api/v1/jobs/${id}`);
   await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' }).catch(() => {});
-  return { total: playing - pressed, upload: accepted - pressed, speed: job.progress.times_real_time };
+  // A socket that was told of the end of all of it at once has no parts.
+  const opened = told.opened ?? accepted;
+  const ready = told.ready ?? opened;
+  return {
+    total: playing - pressed,
+    parts: [accepted - pressed, opened - accepted, ready - opened, playing - ready],
+    speed: job.progress.times_real_time,
+  };
 }
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 try {
   const { page } = await openPage(browser, server.url);
+  listen(page);
   const found = {};
   for (const [name, times] of Object.entries(CLIPS)) {
     const wav = await speech(times);
@@ -58,11 +88,12 @@ try {
     for (let run = 0; run < RUNS; run += 1) waits.push(await wait(page, wav));
     const totals = waits.map(({ total }) => total);
     found[name] = median(totals);
+    const part = (at) => median(waits.map(({ parts }) => parts[at])).toFixed(0);
     const speed = median(waits.map(({ speed }) => speed));
     console.log(
       `${name.padEnd(7)} (${(wav.length / 1e6).toFixed(1)} MB): median ${found[name].toFixed(0)} ms from the press to playing, ` +
         `${Math.min(...totals).toFixed(0)} to ${Math.max(...totals).toFixed(0)} in ${RUNS} runs; ` +
-        `upload and answer ${median(waits.map(({ upload }) => upload)).toFixed(0)} ms; rendered at ${speed.toFixed(1)} times real time`,
+        `upload and answer ${part(0)}, opening ${part(1)}, first segment ${part(2)}, playing ${part(3)} ms; rendered at ${speed.toFixed(1)} times real time`,
     );
   }
   const [short, long] = Object.values(found);

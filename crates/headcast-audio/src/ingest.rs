@@ -458,8 +458,19 @@ struct Meter {
 
 impl Meter {
     fn add(&mut self, block: &[f32]) {
-        self.peak = block.iter().fold(self.peak, |peak, v| peak.max(v.abs()));
-        self.squares += block.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        // Eight at a time: a clip is opened as fast as this pass is. The bits of positive numbers are in their order.
+        let (eights, rest) = block.as_chunks::<8>();
+        let (mut peaks, mut squares) = ([self.peak.to_bits(); 8], [0.0; 8]);
+        for samples in eights {
+            for lane in 0..8 {
+                peaks[lane] = peaks[lane].max(samples[lane].abs().to_bits());
+                squares[lane] += f64::from(samples[lane]) * f64::from(samples[lane]);
+            }
+        }
+        let peak = peaks.into_iter().fold(0, u32::max);
+        self.peak = rest.iter().fold(f32::from_bits(peak), |peak, v| peak.max(v.abs()));
+        self.squares += squares.iter().sum::<f64>();
+        self.squares += rest.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
         self.count += block.len() as u64;
     }
 

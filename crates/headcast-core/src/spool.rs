@@ -119,7 +119,10 @@ impl Spool {
     /// # Errors
     /// As [`Self::append`].
     pub fn append_f32s(&self, values: &[f32]) -> io::Result<()> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = vec![0; values.len() * 4];
+        for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+            *bytes = value.to_le_bytes();
+        }
         self.append(&bytes)
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use headcast::core::Spools;
 use headcast::core::spool::Backing;
 
-/// Of each spool; an open clip has two, and two more while it is opened. A minute or so of sound.
+/// Of each spool; an open clip has four. A minute or so of sound.
 const MEMORY_BYTES: usize = 1 << 20;
 
 /// Spools that overflow into files without a name on the disk of `folder`, which need not exist yet: whatever happens,
