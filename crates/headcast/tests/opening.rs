@@ -37,7 +37,11 @@ fn hum(secs: usize) -> Vec<u8> {
 
 /// The sound of a recording, decoded and compressed in one go.
 fn in_one_pass(recording: Vec<u8>, name: &str) -> Vec<Bytes> {
-    let ingest = Ingest::open(Cursor::new(recording), Some(name), &Limits::default()).unwrap();
+    part_in_one_pass(recording, name, Cut::WHOLE)
+}
+
+fn part_in_one_pass(recording: Vec<u8>, name: &str, cut: Cut) -> Vec<Bytes> {
+    let ingest = Ingest::open_cut(Cursor::new(recording), Some(name), &Limits::default(), cut).unwrap();
     let channels = aac::Channels::from_count(ingest.info().output_channels).unwrap();
     let mut encoder = aac::Fdk::new(channels).unwrap();
     let mut units = Vec::new();
@@ -87,6 +91,19 @@ fn the_sound_is_that_of_one_pass_wherever_it_is_asked_for_first() {
             assert_ne!(quieter[..40], expected[..40]);
         }
     }
+}
+
+#[test]
+fn the_sound_of_a_part_is_that_of_the_part() {
+    let recording = speech("speech", "en.wav");
+    let cut = Cut::from_secs(Some(1.25), Some(4.0)).unwrap();
+    let expected = part_in_one_pass(recording.clone(), "en.wav", cut);
+    assert_ne!(expected, in_one_pass(recording.clone(), "en.wav")[..expected.len()], "control");
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let (recording, limits, spools) = (Cursor::new(recording), Limits::default(), Spools::in_memory());
+    let (pal, built_in) = (FrameRate::PAL, Features::BuiltIn);
+    let part = Speech::open(recording, Some("en.wav"), &limits, cut, pal, built_in, &spools, go_on).unwrap();
+    assert!(part.track.wait(0..part.timeline.aac_units()).unwrap() == expected);
 }
 
 #[test]
