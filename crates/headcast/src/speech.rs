@@ -16,9 +16,9 @@ use headcast_media::aac::{self, Encoder as _};
 
 use crate::recording::Shared;
 
-/// Access units that are encoded before anybody asks for sound, and always ahead of who does: some five seconds, the
-/// longest segment.
-const LEAD: u64 = 256;
+/// Access units that are encoded before anybody asks for sound, and always ahead of who does: more than a second, the
+/// first segments.
+const LEAD: u64 = 64;
 /// How many times as far as somebody asked for the sound is encoded: soon after the start it is complete, and
 /// whoever jumps ahead finds it there, but the first segments do not share the processor with all of it.
 const AHEAD: u64 = 8;

@@ -19,7 +19,7 @@ use headcast::{Features, Sound, Speech};
 use common::{listen, repository, wav};
 
 /// Units that are written before anybody asks, with the few that a block of samples may add.
-const UNASKED: u64 = 256 + 16;
+const UNASKED: u64 = 64 + 16;
 
 fn speech(folder: &str, name: &str) -> Vec<u8> {
     std::fs::read(repository().join("fixtures").join(folder).join(name)).unwrap()
@@ -114,10 +114,10 @@ fn opening_compresses_a_few_seconds_and_the_rest_is_made_for_those_who_ask() {
     assert!(units > 20 * UNASKED);
     // What is there at the start comes by itself, and nothing beyond, however long one waits.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while speech.track.len() < 256 && Instant::now() < deadline {
+    while speech.track.len() < 64 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
-    assert!((256..=UNASKED).contains(&speech.track.len()), "{}", speech.track.len());
+    assert!((64..=UNASKED).contains(&speech.track.len()), "{}", speech.track.len());
     let other = speech.track.clone();
     thread::scope(|scope| {
         let waiting = scope.spawn(move || other.wait(units - 3..units).unwrap().len());
