@@ -2,7 +2,7 @@
 
 import { addLivePicture } from './preview.js';
 import { byId, element, setText } from './dom.js';
-import { clock, size } from './format.js';
+import { clock, size, span } from './format.js';
 import { current, explain, has, t } from './i18n.js';
 import { createRecorder } from './recorder.js';
 import { createTrim } from './trim.js';
@@ -238,9 +238,10 @@ export function createComposer(hooks) {
   function render() {
     const chosen = samples.find((entry) => entry.id === sample);
     drop.classList.toggle('chosen', Boolean(file));
+    const limits = info && t('voice.limits', { span: span(info.limits.audio_secs, t), size: size(info.limits.audio_bytes, current()) });
     setText(byId('drop-title'), file ? file.name : t('voice.drop'));
     const facts = file ? [seconds ? clock(seconds) : '', size(file.size, current()), t('voice.change')] : [];
-    setText(byId('drop-detail'), file ? facts.filter(Boolean).join(' · ') : t('voice.formats'));
+    setText(byId('drop-detail'), file ? facts.filter(Boolean).join(' · ') : [t('voice.formats'), limits].filter(Boolean).join(' · '));
     renderSamples();
     trim.render();
 

@@ -43,6 +43,6 @@ export function createStore(initial) {
  *   frames?: {width: number, height: number, pix_fmt: string, next_frame: number, connected: boolean},
  *   started_ms: number | null, finished_ms: number | null,
  *   links: {job: string, index: string, live: string, video: string, poster: string, events: string, page: string}}} Job
- * @typedef {{version: string, limits: {audio_bytes: number, features_bytes: number, background_bytes: number, avatar_bytes: number, avatar_frames: number}, profiles: string[], notes: string[], embeddable: boolean}} Info
+ * @typedef {{version: string, limits: {audio_bytes: number, audio_secs: number, features_bytes: number, background_bytes: number, avatar_bytes: number, avatar_frames: number}, profiles: string[], notes: string[], embeddable: boolean}} Info
  * @typedef {{seq: number, level: string, message: string, at_ms: number}} LogLine
  */

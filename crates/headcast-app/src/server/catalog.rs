@@ -39,6 +39,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
         version: env!("CARGO_PKG_VERSION"),
         limits: json::Limits {
             audio_bytes: state.config().max_audio_bytes,
+            audio_secs: headcast::audio::Limits::default().max_duration.as_secs(),
             features_bytes: state.config().max_features_bytes,
             background_bytes: headcast::nerf::background::MAX_BYTES,
             avatar_bytes: state.config().max_avatar_bytes,

@@ -27,6 +27,8 @@ pub(super) struct Info {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Limits {
     pub(super) audio_bytes: u64,
+    /// Longest recording, seconds.
+    pub(super) audio_secs: u64,
     pub(super) features_bytes: u64,
     pub(super) background_bytes: u64,
     /// All files of an avatar together.

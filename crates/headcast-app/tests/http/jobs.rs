@@ -122,6 +122,7 @@ async fn the_catalogue() {
     assert_eq!(bench.get("/api/v1/samples/x/audio").await.problem(404), "no_such_sample");
     let info = bench.get("/api/v1/info").await.json();
     assert_eq!(info["limits"]["audio_bytes"], 5000);
+    assert_eq!(info["limits"]["audio_secs"], 7200);
     assert_eq!(bench.get("/healthz").await.body, "ok\n");
     assert_eq!(bench.get("/nothing").await.problem(404), "no_such_page");
     let wrong = bench.ask(request(Method::PUT, "/api/v1/jobs")).await;
