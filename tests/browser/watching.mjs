@@ -47,6 +47,7 @@ async function held(page, id) {
   check('a pause holds new lines, and counts them', during.length === before.length, await page.textContent('#log-pause'));
   await page.click('#log-pause');
   const after = await shown(page);
+  await checkSoon('where the time goes is told while it goes', page, () => parseFloat(document.querySelector('#stage-rendering').style.width) > 0);
   check('going on shows them', after.length > before.length && before.every((line, k) => line === after[k]), `${before.length}, then ${after.length} lines`);
   await jobWhen(server.url, id, ({ state }) => state === 'done', PATIENCE);
   await page.waitForSelector('#download:not([hidden])', { timeout: PATIENCE });
@@ -73,6 +74,18 @@ async function sifted(page) {
   check('with times and levels', lines.every((line) => /^\d{4}-\d\d-\d\dT[\d:.]+Z (info|warn|error) \S/.test(line)), lines[0]);
   const points = await page.evaluate(() => document.querySelector('#plot-curve').getAttribute('points').trim().split(/\s+/).length);
   check('how fast it went is drawn, from the first segment on', points > 4, `${points} points`);
+  const stages = await page.evaluate(() =>
+    [...document.querySelectorAll('#stages dl div')].map((line, k) => ({
+      name: line.querySelector('dt').textContent,
+      secs: line.querySelector('dd').textContent,
+      share: parseFloat(document.querySelectorAll('.stages-bar span')[k].style.width),
+    })),
+  );
+  const { progress } = await jobWhen(server.url, new URL(page.url()).pathname.slice('/j/'.length), ({ state }) => state === 'done');
+  const told = Object.values(progress.stages).map((secs) => `${secs.toFixed(secs < 99.95 ? 1 : 0)} s`);
+  const words = stages.map(({ name, secs }) => `${name} ${secs}`).join(', ');
+  check('where the time went is told in words', stages.map(({ secs }) => secs).join() === told.join() && stages.every(({ name }) => name), words);
+  check('and drawn', Math.abs(stages.reduce((sum, { share }) => sum + share, 0) - 100) < 0.1 && stages[3].share > 50, stages.map(({ share }) => share).join());
 }
 
 /** Who comes later is told the same. */

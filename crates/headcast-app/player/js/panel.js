@@ -3,6 +3,7 @@
 import { byId, setText } from './dom.js';
 import { decimal, span } from './format.js';
 import { current, explain, t } from './i18n.js';
+import { renderStages } from './stages.js';
 
 /** The tenth that was announced last, so that a screen reader hears ten messages and not a thousand. */
 let announced = '';
@@ -36,6 +37,8 @@ export function renderPanel(job, wait) {
   const speed = byId('fact-speed');
   setText(speed, progress.times_real_time ? `${decimal(progress.times_real_time, 2, language)}×` : '–');
   speed.classList.toggle('slow', progress.times_real_time > 0 && progress.times_real_time < 1);
+
+  renderStages(progress.stages);
 
   const pace = byId('pace');
   pace.hidden = wait === null || over;

@@ -36,7 +36,8 @@ export function createStore(initial) {
 /**
  * @typedef {{name: string, title: string, width: number, height: number, credits: string, thumbnail: string, preview: string | null}} Avatar
  * @typedef {{id: string, language: string, title: string, file_name: string, audio: string}} Sample
- * @typedef {{phase: string, frames: number, total: number | null, fps: number, times_real_time: number, eta_secs: number | null}} Progress
+ * @typedef {{waiting: number, preparing: number, hearing: number, rendering: number, encoding: number, publishing: number}} Stages
+ * @typedef {{phase: string, frames: number, total: number | null, fps: number, times_real_time: number, eta_secs: number | null, stages: Stages}} Progress
  * @typedef {{open: boolean, duration_secs: number, frames: number, frame_rate: number, segments: number, ready: [number, number][], segment_ends: number[]}} Clip
  * @typedef {{id: string, seq: number, state: string, avatar: string, title: string, audio_name: string, queue_position: number,
  *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,

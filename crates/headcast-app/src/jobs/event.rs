@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use super::stages::Stages;
 use super::studio::Phase;
 
 /// One thing that happened to a job.
@@ -55,11 +56,20 @@ pub struct Progress {
     pub times_real_time: f64,
     /// Seconds until every frame is made; `None` until it is known.
     pub eta_secs: Option<f64>,
+    /// Where its time went so far.
+    pub stages: Stages,
 }
 
 impl Progress {
-    pub(super) const START: Self =
-        Self { phase: Phase::Queued, frames: 0, total: None, fps: 0.0, times_real_time: 0.0, eta_secs: None };
+    pub(super) const START: Self = Self {
+        phase: Phase::Queued,
+        frames: 0,
+        total: None,
+        fps: 0.0,
+        times_real_time: 0.0,
+        eta_secs: None,
+        stages: Stages::NONE,
+    };
 }
 
 /// The last events of a job.

@@ -18,6 +18,7 @@ mod recent;
 mod retention;
 mod schedule;
 mod shared;
+mod stages;
 mod studio;
 mod table;
 mod title;
@@ -32,6 +33,7 @@ pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Listing, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
+pub use stages::Stages;
 pub use studio::{
     AvatarDetails, AvatarInfo, Input, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
     SampleInfo, Studio,

@@ -14,6 +14,7 @@ use headcast::source::MakeError;
 use super::event::Level;
 use super::job::{Begun, Failure, Job, Work};
 use super::shared::{Shared, Task};
+use super::stages::Stage;
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
 use crate::picture;
 use crate::studio::pushed::{self, Received};
@@ -138,6 +139,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
         );
         return job.fail(Failure { code: "disk", message });
     }
+    job.spends_time_with(Stage::Rendering);
     let began = Instant::now();
     let mut left = frames.end - frames.start;
     let stop = || job.is_stopped();
@@ -150,6 +152,9 @@ fn make(shared: &Shared, job: &Job, index: usize) {
         }
         left = left.saturating_sub(1);
         job.frame_done(left == 0);
+        if left == 0 {
+            job.spends_time_with(Stage::Encoding);
+        }
         ControlFlow::Continue(())
     });
     let bytes = match result {
@@ -163,6 +168,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     if job.is_stopped() {
         return;
     }
+    job.spends_time_with(Stage::Publishing);
     let Some(media) = job.media() else { return };
     let size = bytes.len();
     if let Err(error) = media.store.put(index, bytes.clone()) {

@@ -64,6 +64,7 @@ const ASSETS: &[Asset] = assets![
     "js/loader.js" JS,
     "js/log.js" JS,
     "js/panel.js" JS,
+    "js/stages.js" JS,
     "js/trim.js" JS,
     "js/waveform.js" JS,
     "js/pacing.js" JS,

@@ -1,6 +1,6 @@
 //! JSON shapes of the REST interface and the event stream, and how they are made.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use headcast::audio::Cut;
 use schemars::JsonSchema;
@@ -365,12 +365,46 @@ pub(super) struct Progress {
     times_real_time: f64,
     /// Seconds until every frame is made; `null` until it is known, of a clip of open length always.
     eta_secs: Option<f64>,
+    stages: Stages,
+}
+
+/// Seconds that the job spent with each stage in this run of the server: together all the time since it was made, or taken up
+/// again after a restart, until it was over.
+#[derive(Serialize, JsonSchema)]
+struct Stages {
+    /// Until its turn came, also between two segments.
+    waiting: f64,
+    /// The avatar and its renderer.
+    preparing: f64,
+    /// Decoding and hearing the speech.
+    hearing: f64,
+    /// Rendering; frames are encoded meanwhile.
+    rendering: f64,
+    /// What is left to encode when the last frame of a segment is rendered.
+    encoding: f64,
+    /// Writing segments.
+    publishing: f64,
+}
+
+impl From<jobs::Stages> for Stages {
+    fn from(stages: jobs::Stages) -> Self {
+        // Nobody looks for microseconds.
+        let secs = |spent: Duration| (spent.as_secs_f64() * 1000.0).round() / 1000.0;
+        Self {
+            waiting: secs(stages.waiting),
+            preparing: secs(stages.preparing),
+            hearing: secs(stages.hearing),
+            rendering: secs(stages.rendering),
+            encoding: secs(stages.encoding),
+            publishing: secs(stages.publishing),
+        }
+    }
 }
 
 impl From<JobProgress> for Progress {
     fn from(progress: JobProgress) -> Self {
-        let JobProgress { phase, frames, total, fps, times_real_time, eta_secs } = progress;
-        Self { phase: phase.into(), frames, total, fps, times_real_time, eta_secs }
+        let JobProgress { phase, frames, total, fps, times_real_time, eta_secs, stages } = progress;
+        Self { phase: phase.into(), frames, total, fps, times_real_time, eta_secs, stages: stages.into() }
     }
 }
 

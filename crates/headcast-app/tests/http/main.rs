@@ -17,6 +17,7 @@ mod rename;
 mod restart;
 mod segments;
 mod slow;
+mod stages;
 mod uploads;
 
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use headcast::core::timeline::ClipPlan;
 use headcast::media::store::Folder;
 
 use super::{Begun, Failure, Inner, Job, Media, PROGRESS_INTERVAL, State, Timing, frames_of};
-use crate::jobs::event::{EventBody, Level};
+use crate::jobs::event::{EventBody, Level, Progress};
+use crate::jobs::stages::Stage;
 use crate::jobs::studio::Phase;
 use crate::jobs::title::Title;
 
@@ -18,8 +19,8 @@ impl Job {
         let mut inner = self.lock();
         if inner.work.take().is_some() {
             inner.meter.pause();
-            inner.progress.phase = Phase::Queued;
-            let progress = inner.progress;
+            inner.enter(Phase::Queued);
+            let progress = inner.progress_now();
             self.publish(&mut inner, EventBody::Progress(progress));
         }
     }
@@ -42,9 +43,9 @@ impl Job {
     pub(in crate::jobs) fn phase(&self, phase: Phase) {
         let mut inner = self.lock();
         if !inner.state.is_over() {
-            inner.progress.phase = phase;
+            inner.enter(phase);
             inner.awaiting = (phase == Phase::Awaiting).then(Instant::now);
-            let progress = inner.progress;
+            let progress = inner.progress_now();
             self.publish(&mut inner, EventBody::Progress(progress));
         }
     }
@@ -98,7 +99,10 @@ impl Job {
         }
         inner.progress.frames = frames_of(Some(&plan), &inner.made);
         inner.progress.total = plan.total_frames();
-        inner.progress.phase = if self.request.pushed.is_some() { Phase::Awaiting } else { Phase::Rendering };
+        let is_pushed = self.request.pushed.is_some();
+        inner.progress.phase = if is_pushed { Phase::Awaiting } else { Phase::Rendering };
+        // Until somebody makes its first segment.
+        inner.stopwatch.enter(Some(Stage::Waiting), Instant::now());
         inner.awaiting = self.request.pushed.is_some().then(Instant::now);
         if let Some(fps) = expected_fps.filter(|fps| *fps > 0.0) {
             let (frames, total) = (inner.progress.frames, inner.progress.total);
@@ -111,6 +115,14 @@ impl Job {
         inner.work = Some(work);
         inner.state = State::Rendering;
         self.publish(&mut inner, EventBody::State);
+    }
+
+    /// What its time goes into from now on, unless it is over.
+    pub(in crate::jobs) fn spends_time_with(&self, stage: Stage) {
+        let mut inner = self.lock();
+        if !inner.state.is_over() {
+            inner.stopwatch.enter(Some(stage), Instant::now());
+        }
     }
 
     /// One more frame is made; `last` when it ends its segment.
@@ -135,7 +147,7 @@ impl Job {
         let due = inner.progress_told.is_none_or(|told| now.duration_since(told) >= PROGRESS_INTERVAL);
         if (due || last) && inner.state == State::Rendering {
             inner.progress_told = Some(now);
-            let progress = inner.progress;
+            let progress = inner.progress_now();
             self.publish(&mut inner, EventBody::Progress(progress));
         }
     }
@@ -198,6 +210,10 @@ impl Job {
         inner.unsaved_timings.insert(index);
         inner.lost.remove(&index);
         inner.progress.frames = frames_of(inner.plan.as_ref(), &inner.made);
+        if self.request.pushed.is_none() {
+            // For its next turn.
+            inner.stopwatch.enter(Some(Stage::Waiting), Instant::now());
+        }
         self.publish(&mut inner, EventBody::Ready(index));
         if matches!(inner.plan, Some(ClipPlan::Fixed(_))) && inner.made.iter().all(|made| *made) {
             inner.progress.eta_secs = Some(0.0);
@@ -233,7 +249,7 @@ impl Job {
             } else if inner.state == State::Done {
                 inner.state = State::Rendering;
                 inner.finished = None;
-                inner.progress.phase = Phase::Queued;
+                inner.enter(Phase::Queued);
                 self.publish(&mut inner, EventBody::State);
             }
         }
@@ -314,13 +330,13 @@ impl Job {
     fn finish(&self, inner: &mut Inner, state: State, failure: Option<Failure>) {
         inner.state = state;
         inner.failure = failure;
+        inner.enter(Phase::Over);
         inner.finished = Some(SystemTime::now());
-        inner.progress.phase = Phase::Over;
         inner.meter.pause();
         // The source holds the whole decoded clip and the avatar; a job that is over needs neither.
         inner.work = None;
         inner.awaiting = None;
-        let progress = inner.progress;
+        let progress = inner.progress_now();
         self.publish(inner, EventBody::Progress(progress));
         self.publish(inner, EventBody::State);
         self.settled.notify_all();
@@ -328,6 +344,16 @@ impl Job {
 }
 
 impl Inner {
+    fn enter(&mut self, phase: Phase) {
+        self.progress.phase = phase;
+        self.stopwatch.enter(Stage::of(phase), Instant::now());
+    }
+
+    /// How far it is, with the time that it took until now.
+    pub(super) fn progress_now(&self) -> Progress {
+        Progress { stages: self.stopwatch.read(Instant::now()), ..self.progress }
+    }
+
     /// Segment `index` is not there any more.
     fn unmake(&mut self, index: usize) {
         self.made[index] = false;

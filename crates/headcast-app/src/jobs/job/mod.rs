@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use crate::jobs::disk::{Changes, Clip, Row};
 use crate::jobs::event::{Event, EventBody, EventLog, Level, Progress};
 use crate::jobs::id::JobId;
+use crate::jobs::stages::{Stage, Stopwatch};
 use crate::jobs::studio::{JobRequest, Phase};
 use crate::jobs::title::Title;
 use crate::meter::Meter;
@@ -188,6 +189,7 @@ struct Inner {
     /// When somebody last asked for something.
     asked: Option<Instant>,
     meter: Meter,
+    stopwatch: Stopwatch,
     progress_told: Option<Instant>,
     events: EventLog,
     /// Last sequence number of the event log; whoever waits for anything watches this. `None` when the server stops.
@@ -279,6 +281,8 @@ impl Job {
             eta_secs: (state == State::Done).then_some(0.0),
             ..Progress::START
         };
+        let mut stopwatch = Stopwatch::default();
+        stopwatch.enter(Stage::of(phase), Instant::now());
         let job = Self {
             id: row.id,
             created: row.created,
@@ -307,6 +311,7 @@ impl Job {
                 wanted: None,
                 asked: None,
                 meter: Meter::default(),
+                stopwatch,
                 progress_told: None,
                 events,
                 seq: Some(watch::Sender::new(0)),
@@ -386,7 +391,7 @@ impl Job {
             seq: inner.events.last_seq(),
             state: inner.state,
             failure: inner.failure.clone(),
-            progress: inner.progress,
+            progress: inner.progress_now(),
             plan: inner.plan.clone(),
             ready: ranges(&inner.made),
             timings: inner.timings.clone(),
