@@ -19,6 +19,8 @@ import { editName } from './rename.js';
 import { createStore } from './store.js';
 
 const { t } = i18n;
+/** How long the page waits for the job that its address names before it is shown without it, in milliseconds. */
+const PATIENCE = 1500;
 const store = createStore({
   /** @type {import('./store.js').Job | null} */ job: null,
   /** @type {import('./player.js').Mode} */ mode: 'idle',
@@ -368,5 +370,9 @@ try {
   composer.refuse(/** @type {api.ApiError} */ (error));
 }
 route();
-// Shown at once as a whole, so that nothing jumps about.
-document.documentElement.classList.add('ready');
+// Shown at once as a whole, so that nothing jumps about: with the job that the address names, unless that takes its time.
+const appear = () => document.documentElement.classList.add('ready');
+if (named()) setTimeout(appear, PATIENCE);
+store.subscribe(({ job }) => {
+  if (job || !named()) appear();
+});

@@ -215,7 +215,7 @@ export function createAvatars(hooks) {
   function renderList() {
     byId('avatar-list').replaceChildren(
       ...details.map((one) => {
-        const facts = [`${one.width} × ${one.height}`, one.kind, one.features, one.built_in ? t('avatars.built_in') : ''];
+        const facts = [`${one.width} × ${one.height}`, one.kind, one.features === 'built-in' ? '' : one.features, one.built_in ? t('avatars.built_in') : ''];
         const told = [facts.filter(Boolean).join(' · '), one.credits, one.licence].filter(Boolean);
         const text = element('div', { class: 'avatar-text' }, [
           element('strong', {}, [one.title]),

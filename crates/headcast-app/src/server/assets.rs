@@ -109,9 +109,21 @@ const PAGE: &str = include_str!("../../player/index.html");
 /// The embedded page.
 pub(super) struct Assets {
     version: String,
-    page: String,
+    page: Document,
     /// The player alone, for pages of other sites.
-    embedded: String,
+    embedded: Document,
+}
+
+/// A page with the addresses of this version's assets in it, and the same compressed.
+struct Document {
+    text: String,
+    packed: Vec<u8>,
+}
+
+impl From<String> for Document {
+    fn from(text: String) -> Self {
+        Self { packed: packed(text.as_bytes()), text }
+    }
 }
 
 impl Assets {
@@ -121,7 +133,7 @@ impl Assets {
         let version = format!("{:016x}", fnv1a(everything.chain(PAGE.bytes())));
         let page = PAGE.replace("{{assets}}", &format!("/assets/{version}"));
         let embedded = page.replace("<html ", "<html data-embedded ");
-        Self { version, page, embedded }
+        Self { version, page: page.into(), embedded: embedded.into() }
     }
 }
 
@@ -144,13 +156,23 @@ pub(super) async fn embedded(State(state): State<AppState>, headers: HeaderMap) 
     response
 }
 
-fn document(assets: &Assets, text: &str, headers: &HeaderMap) -> Response {
-    let etag = format!("\"{}\"", assets.version);
-    let caching = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, etag.clone())];
+fn document(assets: &Assets, document: &Document, headers: &HeaderMap) -> Response {
+    // Other bytes, another tag (RFC 9110, section 8.8.3.3).
+    let is_packed = reads_gzip(headers);
+    let etag = format!("\"{}{}\"", assets.version, if is_packed { "-gzip" } else { "" });
+    let caching = [
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::ETAG, etag.clone()),
+        (header::VARY, "accept-encoding".to_owned()),
+    ];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|sent| sent.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (caching, Html(text.to_owned())).into_response()
+    if is_packed {
+        return (caching, [(header::CONTENT_ENCODING, "gzip")], Html(document.packed.clone()))
+            .into_response();
+    }
+    (caching, Html(document.text.clone())).into_response()
 }
 
 pub(super) async fn asset(
@@ -191,13 +213,13 @@ mod tests {
         let assets = Assets::new();
         let prefix = format!("/assets/{}/", assets.version);
         let mut found = 0;
-        for address in assets.page.split('"').filter_map(|text| text.strip_prefix(&prefix)) {
+        for address in assets.page.text.split('"').filter_map(|text| text.strip_prefix(&prefix)) {
             assert!(ASSETS.iter().any(|asset| asset.path == address), "{address} is not embedded");
             found += 1;
         }
         assert!(found >= 4, "the page names {found} assets");
-        assert!(!assets.page.contains("{{"));
-        assert!(assets.embedded.contains("<html data-embedded lang="));
+        assert!(!assets.page.text.contains("{{"));
+        assert!(assets.embedded.text.contains("<html data-embedded lang="));
     }
 
     /// What a first visit loads: the page in one language, without the licence of what it plays with.

@@ -40,6 +40,19 @@ async fn the_page_and_its_files_are_served_to_be_kept() {
     let mut again = request(Method::GET, "/");
     again.headers_mut().insert(header::IF_NONE_MATCH, page.headers[header::ETAG].clone());
     assert_eq!(bench.ask(again).await.status, 304);
+
+    let mut zipped = request(Method::GET, "/");
+    zipped.headers_mut().insert(header::ACCEPT_ENCODING, "gzip, br".parse().unwrap());
+    let zipped = bench.ask(zipped).await;
+    assert_eq!(
+        (zipped.header(header::CONTENT_ENCODING), zipped.header(header::VARY)),
+        ("gzip", "accept-encoding")
+    );
+    assert!(zipped.body.len() < page.body.len() / 2, "{} of {}", zipped.body.len(), page.body.len());
+    assert_ne!(zipped.header(header::ETAG), page.header(header::ETAG), "other bytes, another tag");
+    let mut read = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*zipped.body), &mut read).unwrap();
+    assert_eq!(read.as_bytes(), &*page.body);
 }
 
 #[tokio::test]
