@@ -18,7 +18,7 @@ const LOOKS = [
 ];
 
 const data = await dataFolderWithCube(options.binary);
-const server = await startServer(options.binary, { data, args: ['--max-fps', '25', '--assume-fps', '60', '--allow-embed', '*'] });
+const server = await startServer(options.binary, { data, args: ['--max-fps', '25', '--assume-fps', '60', '--allow-embed', '*', '--voice-command', 'Robot:en=true {wav}'] });
 const browser = await startBrowser(options.chromium);
 
 /** What axe finds that keeps somebody out, one line each. */
@@ -49,9 +49,13 @@ async function states(look) {
   await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: await speech(1) });
   await page.waitForSelector('#trim-play:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'the form, filled in');
-  const { id } = await createJob(server.url, await speech(1));
+  await page.click('.source:has(#from-text)');
+  await page.fill('#script', 'Good evening. 大家好。');
+  await looks(page, 'the form with a text');
+  const { id } = await createJob(server.url, await speech(1), { text: 'This is a recording of six seconds.' });
   await page.goto(new URL(`j/${id}`, server.url).href);
   await plays(page, 0.2, PATIENCE);
+  await page.keyboard.press('c');
   await looks(page, 'a job that plays while it is rendered');
   await page.keyboard.press('?');
   await page.waitForSelector('#keys[open]');

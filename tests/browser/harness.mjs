@@ -100,10 +100,10 @@ export async function dataFolderWithCube(binary, side = 64) {
  * Starts the program and waits until it answers. `stop` ends it as Ctrl-C does, and deletes its data unless told to
  * keep them for the next start.
  */
-export async function startServer(binary, { args = [], data = null, port = null } = {}) {
+export async function startServer(binary, { args = [], data = null, port = null, env = {} } = {}) {
   data ??= await dataFolder();
   port ??= await freePort();
-  const child = spawn(binary, ['serve', '--port', String(port), '--data-dir', data, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['serve', '--port', String(port), '--data-dir', data, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   child.stderr.on('data', (text) => (output += text));
@@ -143,10 +143,11 @@ export async function ask(url, path, options) {
 }
 
 /** A new job: the avatar `cube` says `wav`. */
-export function createJob(url, wav, { avatar = 'cube', name = 'speech.wav', features = null } = {}) {
+export function createJob(url, wav, { avatar = 'cube', name = 'speech.wav', features = null, text = null } = {}) {
   const form = new FormData();
   form.set('avatar', avatar);
   if (features) form.set('features', new Blob([features]), 'features.npy');
+  if (text) form.set('text', text);
   form.set('audio', new Blob([wav]), name);
   return ask(url, 'api/v1/jobs', { method: 'POST', body: form });
 }

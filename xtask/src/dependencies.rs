@@ -27,6 +27,7 @@ const HOMES: &[(&str, &str)] = &[
     ("indicatif", "headcast-app"),
     ("libc", "headcast-app"),
     ("rusqlite", "headcast-app"),
+    ("ureq", "headcast-app"),
     ("symphonia", "headcast-audio"),
     ("rubato", "headcast-audio"),
     ("openh264-sys2", "headcast-media"),
@@ -50,6 +51,8 @@ const LICENCES: &[&str] = &[
     "Unicode-3.0",
     "MPL-2.0",
     "BSL-1.0",
+    // The list of certificate authorities, which is data (webpki-roots).
+    "CDLA-Permissive-2.0",
 ];
 
 pub(crate) fn check(root: &Path) -> Result<(), String> {

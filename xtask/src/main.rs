@@ -24,7 +24,7 @@ cargo xtask <command>
   test       tests only: unit, property, fixtures, bad input, documentation examples
   browser [NAME]
              the page in headless Chromium, and players of other people, against the debug build: on_air,
-             accessibility, record, gallery, avatars, join, patience, seek, pushed, watching and clients, or one of them
+             accessibility, record, text, gallery, avatars, join, patience, seek, pushed, watching and clients, or one of them
   gradio     real Gradio clients (PyPI, npm) and the examples of docs/gradio.md, against the debug build
   python     the Python wheel, built and tested with numpy 1 and 2 and Gradio 5 and 6
   crash      kills the server again and again and compares what comes out; --kills N, default 100
@@ -148,6 +148,7 @@ const BROWSER_TESTS: &[&str] = &[
     "accessibility",
     "record",
     "trim",
+    "text",
     "gallery",
     "avatars",
     "join",

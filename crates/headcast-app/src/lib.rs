@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod amount;
+pub mod captions;
 pub mod cli;
 pub mod data_dir;
 mod doctor;
@@ -17,3 +18,4 @@ mod process;
 pub mod render;
 pub mod server;
 pub mod studio;
+pub mod voices;

@@ -27,6 +27,7 @@ async function call(path, init) {
 
 export const info = () => call('/api/v1/info');
 export const avatars = () => call('/api/v1/avatars');
+export const voices = () => call('/api/v1/voices');
 export const samples = () => call('/api/v1/samples');
 
 /** The newest jobs. @param {number} limit */

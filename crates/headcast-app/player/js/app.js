@@ -250,6 +250,7 @@ function render() {
   };
   setText(byId('hold-text'), holdTexts[/** @type {keyof typeof holdTexts} */ (mode)] ?? '');
 
+  controls.setCaptions(job);
   if (!job) {
     byId('badge').hidden = true;
     document.title = 'headcast';
@@ -361,8 +362,8 @@ await i18n.load(i18n.preferred());
 renderLanguage();
 store.subscribe(render);
 try {
-  const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
-  composer.fill(info, avatars, samples);
+  const [info, avatars, samples, voices] = await Promise.all([api.info(), api.avatars(), api.samples(), api.voices()]);
+  composer.fill(info, avatars, samples, voices);
   avatarPart.fill(info, avatars);
   showNotes(info.notes);
   byId('embed').hidden = !info.embeddable;

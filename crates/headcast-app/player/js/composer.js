@@ -5,6 +5,7 @@ import { byId, element, setText } from './dom.js';
 import { clock, size, span } from './format.js';
 import { current, explain, has, t } from './i18n.js';
 import { createRecorder } from './recorder.js';
+import { createScript } from './script.js';
 import { createTrim } from './trim.js';
 
 /** What the avatar may do besides speaking, its default first: words for what `body` of a new job may be. */
@@ -52,7 +53,10 @@ export function createComposer(hooks) {
     else if (chosen && chosen.size === 0) problem = { code: 'audio_empty' };
     else if (chosen && info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
     file = problem ? null : chosen;
-    if (file) sample = null;
+    if (file) {
+      sample = null;
+      script.leave();
+    }
     trim.choose(file);
     render();
   }
@@ -64,6 +68,14 @@ export function createComposer(hooks) {
       render();
     },
     onChange: () => forget('trim_'),
+  });
+
+  const script = createScript({
+    onChange() {
+      trim.pause();
+      if (problem?.code.startsWith('text_') || problem?.code.startsWith('voice_') || problem?.code === 'audio_missing') problem = null;
+      render();
+    },
   });
 
   const recorder = createRecorder({
@@ -113,10 +125,12 @@ export function createComposer(hooks) {
     if (sent !== null) return;
     trim.pause();
     recorder.cancel();
-    if (!file && !sample) {
-      problem = { code: 'audio_missing' };
+    const missing = script.isChosen() ? script.problem() : !file && !sample ? { code: 'audio_missing' } : null;
+    if (missing) {
+      problem = missing;
       render();
-      fileInput.focus();
+      if (script.isChosen()) script.focus();
+      else fileInput.focus();
       return;
     }
     const wrong = file && trim.problem();
@@ -135,9 +149,10 @@ export function createComposer(hooks) {
     }
     const form = new FormData();
     for (const [name, value] of Object.entries(choices())) form.set(name, value);
-    if (features.files?.[0]) form.set('features', features.files[0]);
+    if (features.files?.[0] && !script.isChosen()) form.set('features', features.files[0]);
     if (behind) form.set('background', behind);
-    if (sample) form.set('sample', sample);
+    if (script.isChosen()) for (const [name, value] of Object.entries(script.fields())) form.set(name, value);
+    else if (sample) form.set('sample', sample);
     else if (file) {
       form.set('audio', file);
       for (const [name, value] of Object.entries(trim.cut())) form.set(name, value);
@@ -252,7 +267,7 @@ export function createComposer(hooks) {
     byId('upload-fill').style.width = working ? `${100 * sent}%` : '0';
     const upload = sent !== null && sent < 1 ? t('composer.uploading', { percent: Math.round(100 * sent) }) : t('composer.checking');
     setText(byId('generate-text'), working ? upload : t('composer.generate'));
-    byId('composer').classList.toggle('has-voice', Boolean(file || chosen));
+    byId('composer').classList.toggle('has-voice', script.isChosen() ? script.hasText() : Boolean(file || chosen));
 
     const profiles = info?.profiles ?? [];
     const select = byId('profile');
@@ -266,15 +281,20 @@ export function createComposer(hooks) {
   }
 
   return {
-    render,
+    render() {
+      script.render();
+      render();
+    },
     choices,
 
-    /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples */
-    fill(newInfo, newAvatars, newSamples) {
+    /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples
+     * @param {import('./script.js').Voice[]} voices */
+    fill(newInfo, newAvatars, newSamples, voices) {
       info = newInfo;
       avatars = newAvatars;
       // A reader's own language first.
       samples = [...newSamples].sort((a, b) => Number(b.language === current()) - Number(a.language === current()));
+      script.fill(info.limits.text_chars, voices);
       chooseAvatar(localStorage.getItem('headcast.avatar') ?? '');
       renderFaces();
       render();

@@ -1,6 +1,7 @@
 // The player's controls: a seek bar that shows what exists, what is loaded and what was played.
 
 import { byId, element, setText } from './dom.js';
+import { createCaptions } from './captions.js';
 import { createPlayback } from './playback.js';
 import { clock, span } from './format.js';
 import { t } from './i18n.js';
@@ -16,6 +17,7 @@ export function createControls(video, job) {
   const seek = byId('seek');
   const tip = byId('tip');
   const playback = createPlayback(video);
+  const captions = createCaptions(video);
   const layers = { made: byId('made'), buffered: byId('buffered'), played: byId('played'), thumb: byId('thumb') };
   let duration = 0;
   let seeking = false;
@@ -129,6 +131,7 @@ export function createControls(video, job) {
       l: () => jump(video.currentTime + 10),
       m: () => byId('mute').click(),
       f: fullscreen,
+      c: captions.toggle,
       ...playback.actions,
       ...(isFree ? arrows : {}),
       ...(isOfVideo ? playback.arrows : {}),
@@ -155,6 +158,8 @@ export function createControls(video, job) {
       drawMade();
       draw();
     },
+    /** What is said in a job, once that is known. @param {import('./store.js').Job | null} job */
+    setCaptions: captions.show,
     /** In another language. */
     render: playback.render,
   };

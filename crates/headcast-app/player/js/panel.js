@@ -54,6 +54,13 @@ export function renderPanel(job, wait) {
   download.hidden = job.state !== 'done';
   download.href = `${job.links.video}?download`;
 
+  for (const [kind, address] of [['srt', job.links.srt], ['vtt', job.links.vtt]]) {
+    const link = byId(`download-${kind}`);
+    link.hidden = !job.captions;
+    link.href = `${address}?download`;
+    link.setAttribute('aria-label', t('panel.captions', { kind: kind.toUpperCase() }));
+  }
+
   const tenth = over ? job.state : `${job.state} ${progress.phase} ${Math.floor(percent / 10)}`;
   if (tenth !== announced) {
     announced = tenth;

@@ -15,6 +15,7 @@ const KEYS = [
   [['↑', '↓'], 'keys.volume'],
   [['M'], 'keys.mute'],
   [['<', '>'], 'keys.rate'],
+  [['C'], 'keys.captions'],
   [['F'], 'keys.fullscreen'],
   [['P'], 'keys.picture'],
   [['?'], 'keys.help'],

@@ -14,6 +14,7 @@ use headcast::nerf::{Body, background};
 use headcast::push::Format;
 
 use crate::amount;
+use crate::jobs::Pace;
 use crate::studio::Look;
 
 /// Talking-head video that plays while it is being made.
@@ -47,8 +48,45 @@ pub(super) enum Command {
     /// Add, list and use the speech networks that some avatars need (DeepSpeech, wav2vec2, HuBERT)
     #[command(subcommand)]
     Features(FeaturesCommand),
+    /// List the voices that speak texts: programs found here, and what the options name
+    Voices(VoicesOptions),
     /// Measure how fast this machine renders an avatar, and where the time goes
     Bench(BenchOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VoicesOptions {
+    #[command(flatten)]
+    pub(super) voices: VoiceOptions,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Voices that speak texts (espeak-ng, piper and say are found by themselves)")]
+pub(super) struct VoiceOptions {
+    /// Speech server that speaks as OpenAI's does (/v1/audio/speech); its key, if it asks for one, is HEADCAST_VOICE_KEY
+    #[arg(long, value_name = "URL", env = "HEADCAST_VOICE_URL")]
+    pub(super) voice_url: Option<String>,
+    /// What that server calls its model
+    #[arg(long, value_name = "NAME", default_value = "tts-1", env = "HEADCAST_VOICE_MODEL")]
+    pub(super) voice_model: String,
+    /// What it calls a voice, with its language if you like (xiaobei:zh); may be given several times [default: alloy]
+    #[arg(long, value_name = "NAME[:LANGUAGE]", requires = "voice_url")]
+    pub(super) voice_name: Vec<String>,
+    /// File with the key of that server, instead of HEADCAST_VOICE_KEY
+    #[arg(long, value_name = "FILE", requires = "voice_url")]
+    pub(super) voice_key_file: Option<PathBuf>,
+    /// Program that speaks: NAME=PROGRAM ARGUMENTS, with {wav} for the file that it writes (else standard output), {text_file}
+    /// for the text (else standard input), {speed}, {wpm} and {slowness}; no shell; may be given several times
+    #[arg(long, value_name = "NAME[:LANGUAGE]=COMMAND")]
+    pub(super) voice_command: Vec<String>,
+    /// How long a voice may take for a sentence: a number with s, m, h or d
+    #[arg(long, value_name = "2m", default_value = "2m", value_parser = amount::duration)]
+    pub(super) voice_patience: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +147,8 @@ pub(super) struct ServeOptions {
     #[command(flatten)]
     pub(super) access: AccessOptions,
     #[command(flatten)]
+    pub(super) voices: VoiceOptions,
+    #[command(flatten)]
     pub(super) data: DataOptions,
     #[command(flatten)]
     pub(super) engine: EngineOptions,
@@ -143,14 +183,28 @@ pub(super) struct RenderOptions {
     #[arg(long, default_value = "milo", value_name = "NAME|DIR")]
     pub(super) avatar: String,
     /// Speech: wav, mp3, m4a, aac, flac, ogg, opus or webm
-    #[arg(long, value_name = "FILE")]
-    pub(super) audio: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["text", "text_file"])]
+    pub(super) audio: Option<PathBuf>,
     /// Speak from here on, in seconds of the recording [default: its beginning]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, requires = "audio")]
     pub(super) start: Option<f64>,
     /// Speak up to here [default: its end]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, requires = "audio")]
     pub(super) end: Option<f64>,
+    /// Text to be spoken instead; captions.vtt and captions.srt are written, too
+    #[arg(long, conflicts_with_all = ["audio", "text_file", "features"])]
+    pub(super) text: Option<String>,
+    /// The same from a file (UTF-8)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["audio", "features"])]
+    pub(super) text_file: Option<PathBuf>,
+    /// Who speaks it: a name from `headcast voices` [default: the first]
+    #[arg(long, value_name = "NAME", conflicts_with = "audio")]
+    pub(super) voice: Option<String>,
+    /// How fast, 0.5 to 2
+    #[arg(long, default_value = "1", value_parser = Pace::parse, conflicts_with = "audio")]
+    pub(super) speed: Pace,
+    #[command(flatten)]
+    pub(super) voices: VoiceOptions,
     /// Audio features made elsewhere (.npy, one window per video frame) instead of the built-in extractor
     #[arg(long, value_name = "FILE.npy")]
     pub(super) features: Option<PathBuf>,

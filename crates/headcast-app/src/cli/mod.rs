@@ -13,6 +13,7 @@ mod render;
 mod sender;
 mod serve;
 mod shutdown;
+mod voices;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Pipe(options) => pipe::run(&options),
         Command::Avatar(command) => avatar::run(&command),
         Command::Features(command) => features::run(&command),
+        Command::Voices(options) => voices::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

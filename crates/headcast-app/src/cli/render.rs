@@ -1,7 +1,8 @@
 //! `headcast render`: speech in, a folder to play out.
 
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,15 +12,19 @@ use headcast::core::Timeline;
 use headcast::media::store::file_name;
 use headcast::nerf::Profile;
 
+use tempfile::TempDir;
+
 use super::args::{ProfileName, RenderOptions};
 use super::avatar::failure as avatar_failure;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::shutdown;
+use crate::captions::{Cue, srt, webvtt};
 use crate::data_dir;
-use crate::jobs::{Level, OpenErrorKind, Phase, Reporter};
+use crate::jobs::{Level, OpenErrorKind, Phase, Reporter, Script};
 use crate::render::{Left, RenderError, Request, Watcher, render};
 use crate::studio::{Choice, EngineSettings, LocalStudio, Recording, build_notes};
+use crate::voices::VoiceError;
 
 pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
     let progress = Progress::new(options.quiet);
@@ -30,9 +35,21 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
         progress.say(&format!("note: {note}"));
     }
     let interrupted = shutdown::flag().map_err(Failure::machine)?;
-    let name = options.audio.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
     let cut = Cut::from_secs(options.start, options.end).map_err(Failure::input)?;
-    let recording = Recording::open(&options.audio).map_err(|error| unreadable(&options.audio, &error))?;
+    let mut terminal = Terminal { progress, interrupted: &interrupted };
+    let spoken = match &options.audio {
+        Some(_) => None,
+        None => Some(speak(options, &data_dir, &terminal)?),
+    };
+    let path = match (&options.audio, &spoken) {
+        (Some(audio), _) => audio,
+        (None, Some(spoken)) => &spoken.sound,
+        (None, None) => {
+            return Err(Failure::input("there is neither a recording nor a text; give one of them"));
+        }
+    };
+    let name = path.file_name().map_or_else(|| "audio".into(), |name| name.to_string_lossy());
+    let recording = Recording::open(path).map_err(|error| unreadable(path, &error))?;
     let request = Request {
         avatar: options.avatar.clone(),
         recording,
@@ -44,16 +61,75 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
         output: options.output.clone(),
         frames: options.frames.clone(),
     };
-    let mut terminal = Terminal { progress, interrupted: &interrupted };
     let rendered = render(&studio, request, &mut terminal);
     terminal.progress.finish();
     let rendered = rendered?;
+    if let Some(spoken) = &spoken {
+        for (name, text) in [("captions.vtt", webvtt(&spoken.cues)), ("captions.srt", srt(&spoken.cues))] {
+            let path = options.output.join(name);
+            let failed = |error| Failure::machine(format!("{} cannot be written: {error}", path.display()));
+            std::fs::write(&path, text).map_err(failed)?;
+        }
+    }
     terminal.progress.say(&format!(
         "{} and {} are ready",
         rendered.playlist.display(),
         rendered.video.display()
     ));
     Ok(())
+}
+
+/// A text as a voice has spoken it.
+struct Spoken {
+    /// Holds the sound; deleted with this.
+    _folder: TempDir,
+    sound: PathBuf,
+    cues: Vec<Cue>,
+}
+
+fn speak(options: &RenderOptions, data_dir: &Path, terminal: &Terminal<'_>) -> Result<Spoken, Failure> {
+    let text = match (&options.text, &options.text_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => text_of(path)?,
+        (None, None) => String::new(),
+    };
+    let length = text.chars().count();
+    let failed = |error: VoiceError| match error {
+        VoiceError::Cancelled => Failure::Interrupted("interrupted; nothing was written".to_owned()),
+        error if error.kind().0 == OpenErrorKind::Internal => Failure::machine(error),
+        error => Failure::input(error),
+    };
+    if length > Script::MAX_CHARS {
+        return Err(failed(VoiceError::TooLong { length, limit: Script::MAX_CHARS }));
+    }
+    let voices = options.voices.voices(data_dir)?;
+    let first = || voices.list().into_iter().next().map(|listed| listed.voice.name);
+    let voice = options.voice.clone().or_else(first).ok_or(VoiceError::None).map_err(failed)?;
+    terminal.progress.say(&format!("Speaking the text: {length} characters with {voice}"));
+    let folder = tempfile::Builder::new().prefix("headcast-speech-").tempdir();
+    let folder = folder.map_err(|error| failed(VoiceError::Disk(error)))?;
+    let sound = folder.path().join("speech.wav");
+    let script = Script { text, voice: Some(voice), speed: options.speed };
+    let cues = voices.speak(&script, &sound, &|| terminal.cancelled()).map_err(failed)?;
+    Ok(Spoken { _folder: folder, sound, cues })
+}
+
+/// A text file, of which no more is read than can be spoken.
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let unreadable = |error: io::Error| unreadable(path, &error);
+    let limit = 4 * Script::MAX_CHARS as u64 + 4;
+    let mut bytes = Vec::new();
+    File::open(path).map_err(unreadable)?.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|_other| {
+        Failure::input(format!(
+            "{} is no UTF-8 text of at most {} characters",
+            path.display(),
+            Script::MAX_CHARS
+        ))
+    })?;
+    // As some editors begin a file.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 impl From<ProfileName> for Choice {

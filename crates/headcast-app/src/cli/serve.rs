@@ -21,7 +21,8 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let access = access(&options.access).map_err(Failure::input)?;
     let embedders = Embedders::new(&options.access.allow_embed)
         .map_err(|problem| Failure::input(format!("--allow-embed: {problem}")))?;
-    let studio = Arc::new(LocalStudio::new(&data_dir, engine));
+    let voices = options.voices.voices(&data_dir)?;
+    let studio = Arc::new(LocalStudio::new(&data_dir, engine).with_voices(voices));
     let config = server::Config {
         host: options.host,
         port: options.port,

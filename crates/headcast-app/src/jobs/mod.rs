@@ -17,11 +17,13 @@ mod poster;
 mod recent;
 mod retention;
 mod schedule;
+mod script;
 mod shared;
 mod stages;
 mod studio;
 mod table;
 mod title;
+mod transcript;
 mod video;
 mod worker;
 mod writer;
@@ -33,6 +35,7 @@ pub use id::{JobId, NotAJobId};
 pub use job::{Failure, Job, Listing, Snapshot, State, Timing};
 pub use limits::{CreateError, Limits, ReadError};
 pub use schedule::{Fair, Need, Pick, PlayheadFirst, Schedule};
+pub use script::{NotAPace, Pace, Script};
 pub use stages::Stages;
 pub use studio::{
     AvatarDetails, AvatarInfo, Input, JobRequest, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,

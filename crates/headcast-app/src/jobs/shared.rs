@@ -461,6 +461,8 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
         audio_name: row.audio_name.clone(),
         title: row.title.clone(),
         cut: row.cut,
+        script: row.script.clone(),
+        captions: None,
         avatar: row.avatar.clone(),
         profile: row.profile.clone(),
         extractor: None,
@@ -476,6 +478,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
     let before = row.state;
     let job = Job::restored(row, request, made, store, log, &timings);
     job.set_disk_bytes(folder.size());
+    job.set_captions(folder.has_captions());
     if job.state() != before {
         // Its last word did not reach the table, or segments are missing. If this does not either, the next start
         // finds out again.

@@ -1,6 +1,6 @@
 //! What jobs are made of: the seam between the queue and everything that decodes, renders and encodes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,10 @@ use headcast::source::SegmentSource;
 
 use super::event::Level;
 use super::feed::Pushed;
+use super::script::Script;
 use super::title::Title;
+use crate::captions::Cue;
+use crate::voices::{Listed, VoiceError};
 
 /// Knows the avatars and opens jobs. The program has one; tests have a double.
 pub trait Studio: Send + Sync + 'static {
@@ -61,6 +64,21 @@ pub trait Studio: Send + Sync + 'static {
     fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
         let _ = name;
         Ok(false)
+    }
+
+    /// Voices that can speak a text, the default one first. Runs on a thread that may block.
+    fn voices(&self) -> Vec<Listed> {
+        Vec::new()
+    }
+
+    /// Speaks a text into the sound file `to`, and says when each sentence is heard. Runs on a thread that may block for as
+    /// long as it takes, and gives up soon after `reporter.cancelled()`.
+    ///
+    /// # Errors
+    /// What is wrong with the text or the voice and what to do.
+    fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
+        let _ = (script, to, reporter);
+        Err(VoiceError::None.into())
     }
 
     /// A quick look at a request while its sender waits, so that bad input is refused with a reason instead
@@ -115,6 +133,8 @@ pub trait Reporter: Sync {
 pub enum Phase {
     /// Other jobs are ahead of it.
     Queued,
+    /// A voice speaks the text.
+    Speaking,
     /// The audio file becomes samples.
     Decoding,
     /// The samples become what the avatar hears.
@@ -206,6 +226,10 @@ pub struct JobRequest {
     pub profile: Option<String>,
     /// What the avatar does besides speaking, as the studio reads it; empty for the defaults.
     pub body: String,
+    /// What is said in the clip, or is to be said: then the clip is empty until a voice has spoken.
+    pub script: Option<Script>,
+    /// When each sentence of `script` is heard, where that is known: a file of ours.
+    pub captions: Option<Input>,
     /// A `.npy` file of speech features made elsewhere; `None` to use the built-in model.
     pub features: Option<Input>,
     /// What the job heard through when it was opened, as [`Opened::extractor`] said; `None` to choose.
@@ -214,6 +238,14 @@ pub struct JobRequest {
     pub background: Option<Input>,
     /// Frames that come from outside instead of an avatar; the clip may be empty then.
     pub pushed: Option<Pushed>,
+}
+
+impl JobRequest {
+    /// Whether its clip is still to be spoken by a voice.
+    pub fn is_unspoken(&self) -> bool {
+        let is_empty = matches!(&self.audio, Input::Memory(bytes) if bytes.is_empty());
+        is_empty && self.script.as_ref().is_some_and(|script| script.voice.is_some())
+    }
 }
 
 /// A file that came with a request.

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use headcast::audio::AudioError;
 use headcast::media::mp4::Layout;
 use tempfile::TempPath;
 
@@ -20,7 +21,8 @@ use super::shared::{Arrival, Readers, Shared, restore};
 use super::studio::{Input, JobRequest, Studio};
 use super::title::Title;
 use super::video::layout;
-use super::{poster, worker, writer};
+use super::{poster, transcript, worker, writer};
+use crate::captions::{self, Cue};
 
 /// All jobs of this process.
 #[derive(Debug)]
@@ -87,17 +89,18 @@ impl Jobs {
         let _arrival = Arrival::announce(shared)?;
         let folder = shared.disk.folder(id);
         let accept = || {
-            let JobRequest { audio, features, background, .. } = &request;
             // All are in the job's folder then, whatever becomes of the files that the request names.
             let stored = JobRequest {
                 audio: Input::File(folder.input()),
                 features: None,
                 background: None,
+                captions: None,
                 ..request.clone()
             };
-            let job = Job::new(id, stored, features.is_some(), shared.limits.events);
+            let job = Job::new(id, stored, request.features.is_some(), shared.limits.events);
             let card = shared.disk.card(&job.row());
-            folder.accept(audio, upload, features.as_ref(), background.as_ref(), &card)?;
+            folder.accept(&request, upload, &card)?;
+            job.set_captions(folder.has_captions());
             let bytes = folder.size();
             shared.make_room(bytes)?;
             job.set_disk_bytes(bytes);
@@ -118,12 +121,40 @@ impl Jobs {
     pub fn stored_request(&self, job: &Job) -> io::Result<JobRequest> {
         let folder = self.shared.disk.folder(job.id());
         let features = job.has_features().then(|| folder.features()).transpose()?;
-        Ok(JobRequest {
+        let mut request = JobRequest {
             features,
             background: folder.background(),
+            captions: folder.captions_file(),
             title: job.title(),
             ..job.request().clone()
-        })
+        };
+        let is_spoken = request.script.as_ref().is_some_and(|script| script.voice.is_some());
+        if is_spoken && !folder.has_input() {
+            // The voice failed, or did not get so far: it tries again.
+            request.audio = Input::Memory(Bytes::new());
+        }
+        Ok(request)
+    }
+
+    /// What is said in a job and when, as far as that is known; of a recording whose words somebody told, found out now and
+    /// kept. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with the recording.
+    pub fn captions(&self, job: &Job) -> Result<Option<Vec<Cue>>, AudioError> {
+        let folder = self.shared.disk.folder(job.id());
+        if let Some(cues) = folder.captions() {
+            return Ok(Some(cues));
+        }
+        let Some(script) = job.request().script.as_ref().filter(|_| job.is_transcribed()) else {
+            return Ok(None);
+        };
+        let loudness = transcript::loudness(&folder.input(), &job.request().audio_name, job.request().cut)?;
+        let cues = captions::align(&script.text, &loudness);
+        // Without a file, it is found out again.
+        let _ = folder.put_captions(&cues);
+        job.captioned();
+        Ok(Some(cues))
     }
 
     /// Puts another job for the same clip, avatar and options at the end of the queue. Blocks for the disk.

@@ -13,11 +13,13 @@ use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Begun, Failure, Job, Work};
+use super::script::Script;
 use super::shared::{Shared, Task};
 use super::stages::Stage;
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
 use crate::picture;
 use crate::studio::pushed::{self, Received};
+use crate::voices::VoiceError;
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {
@@ -88,7 +90,32 @@ fn open(shared: &Shared, job: &Job) {
     }
 }
 
+/// Lets a voice speak the text of a job, unless it has: the sound is kept with the job as an upload is.
+fn speak(shared: &Shared, job: &Job, script: &Script) -> Result<(), OpenError> {
+    let folder = shared.disk.folder(job.id());
+    let Some(voice) = &script.voice else { return Ok(()) };
+    if folder.has_input() {
+        return Ok(());
+    }
+    job.phase(Phase::Speaking);
+    job.log(
+        Level::Info,
+        format!("Speaking the text: {} characters with {voice}", script.text.chars().count()),
+    );
+    let began = Instant::now();
+    let cues = shared.studio.speak(script, &folder.unfinished_input(), &Narrator(job))?;
+    let bytes = folder.keep_speech(&cues).map_err(|error| OpenError::from(VoiceError::Disk(error)))?;
+    job.add_disk_bytes(bytes);
+    job.captioned();
+    let (sentences, secs) = (cues.len(), began.elapsed().as_secs_f64());
+    job.log(Level::Info, format!("{sentences} sentences spoken in {secs:.2} s"));
+    Ok(())
+}
+
 fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
+    if let Some(script) = &job.request().script {
+        speak(shared, job, script)?;
+    }
     let features = match job.has_features().then(|| shared.disk.folder(job.id()).features()).transpose() {
         Ok(features) => features,
         Err(error) => {

@@ -13,7 +13,7 @@ use super::jobs::find;
 use super::json;
 use super::problem::Problem;
 use super::{AppState, avatar_form, range};
-use crate::jobs::Picture;
+use crate::jobs::{Picture, Script};
 
 pub(super) async fn health() -> &'static str {
     "ok\n"
@@ -44,6 +44,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<json::Info> {
             background_bytes: headcast::nerf::background::MAX_BYTES,
             avatar_bytes: state.config().max_avatar_bytes,
             avatar_frames: avatar_form::MAX_FRAMES,
+            text_chars: Script::MAX_CHARS,
             waiting_jobs: state.config().limits.waiting,
         },
         profiles: state.studio().profiles(),
@@ -118,6 +119,12 @@ const SHORTLY: &str = "private, max-age=300";
 fn picture(picture: Picture) -> Response {
     let headers = [(header::CONTENT_TYPE, picture.content_type), (header::CACHE_CONTROL, SHORTLY)];
     (headers, picture.bytes).into_response()
+}
+
+pub(super) async fn voices(State(state): State<AppState>) -> Result<Json<Vec<json::Voice>>, Problem> {
+    // Programs are asked what they have, the first time.
+    let voices = tokio::task::spawn_blocking(move || state.studio().voices()).await;
+    Ok(Json(voices.map_err(Problem::internal)?.into_iter().map(json::Voice::from).collect()))
 }
 
 pub(super) async fn samples(State(state): State<AppState>) -> Json<Vec<json::Sample>> {

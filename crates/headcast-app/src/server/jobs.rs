@@ -21,8 +21,10 @@ use super::problem::Problem;
 use super::query::Asked;
 use super::{AppState, FieldError, Form, read_form};
 use crate::amount;
-use crate::jobs::{Count, CreateError, Input, Job, JobRequest, Pushed, Title};
+use crate::jobs::{Count, CreateError, Input, Job, JobRequest, OpenError, Pace, Pushed, Script, Title};
 use crate::studio;
+use crate::voices::VoiceError;
+use crate::voices::sentences::sentences;
 
 /// The job of that name in the address.
 pub(super) fn find(state: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
@@ -64,6 +66,13 @@ pub(super) struct NewJob {
     pub(super) upload: Option<String>,
     /// A clip of `/api/v1/samples`.
     pub(super) sample: Option<String>,
+    /// A text to be spoken, of at most `text_chars` of `/api/v1/info`; with `upload` or `sample`, what is said in it, for
+    /// captions.
+    pub(super) text: Option<String>,
+    /// Who speaks it: one of `/api/v1/voices`; default the first.
+    pub(super) voice: Option<String>,
+    /// How fast, 0.5 to 2; default 1.
+    pub(super) speed: Option<f64>,
     /// What the video is called, at most 120 characters on one line; default the name of the recording.
     pub(super) title: Option<String>,
     /// Where the part of the clip begins that is spoken, in seconds; default its beginning. The recording is kept whole.
@@ -93,8 +102,8 @@ pub(super) struct NewJob {
     pub(super) frames: Option<u64>,
 }
 
-/// Longest JSON that is accepted, in bytes.
-const MAX_JSON: usize = 16 << 10;
+/// Longest JSON that is accepted, in bytes: a text whose every character is escaped as two UTF-16 units.
+const MAX_JSON: usize = 12 * Script::MAX_CHARS + (16 << 10);
 
 async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> {
     let malformed = |reason: String| {
@@ -110,7 +119,7 @@ async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> 
 pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Problem> {
     match (&wish.upload, &wish.sample) {
         // Frames may come without sound.
-        (None, None) if wish.size.is_none() => return Err(FieldError::NoAudio.into()),
+        (None, None) if wish.size.is_none() && wish.text.is_none() => return Err(FieldError::NoAudio.into()),
         (Some(_), Some(_)) => return Err(FieldError::TwoAudios.into()),
         _ => {}
     }
@@ -130,6 +139,9 @@ pub(super) async fn gather(state: &AppState, wish: NewJob) -> Result<Form, Probl
     };
     let mut form = Form {
         sample: wish.sample,
+        text: wish.text,
+        voice: wish.voice,
+        speed: wish.speed.map(|speed| speed.to_string()),
         title: wish.title,
         start: wish.start.map(|start| start.to_string()),
         end: wish.end.map(|end| end.to_string()),
@@ -174,6 +186,12 @@ async fn accept(state: &AppState, request: JobRequest, files: Files) -> Result<A
     tokio::task::spawn_blocking({
         let state = state.clone();
         move || {
+            let mut request = request;
+            if request.is_unspoken()
+                && let Some(wanted) = request.script.as_mut().and_then(|script| script.voice.as_mut())
+            {
+                *wanted = voice(&state, wanted)?;
+            }
             match &request.pushed {
                 Some(pushed) => studio::pushed::check(&request, pushed)?,
                 None => state.studio().check(&request)?,
@@ -198,6 +216,7 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
     let studio = state.studio();
     let pushed = pushed(&form)?;
     let cut = cut(&form)?;
+    let script = script(&form, form.audio.is_some() || form.sample.is_some())?;
     let avatar = match pushed {
         // There is no face but that of the frames.
         Some(_) => String::new(),
@@ -218,6 +237,7 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         (None, None) if pushed.is_some() => {
             (Input::Memory(Bytes::new()), form.size.unwrap_or_default(), None)
         }
+        (None, None) if script.is_some() => (Input::Memory(Bytes::new()), SPOKEN_NAME.to_owned(), None),
         (None, None) => return Err(FieldError::NoAudio.into()),
     };
     let features = form.features.as_deref().map(|path| Input::File(path.to_path_buf()));
@@ -227,13 +247,15 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         body = before_picture(body)?;
     }
     let profile = form.profile;
-    // The studio chooses.
-    let extractor = None;
+    // The studio chooses, and a voice tells.
+    let (extractor, captions) = (None, None);
     let request = JobRequest {
         audio,
         audio_name,
         title,
         cut,
+        script,
+        captions,
         avatar,
         profile,
         body,
@@ -243,6 +265,60 @@ fn to_request(state: &AppState, form: Form) -> Result<(JobRequest, Files), Probl
         pushed,
     };
     Ok((request, Files { audio: stored, features: form.features, background: form.background }))
+}
+
+/// What the file of a spoken text is called.
+const SPOKEN_NAME: &str = "speech.wav";
+
+/// What is to be said, or is said in the recording.
+fn script(form: &Form, has_audio: bool) -> Result<Option<Script>, Problem> {
+    let unusable = |reason: &str| Err(refused("text_unusable", reason));
+    let Some(text) = &form.text else {
+        return match (&form.voice, &form.speed) {
+            (None, None) => Ok(None),
+            _ => unusable("there is a voice or a speed and no text; send the text that is to be spoken"),
+        };
+    };
+    if form.size.is_some() {
+        return unusable("frames that come from outside bring their own sound; leave the text out");
+    }
+    // As forms of browsers send line ends.
+    let text = text.replace("\r\n", "\n");
+    let length = text.chars().count();
+    if length > Script::MAX_CHARS {
+        return Err(OpenError::from(VoiceError::TooLong { length, limit: Script::MAX_CHARS }).into());
+    }
+    if sentences(&text).is_empty() {
+        return Err(OpenError::from(VoiceError::Nothing).into());
+    }
+    let speed = form.speed.as_deref().map_or(Ok(Pace::default()), Pace::parse);
+    let speed = speed
+        .map_err(|error| refused("text_unusable", format!("the field speed cannot be used: {error}")))?;
+    if has_audio && (form.voice.is_some() || form.speed.is_some()) {
+        return unusable("there is a recording, so no voice speaks the text; leave voice and speed out");
+    }
+    if !has_audio && (form.start.is_some() || form.end.is_some()) {
+        return unusable(
+            "a part is taken of a recording; leave start and end out where a voice speaks a text",
+        );
+    }
+    if !has_audio && form.features.is_some() {
+        return unusable("speech features belong to a recording; leave them out where a voice speaks a text");
+    }
+    // Without a name, the default one: chosen when voices are known.
+    let voice = (!has_audio).then(|| form.voice.clone().unwrap_or_default());
+    Ok(Some(Script { text, voice, speed }))
+}
+
+/// The voice that is meant; voices may have to be looked for, so this blocks.
+fn voice(state: &AppState, wanted: &str) -> Result<String, Problem> {
+    let names: Vec<_> = state.studio().voices().into_iter().map(|listed| listed.voice.name).collect();
+    match wanted {
+        "" => names.into_iter().next().ok_or_else(|| OpenError::from(VoiceError::None).into()),
+        _ if names.is_empty() => Err(OpenError::from(VoiceError::None).into()),
+        name if names.iter().any(|known| known == name) => Ok(name.to_owned()),
+        name => Err(OpenError::from(VoiceError::Unknown { name: name.to_owned() }).into()),
+    }
 }
 
 fn title(text: &str) -> Result<Option<Title>, Problem> {

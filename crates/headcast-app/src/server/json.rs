@@ -11,6 +11,7 @@ use crate::jobs::{
     self, AvatarInfo, Event, EventBody, Failure, Job, Jobs, Level, Phase, Progress as JobProgress,
     SampleInfo, State,
 };
+use crate::voices::{Listed, VoiceInfo};
 
 /// This server.
 #[derive(Serialize, JsonSchema)]
@@ -35,6 +36,8 @@ pub(super) struct Limits {
     pub(super) avatar_bytes: u64,
     /// Torso pictures of an avatar, and landmark files as many again.
     pub(super) avatar_frames: usize,
+    /// Characters of a text.
+    pub(super) text_chars: usize,
     pub(super) waiting_jobs: usize,
 }
 
@@ -148,6 +151,25 @@ impl From<SampleInfo> for Sample {
     }
 }
 
+/// A voice that can speak a text.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Voice {
+    /// For `voice` of a new job: `server/alloy`, `espeak-ng/en-us`.
+    name: String,
+    /// Its name for people.
+    title: String,
+    /// A BCP 47 tag; empty where nobody says.
+    language: String,
+    /// What speaks: `server`, or the name of a program.
+    kind: String,
+}
+
+impl From<Listed> for Voice {
+    fn from(Listed { voice: VoiceInfo { name, title, language }, kind }: Listed) -> Self {
+        Self { name, title, language, kind }
+    }
+}
+
 /// A file that waits for its job.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Upload {
@@ -170,7 +192,7 @@ pub(super) struct JobView {
     seq: u64,
     state: StateName,
     avatar: String,
-    /// What it is called: as it was renamed, else `audio_name`.
+    /// What it is called: as it was renamed, else the first words of a text that is spoken, else `audio_name`.
     title: String,
     audio_name: String,
     /// What is spoken of the recording, where that is not all of it.
@@ -181,6 +203,17 @@ pub(super) struct JobView {
     /// What the avatar does besides speaking, where that is not the default: `eyes=blink background=#00b140`.
     #[serde(skip_serializing_if = "String::is_empty")]
     body: String,
+    /// What is said, where that is known; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// Who speaks the text, where that is no recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voice: Option<String>,
+    /// How fast, where that is not 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<f64>,
+    /// Whether there are captions.
+    captions: bool,
     /// Milliseconds since 1970, as all instants here.
     created_ms: u64,
     started_ms: Option<u64>,
@@ -273,6 +306,10 @@ struct Links {
     live: String,
     video: String,
     poster: String,
+    /// Captions as `WebVTT`, once there are some.
+    vtt: String,
+    /// The same as `SubRip`.
+    srt: String,
     events: String,
     /// The page that shows it, to be sent to others.
     page: String,
@@ -313,16 +350,21 @@ impl JobView {
                 snapshot.timings.iter().map(|timing| timing.as_ref().map(secs)).collect()
             }),
         });
+        let script = job.request().script.as_ref();
         Self {
             id: job.id().to_string(),
             seq: snapshot.seq,
             state: snapshot.state.into(),
             avatar: job.request().avatar.clone(),
-            title: job.title().map_or_else(|| job.request().audio_name.clone(), |title| title.to_string()),
+            title: job.name(),
             audio_name: job.request().audio_name.clone(),
             cut: CutView::of(job.request().cut),
             profile: job.profile(),
             body: job.request().body.clone(),
+            text: script.filter(|_| segments).map(|script| script.text.clone()),
+            voice: script.and_then(|script| script.voice.clone()),
+            speed: script.map(|script| script.speed.factor()).filter(|speed| (speed - 1.0).abs() > 1e-9),
+            captions: snapshot.captions,
             created_ms: millis(job.created()),
             started_ms: snapshot.started.map(millis),
             finished_ms: snapshot.finished.map(millis),
@@ -343,6 +385,8 @@ impl JobView {
                 live: format!("{base}/live.m3u8"),
                 video: format!("{base}/video.mp4"),
                 poster: format!("{base}/poster"),
+                vtt: format!("{base}/captions.vtt"),
+                srt: format!("{base}/captions.srt"),
                 events: format!("{base}/events"),
                 page: format!("/j/{}", job.id()),
                 job: base,
@@ -534,6 +578,8 @@ impl From<State> for StateName {
 #[schemars(rename = "Phase")]
 enum PhaseName {
     Queued,
+    /// A voice speaks the text.
+    Speaking,
     Decoding,
     Listening,
     Preparing,
@@ -547,6 +593,7 @@ impl From<Phase> for PhaseName {
     fn from(phase: Phase) -> Self {
         match phase {
             Phase::Queued => Self::Queued,
+            Phase::Speaking => Self::Speaking,
             Phase::Decoding => Self::Decoding,
             Phase::Listening => Self::Listening,
             Phase::Preparing => Self::Preparing,

@@ -7,6 +7,7 @@ mod auth;
 mod avatar_form;
 mod avatars;
 mod background;
+mod captions;
 mod catalog;
 mod connections;
 mod embed;

@@ -11,8 +11,8 @@ use super::connections::Timeouts;
 use super::json::{self, JobView};
 use super::operation::{Content, FormField, Operation, Sent, file, needed, text};
 use super::{
-    AppState, assets, avatars, catalog, events, frames, gradio, inspections, jobs, metrics, openapi,
-    playlist, segment, sse, stall, uploads, video,
+    AppState, assets, avatars, captions, catalog, events, frames, gradio, inspections, jobs, metrics,
+    openapi, playlist, segment, sse, stall, uploads, video,
 };
 
 /// Every route, without a socket; of the layers the one that differs between them.
@@ -61,6 +61,8 @@ fn server() -> Vec<Operation> {
             .json::<json::Info>(200, "What this server is."),
         new("/api/v1/samples", "listSamples", "Clips that come with the program.", || get(catalog::samples))
             .json::<Vec<json::Sample>>(200, "All of them."),
+        new("/api/v1/voices", "listVoices", "Voices that can speak a text.", || get(catalog::voices))
+            .json::<Vec<json::Voice>>(200, "All of them, the default one first; none where nothing that speaks is installed."),
         new("/api/v1/samples/{id}/audio", "sampleAudio", "The sound of one.", || get(catalog::sample_audio))
             .bytes(
                 &["audio/wav", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/flac", "application/octet-stream"],
@@ -216,6 +218,9 @@ fn job_operations() -> Vec<Operation> {
         .form(vec![
             file("audio", "WAV, MP3, M4A, AAC, FLAC, OGG, Opus or WebM; or `sample` instead."),
             text("sample", "A clip of `/api/v1/samples`."),
+            text("text", "A text to be spoken; with a recording, what is said in it, for captions."),
+            text("voice", "Who speaks it: one of `/api/v1/voices`; default the first."),
+            text("speed", "How fast, 0.5 to 2; default 1."),
             text("title", "What the video is called, as in the JSON."),
             text("start", "Where the part of the clip begins that is spoken, in seconds; default its beginning."),
             text("end", "Where that part ends, in seconds from the beginning of the clip; default its end."),
@@ -233,7 +238,7 @@ fn job_operations() -> Vec<Operation> {
         .json::<JobView>(201, "The job; its address is in `Location`.")
         .problem(400, "`body_malformed`; the form: `form_malformed`, `field_unknown`, `field_twice`, `field_not_text`.")
         .problem(408, "`upload_stalled`")
-        .problem(413, "`too_large`, `audio_too_long`")
+        .problem(413, "`too_large`, `audio_too_long`, `text_too_long`")
         .problem(422, "A field or a file cannot be used.")
         .problem(429, "`queue_full`")
         .problem(503, "`uploads_busy`")
@@ -351,6 +356,9 @@ fn job_operations() -> Vec<Operation> {
     ]
 }
 
+const CAPTIONS: &str = "Of a text that a voice speaks, exact as soon as it is spoken. Of a recording whose `text` was sent, about: \
+    sentences by their lengths, moved to pauses of the sound.";
+
 fn media() -> Vec<Operation> {
     let new = |path, id, summary, handler| Operation::new(Method::GET, path, id, summary, handler);
     const PLAYLIST: &[&str] = &["application/vnd.apple.mpegurl"];
@@ -389,6 +397,20 @@ fn media() -> Vec<Operation> {
             .problem(409, "`not_done`; with `partial`, `nothing_made`.")
             .problem(410, "The job failed or was cancelled.")
             .problem(416, "`range_past_end`"),
+        new("/api/v1/jobs/{id}/captions.vtt", "captions", "What is said, and when, as `WebVTT`.", || {
+            get(captions::vtt)
+        })
+        .details(CAPTIONS)
+        .query("download", "string", "With any value: to be saved under a name of its own.")
+        .bytes(&["text/vtt"], "The captions.")
+        .problem(404, "`no_such_job`, `no_captions`")
+        .problem(422, "What is wrong with the recording."),
+        new("/api/v1/jobs/{id}/captions.srt", "subtitles", "The same as `SubRip`.", || get(captions::srt))
+            .details(CAPTIONS)
+            .query("download", "string", "With any value: to be saved under a name of its own.")
+            .bytes(&["application/x-subrip"], "The captions.")
+            .problem(404, "`no_such_job`, `no_captions`")
+            .problem(422, "What is wrong with the recording."),
         new(
             "/api/v1/jobs/{id}/{segment}",
             "segment",

@@ -16,7 +16,7 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 
 use super::stall::Stalled;
-use crate::jobs::Title;
+use crate::jobs::{Script, Title};
 
 /// A form as it was sent.
 #[derive(Debug, Default)]
@@ -31,6 +31,12 @@ pub struct Form {
     pub start: Option<String>,
     /// Where it ends.
     pub end: Option<String>,
+    /// A text to be spoken, or what is said in the audio file.
+    pub text: Option<String>,
+    /// Name of the voice that speaks it.
+    pub voice: Option<String>,
+    /// How fast.
+    pub speed: Option<String>,
     /// Name of the avatar.
     pub avatar: Option<String>,
     /// Name of the quality setting.
@@ -134,7 +140,9 @@ pub enum FieldError {
         name: &'static str,
     },
     /// Send one of the two.
-    #[error("the form has no audio; send an audio file, or the name of a sample clip as sample")]
+    #[error(
+        "the form has no audio; send an audio file, a text to be spoken, or the name of a sample clip as sample"
+    )]
     NoAudio,
     /// Send one of the two.
     #[error("the form has both an audio file and a sample clip; send one of them")]
@@ -147,13 +155,19 @@ pub enum FieldError {
     Disk(#[from] std::io::Error),
 }
 
-const FIELDS: &str = "audio, sample, title, start, end, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
+const FIELDS: &str = "audio, sample, text, voice, speed, title, start, end, avatar, profile, body, background and features; of frames from outside size, fps, pix_fmt and frames";
 
 /// Longest text field in bytes.
 const MAX_TEXT: usize = 64;
 
 /// Longest `body`: every choice made takes less.
 const MAX_BODY: usize = 128;
+
+/// Longest text in bytes.
+const MAX_SCRIPT: usize = 4 * Script::MAX_CHARS;
+
+/// Longest name of a voice in bytes.
+const MAX_VOICE: usize = 256;
 
 /// Longest title in bytes.
 const MAX_TITLE: usize = 4 * Title::MAX_CHARS;
@@ -215,6 +229,9 @@ pub async fn read_form(
             "pix_fmt" => put_text("pix_fmt", &mut form.pix_fmt, &mut field, &taken).await?,
             "frames" => put_text("frames", &mut form.frames, &mut field, &taken).await?,
             "profile" => put_text("profile", &mut form.profile, &mut field, &taken).await?,
+            "text" => put_text_within(MAX_SCRIPT, "text", &mut form.text, &mut field, &taken).await?,
+            "voice" => put_text_within(MAX_VOICE, "voice", &mut form.voice, &mut field, &taken).await?,
+            "speed" => put_text("speed", &mut form.speed, &mut field, &taken).await?,
             "title" => put_text_within(MAX_TITLE, "title", &mut form.title, &mut field, &taken).await?,
             "body" => put_text_within(MAX_BODY, "body", &mut form.body, &mut field, &taken).await?,
             _ => {
@@ -224,7 +241,7 @@ pub async fn read_form(
     }
     match (&form.audio, &form.sample) {
         // Frames may come without sound.
-        (None, None) if form.size.is_none() => Err(FieldError::NoAudio),
+        (None, None) if form.size.is_none() && form.text.is_none() => Err(FieldError::NoAudio),
         (Some(_), Some(_)) => Err(FieldError::TwoAudios),
         _ => Ok(form),
     }

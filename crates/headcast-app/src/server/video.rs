@@ -68,7 +68,8 @@ pub(super) async fn whole(
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
     if download {
-        let disposition = HeaderValue::try_from(disposition(&job, "")).map_err(Problem::internal)?;
+        let disposition =
+            HeaderValue::try_from(disposition(&file_name(&job, ""))).map_err(Problem::internal)?;
         answer.insert(header::CONTENT_DISPOSITION, disposition);
     }
 
@@ -94,7 +95,8 @@ async fn partial(state: AppState, job: Arc<Job>, download: bool) -> Result<Respo
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if download {
-        let disposition = HeaderValue::try_from(disposition(&job, "-partial")).map_err(Problem::internal)?;
+        let disposition =
+            HeaderValue::try_from(disposition(&file_name(&job, "-partial"))).map_err(Problem::internal)?;
         answer.insert(header::CONTENT_DISPOSITION, disposition);
     }
     Ok((answer, body(state, job, layout, 0..length)).into_response())
@@ -144,28 +146,33 @@ fn cut(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
     bytes.slice(inside(range.start)..inside(range.end).max(inside(range.start)))
 }
 
-/// Named as the video was, else after the recording and the avatar.
+/// The file's name: as the video is called, else after the recording and the avatar.
 pub(super) fn file_name(job: &Job, suffix: &str) -> String {
-    if let Some(title) = job.title() {
-        // No path on any system, and no hidden file.
-        let stem = title.as_str().replace(['/', '\\', ':', '*', '?', '"', '<', '>', '|'], "_");
-        return format!("{}{suffix}.mp4", stem.trim_start_matches('.'));
+    format!("{}{suffix}.mp4", file_stem(job))
+}
+
+/// The same without its ending.
+pub(super) fn file_stem(job: &Job) -> String {
+    let is_spoken = job.request().script.as_ref().is_some_and(|script| script.voice.is_some());
+    if job.title().is_none() && !is_spoken {
+        return recording_stem(job);
     }
-    recording_name(job, suffix)
+    // No path on any system, and no hidden file.
+    let stem = job.name().replace(['/', '\\', ':', '*', '?', '"', '<', '>', '|'], "_");
+    stem.trim_start_matches('.').trim_end_matches(['.', '…', ' ']).to_owned()
 }
 
 /// Named after the recording and the avatar, whatever the video is called now.
-pub(super) fn recording_name(job: &Job, suffix: &str) -> String {
+pub(super) fn recording_stem(job: &Job) -> String {
     let request = job.request();
     let stem = request.audio_name.rsplit_once('.').map_or(request.audio_name.as_str(), |(stem, _)| stem);
     // Frames from outside have no avatar.
     let dash = if request.avatar.is_empty() { "" } else { "-" };
-    format!("{stem}{dash}{}{suffix}.mp4", request.avatar)
+    format!("{stem}{dash}{}", request.avatar)
 }
 
-/// `attachment` under [`file_name`] (RFC 6266, with the RFC 8187 form for what is not ASCII).
-fn disposition(job: &Job, suffix: &str) -> String {
-    let name = file_name(job, suffix);
+/// `attachment` under a name (RFC 6266, with the RFC 8187 form for what is not ASCII).
+pub(super) fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-_. ()".contains(c) { c } else { '_' })

@@ -1,6 +1,7 @@
 //! The studio as the job queue sees it: with everything that is rendered counted.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,9 +12,11 @@ use headcast::nerf::avatar::ImportRequest;
 use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource, Stop};
 
 use super::metrics::Metrics;
+use crate::captions::Cue;
 use crate::jobs::{
-    AvatarDetails, AvatarInfo, JobRequest, OpenError, Opened, Picture, Reporter, SampleInfo, Studio,
+    AvatarDetails, AvatarInfo, JobRequest, OpenError, Opened, Picture, Reporter, SampleInfo, Script, Studio,
 };
+use crate::voices::Listed;
 
 /// Hands everything on to a studio, and counts what is rendered.
 pub(super) struct Watched {
@@ -56,6 +59,14 @@ impl Studio for Watched {
 
     fn remove_avatar(&self, name: &str) -> Result<bool, OpenError> {
         self.studio.remove_avatar(name)
+    }
+
+    fn voices(&self) -> Vec<Listed> {
+        self.studio.voices()
+    }
+
+    fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
+        self.studio.speak(script, to, reporter)
     }
 
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {

@@ -94,6 +94,8 @@ mod tests {
             audio_name: String::new(),
             title: None,
             cut: Cut::WHOLE,
+            script: None,
+            captions: None,
             avatar: String::new(),
             profile: None,
             extractor: None,

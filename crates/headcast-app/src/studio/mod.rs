@@ -31,10 +31,12 @@ use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource, Session, Speech, SpeechError, TalkingHead};
 
 use crate::amount::pace;
+use crate::captions::Cue;
 use crate::jobs::{
     AvatarDetails, AvatarInfo, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture, Reporter,
-    SampleInfo, Studio,
+    SampleInfo, Script, Studio,
 };
+use crate::voices::{Listed, VoiceError, Voices};
 use extractors::Extractors;
 use hearing::{FeatureSource, features_for, features_of, rows_warning};
 use pace::Paced;
@@ -104,6 +106,7 @@ pub struct LocalStudio {
     spools: Spools,
     /// Last used last.
     ready: Mutex<VecDeque<(Key, Prepared)>>,
+    voices: Option<Voices>,
     /// What [`Choice::Auto`] means for an avatar, as it was when it was last replaced.
     chosen: Mutex<HashMap<(String, Option<SystemTime>), Profile>>,
 }
@@ -145,6 +148,7 @@ impl LocalStudio {
             engine,
             limits: Limits::default(),
             spools: spools::beside(data_dir),
+            voices: None,
             ready: Mutex::new(VecDeque::new()),
             chosen: Mutex::default(),
         }
@@ -155,6 +159,12 @@ impl LocalStudio {
     #[must_use]
     pub fn with_spools_beside(self, folder: &Path) -> Self {
         Self { spools: spools::beside(folder), ..self }
+    }
+
+    /// The same studio, with voices that speak texts. Default none.
+    #[must_use]
+    pub fn with_voices(self, voices: Voices) -> Self {
+        Self { voices: Some(voices), ..self }
     }
 
     /// The avatars it knows.
@@ -481,6 +491,15 @@ impl Studio for LocalStudio {
         Ok(removed)
     }
 
+    fn voices(&self) -> Vec<Listed> {
+        self.voices.as_ref().map(Voices::list).unwrap_or_default()
+    }
+
+    fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
+        let voices = self.voices.as_ref().ok_or(VoiceError::None)?;
+        Ok(voices.speak(script, to, &|| reporter.cancelled())?)
+    }
+
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         choice(request)?;
         let look = Look::of(request)?;
@@ -488,9 +507,12 @@ impl Studio for LocalStudio {
             return Err(unusable("background_missing", RenderError::NoBackground.to_string()));
         }
         check_cut(request.cut, request.features.is_some())?;
-        let recording = Recording::of(&request.audio).map_err(recording_error)?;
-        headcast::audio::Ingest::open_cut(recording, Some(&request.audio_name), &self.limits, request.cut)
-            .map_err(audio_error)?;
+        // What a voice is to speak is no recording yet.
+        if !request.is_unspoken() {
+            let recording = Recording::of(&request.audio).map_err(recording_error)?;
+            let (name, cut) = (Some(request.audio_name.as_str()), request.cut);
+            headcast::audio::Ingest::open_cut(recording, name, &self.limits, cut).map_err(audio_error)?;
+        }
         let avatar = match self.at_hand(&request.avatar) {
             Some(avatar) => avatar,
             None => {

@@ -119,6 +119,8 @@ impl Run {
             audio_name: name.to_owned(),
             title: None,
             cut: Cut::WHOLE,
+            script: None,
+            captions: None,
             avatar: "milo".to_owned(),
             profile: None,
             extractor: None,

@@ -4,6 +4,7 @@
 //! ones, with real pictures and sound, so that what is made of them can be looked at.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
@@ -14,10 +15,12 @@ use headcast::media::aac::{Channels, Encoder, Fdk};
 use headcast::media::segment::{Config, segment_head};
 use headcast::nerf::avatar::ImportRequest;
 use headcast::source::{FrameDone, MakeError, OnFrame, SegmentSource};
+use headcast_app::captions::Cue;
 use headcast_app::jobs::{
     AvatarDetails, AvatarInfo, Input, JobRequest, Level, OpenError, OpenErrorKind, Opened, Phase, Picture,
-    Reporter, SampleInfo, Studio,
+    Reporter, SampleInfo, Script, Studio,
 };
+use headcast_app::voices::{Listed, Voices};
 
 /// Lets frames through.
 #[derive(Debug, Default)]
@@ -57,6 +60,8 @@ pub(super) struct Double {
     pub(super) keeps_plan: bool,
     /// What it chooses for who asks for `auto`; each profile has other pictures.
     pub(super) chooses: &'static str,
+    /// What speaks texts.
+    pub(super) voices: Option<Arc<Voices>>,
     /// Name and title of what was imported.
     imported: Mutex<Vec<(String, String)>>,
 }
@@ -138,6 +143,15 @@ impl Studio for Double {
         vec!["default".to_owned(), "parity".to_owned()]
     }
 
+    fn voices(&self) -> Vec<Listed> {
+        self.voices.as_ref().map(|voices| voices.list()).unwrap_or_default()
+    }
+
+    fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
+        let voices = self.voices.as_ref().unwrap();
+        Ok(voices.speak(script, to, &|| reporter.cancelled())?)
+    }
+
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {
         match request.audio_name.as_str() {
             "text.wav" => Err(refusal("audio_unreadable", "this is text, not audio; choose a recording")),
@@ -170,8 +184,8 @@ impl Studio for Double {
         reporter.phase(Phase::Listening);
         reporter.log(Level::Info, "listening");
         let frames = match &request.audio {
-            Input::File(path) => std::fs::metadata(path).unwrap().len(),
-            Input::Memory(bytes) => bytes.len() as u64,
+            Input::File(path) => frames_of(&std::fs::read(path).unwrap()),
+            Input::Memory(bytes) => frames_of(bytes),
         };
         if request.audio_name == "late.wav" {
             return Err(refusal("audio_silent", "nothing can be heard; choose a recording with speech"));
@@ -192,6 +206,15 @@ impl Studio for Double {
             expected_fps: None,
         })
     }
+}
+
+/// A byte a frame; of a WAV file of 16-bit mono, what it takes.
+fn frames_of(clip: &[u8]) -> u64 {
+    if !clip.starts_with(b"RIFF") {
+        return clip.len() as u64;
+    }
+    let rate = u32::from_le_bytes(clip[24..28].try_into().unwrap());
+    (clip.len() as u64 - 44) / 2 * 25 / u64::from(rate)
 }
 
 fn refusal(code: &'static str, message: &str) -> OpenError {

@@ -17,6 +17,7 @@ mod rename;
 mod restart;
 mod segments;
 mod slow;
+mod speech;
 mod stages;
 mod uploads;
 
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use double::{Double, Gate};
 use headcast_app::jobs::Limits;
 use headcast_app::server::{AppState, Config, router};
+use headcast_app::voices::Voices;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -40,6 +42,7 @@ struct Bench {
     state: AppState,
     gate: Arc<Gate>,
     dir: Arc<tempfile::TempDir>,
+    voices: Option<Arc<Voices>>,
 }
 
 struct Answer {
@@ -72,12 +75,21 @@ impl Bench {
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.gate.open();
         stopping.await.unwrap();
-        let dir = Arc::clone(&self.dir);
+        let (dir, voices) = (Arc::clone(&self.dir), self.voices.clone());
         drop(self);
-        Self::on(dir, change)
+        Self::speaking(dir, voices, change)
     }
 
     fn on(dir: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::speaking(dir, None, change)
+    }
+
+    /// With voices that speak texts.
+    fn speaking(
+        dir: Arc<tempfile::TempDir>,
+        voices: Option<Arc<Voices>>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config {
             data_dir: dir.path().to_owned(),
             max_audio_bytes: 5000,
@@ -87,10 +99,11 @@ impl Bench {
             ..Config::default()
         };
         change(&mut config);
-        let studio = Double::default();
+        let mut studio = Double::default();
+        studio.voices.clone_from(&voices);
         let gate = Arc::clone(&studio.gate);
         let state = AppState::new(config, Arc::new(studio)).unwrap();
-        Self { router: router(state.clone()), state, gate, dir }
+        Self { router: router(state.clone()), state, gate, dir, voices }
     }
 
     async fn send(&self, request: Request<Body>) -> axum::response::Response {

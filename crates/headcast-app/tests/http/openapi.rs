@@ -216,6 +216,9 @@ async fn every_operation_answers_as_documented() {
     let given_up = new_job("{\"size\": \"64x48\"}");
     let given_up = bench.ask(given_up).await.json()["id"].as_str().unwrap().to_owned();
     let (p, g) = (format!("/api/v1/jobs/{pushed}"), format!("/api/v1/jobs/{given_up}"));
+    let sound = super::speech::sound();
+    let said = [Field::file("audio", "said.wav", &sound), Field::text("text", "Hello.")];
+    let said = bench.upload(&said).await.json()["links"]["job"].as_str().unwrap().to_owned();
     let frames = |frames: usize| "x".repeat(64 * 48 * 3 * frames);
     let cancelled = bench.job(24).await;
     bench.ask(request(Method::POST, &format!("/api/v1/jobs/{cancelled}/cancel"))).await;
@@ -259,6 +262,7 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/openapi.json", get("/api/v1/openapi.json"), 200),
         ("/api/v1/info", get("/api/v1/info"), 200),
         ("/api/v1/samples", get("/api/v1/samples"), 200),
+        ("/api/v1/voices", get("/api/v1/voices"), 200),
         ("/api/v1/samples/{id}/audio", get("/api/v1/samples/hello/audio"), 200),
         ("/api/v1/samples/{id}/audio", get("/api/v1/samples/x/audio"), 404),
         ("/api/v1/events", get("/api/v1/events"), 400),
@@ -303,6 +307,8 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/jobs", new_job("{\"sample\": \"hello\"}"), 201),
         ("/api/v1/jobs", new_job("{\"sample\": 1}"), 400),
         ("/api/v1/jobs", new_job("{\"upload\": \"x\"}"), 422),
+        ("/api/v1/jobs", new_job("{\"text\": \"x\"}"), 422),
+        ("/api/v1/jobs", new_job(&format!("{{\"text\": \"{}\"}}", "x".repeat(10_001))), 413),
         ("/api/v1/uploads", json_body("/api/v1/uploads?name=a.wav", "xxxx"), 201),
         ("/api/v1/uploads", json_body("/api/v1/uploads", ""), 422),
         ("/api/v1/uploads", json_body("/api/v1/uploads?colour=red", "x"), 400),
@@ -341,6 +347,10 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/jobs/{id}/video.mp4", ranged, 206),
         ("/api/v1/jobs/{id}/video.mp4", past, 416),
         ("/api/v1/jobs/{id}/video.mp4", get(&format!("/api/v1/jobs/{cancelled}/video.mp4")), 410),
+        ("/api/v1/jobs/{id}/captions.vtt", get(&format!("{said}/captions.vtt")), 200),
+        ("/api/v1/jobs/{id}/captions.vtt", get(&format!("{j}/captions.vtt")), 404),
+        ("/api/v1/jobs/{id}/captions.srt", get(&format!("{said}/captions.srt?download")), 200),
+        ("/api/v1/jobs/{id}/captions.srt", get(&format!("{none}/captions.srt")), 404),
         ("/api/v1/jobs/{id}/{segment}", get(&format!("{j}/segment_00000.ts")), 200),
         ("/api/v1/jobs/{id}/{segment}", get(&format!("{j}/segment_00099.ts")), 404),
         ("/config", get("/config"), 200),

@@ -119,7 +119,8 @@ fn every_word_that_the_page_asks_for_is_there_and_none_is_idle() {
         }
     }
     // Put together from a prefix and a word of the server.
-    let composed = ["check.", "check_any.", "check_state.", "error.", "phase.", "profile.", "state."];
+    let composed =
+        ["check.", "check_any.", "check_state.", "error.", "phase.", "profile.", "speed.", "state."];
     for key in english.keys().filter(|key| !composed.iter().any(|prefix| key.starts_with(prefix))) {
         assert!(quoted.contains(key.as_str()), "{key} is asked for nowhere");
     }
@@ -151,16 +152,20 @@ fn the_checklist_has_words() {
 /// Reasons that a job or an upload can end with, as the sources spell them.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for folder in ["studio", "jobs", "jobs/feed", "jobs/job"] {
+    for folder in ["studio", "jobs", "jobs/feed", "jobs/job", "voices"] {
         for file in std::fs::read_dir(player().with_file_name("src").join(folder)).unwrap() {
             let file = file.unwrap().path();
             if file.is_dir() {
                 continue;
             }
             let text = std::fs::read_to_string(file).unwrap();
-            for mark in
-                ["code: \"", "unusable(\"", "OpenErrorKind::TooLarge, \"", "OpenErrorKind::Unusable, \""]
-            {
+            for mark in [
+                "code: \"",
+                "unusable(\"",
+                "OpenErrorKind::TooLarge, \"",
+                "OpenErrorKind::Unusable, \"",
+                "OpenErrorKind::Internal, \"",
+            ] {
                 let after = text.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
                 codes.extend(after.map(str::to_owned));
             }

@@ -70,6 +70,9 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN cut_start_ns INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN cut_end_ns INTEGER",
     "ALTER TABLE jobs ADD COLUMN extractor TEXT",
+    "ALTER TABLE jobs ADD COLUMN script TEXT;
+    ALTER TABLE jobs ADD COLUMN voice TEXT;
+    ALTER TABLE jobs ADD COLUMN speed_percent INTEGER",
 ];
 
 /// Why the table cannot be used.
@@ -238,8 +241,8 @@ impl Database {
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let insert =
         "INSERT INTO jobs (id, avatar, profile, audio_name, has_features, created_ms, state, pushed, body,
-            cut_start_ns, cut_end_ns)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+            cut_start_ns, cut_end_ns, script, voice, speed_percent)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     connection.execute(
         insert,
         params![
@@ -254,6 +257,9 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             record.body,
             record.cut_start_ns,
             record.cut_end_ns,
+            record.script,
+            record.voice,
+            record.speed_percent,
         ],
     )?;
     bring_up_to_date(connection, record)
@@ -422,7 +428,8 @@ fn read(path: &Path, connection: &Connection) -> Result<Vec<Stored>, DatabaseErr
         .prepare(
             "SELECT id, avatar, profile, audio_name, has_features, created_ms, state, failure_code, failure_message,
                 started_ms, finished_ms, segment_ends, frame_rate_num, frame_rate_den, width, height, qp, channels,
-                number, pushed, body, title, cut_start_ns, cut_end_ns, extractor
+                number, pushed, body, title, cut_start_ns, cut_end_ns, extractor, script, voice,
+                speed_percent
              FROM jobs ORDER BY number",
         )
         .map_err(explain)?;
@@ -494,6 +501,9 @@ fn record_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         cut_start_ns: row.get(22)?,
         cut_end_ns: row.get(23)?,
         extractor: row.get(24)?,
+        script: row.get(25)?,
+        voice: row.get(26)?,
+        speed_percent: row.get(27)?,
         clip,
     })
 }

@@ -9,15 +9,20 @@ use headcast::media::store::{Folder, SegmentStore, StoreError};
 use headcast::media::ts;
 use tempfile::TempPath;
 
-use super::super::studio::Input;
+use super::super::studio::{Input, JobRequest};
 use super::card;
 use super::record::Row;
+use crate::captions::Cue;
 
 /// Names are ours: what a client calls its file is text in the table.
 const INPUT: &str = "input";
 const FEATURES: &str = "features.npy";
 const BACKGROUND: &str = "background";
+const CAPTIONS: &str = "captions.json";
 const POSTER: &str = "poster.png";
+
+/// Longest list of cues that is read, in bytes: a text of the longest length in sentences of a word has less.
+const MAX_CAPTIONS: u64 = 4 << 20;
 
 /// Largest poster that is read, in bytes: more than a picture of the largest size has.
 const MAX_POSTER: u64 = 64 << 20;
@@ -44,13 +49,12 @@ impl JobFolder {
     /// Brings the input of a new job and its card to the disk, for good. `upload` is moved here; other audio is copied.
     pub(in super::super) fn accept(
         &self,
-        audio: &Input,
+        request: &JobRequest,
         upload: Option<TempPath>,
-        features: Option<&Input>,
-        background: Option<&Input>,
         card: &[u8],
     ) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
+        let JobRequest { audio, features, background, captions, .. } = request;
         match (upload, audio) {
             (Some(upload), _) => {
                 // Write access: Windows syncs nothing through a handle that may only read.
@@ -61,9 +65,11 @@ impl JobFolder {
                 fs::copy(path, self.input())?;
                 File::options().write(true).open(self.input())?.sync_all()?;
             }
+            // What a voice is to speak is a file as soon as it has.
+            (None, _) if request.is_unspoken() => {}
             (None, Input::Memory(bytes)) => write(&self.input(), bytes)?,
         }
-        for (file, name) in [(features, FEATURES), (background, BACKGROUND)] {
+        for (file, name) in [(features, FEATURES), (background, BACKGROUND), (captions, CAPTIONS)] {
             let path = self.path.join(name);
             match file {
                 Some(Input::File(from)) => link(from, &path)?,
@@ -86,6 +92,45 @@ impl JobFolder {
     pub(in super::super) fn background(&self) -> Option<Input> {
         let path = self.path.join(BACKGROUND);
         path.is_file().then_some(Input::File(path))
+    }
+
+    /// Whether the clip is there. One that a voice is to speak is not, until it has.
+    pub(in super::super) fn has_input(&self) -> bool {
+        self.input().is_file()
+    }
+
+    /// Where a voice puts what it speaks, until it is whole.
+    pub(in super::super) fn unfinished_input(&self) -> PathBuf {
+        self.path.join(format!("{INPUT}{PART}"))
+    }
+
+    /// Takes what a voice has spoken, and when each sentence is heard, for good. Returns their bytes.
+    pub(in super::super) fn keep_speech(&self, cues: &[Cue]) -> io::Result<u64> {
+        // The cues first: whoever finds the clip does not speak again.
+        write(&self.path.join(CAPTIONS), &serde_json::to_vec(cues)?)?;
+        fs::rename(self.unfinished_input(), self.input())?;
+        sync_folder(&self.path)?;
+        let size = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+        Ok(size(self.input()) + size(self.path.join(CAPTIONS)))
+    }
+
+    /// When each sentence is heard, as far as that was found out.
+    pub(in super::super) fn captions(&self) -> Option<Vec<Cue>> {
+        serde_json::from_slice(&read_bounded(&self.path.join(CAPTIONS), MAX_CAPTIONS)?).ok()
+    }
+
+    /// Keeps what was found out, without waiting for the disk.
+    pub(in super::super) fn put_captions(&self, cues: &[Cue]) -> io::Result<()> {
+        self.replace(CAPTIONS, &serde_json::to_vec(cues)?)
+    }
+
+    pub(in super::super) fn has_captions(&self) -> bool {
+        self.path.join(CAPTIONS).is_file()
+    }
+
+    /// The file of [`Self::captions`], for another job with the same sound.
+    pub(in super::super) fn captions_file(&self) -> Option<Input> {
+        self.has_captions().then(|| Input::File(self.path.join(CAPTIONS)))
     }
 
     /// Replaces the card, without waiting for the disk. Without a new one the old one does.
@@ -127,7 +172,7 @@ impl JobFolder {
 
     /// Deletes what a crash left half written, but for segments, whose store does that.
     pub(super) fn sweep(&self) {
-        for name in [card::FILE_NAME, POSTER] {
+        for name in [card::FILE_NAME, POSTER, INPUT, CAPTIONS] {
             let _ = fs::remove_file(self.path.join(format!("{name}{PART}")));
         }
     }

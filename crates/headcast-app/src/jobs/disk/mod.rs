@@ -4,7 +4,7 @@
 //! headcast.lock        held by the running server
 //! headcast.sqlite      the table: one row per job, its events, and when its segments were made
 //! uploads/             uploads that are still arriving; emptied at start
-//! jobs/<id>/           input, features.npy, background, job.json (the card: a copy of the row), poster.png, segment_00000.ts …
+//! jobs/<id>/           input, captions.json, features.npy, background, job.json (the card: a copy of the row), poster.png, segment_00000.ts …
 //! damaged-<n>/         a table that could not be read, with the job folders that nothing is known of
 //! ```
 //!

@@ -16,6 +16,7 @@ use super::super::code::intern;
 use super::super::feed::{Count, Pushed};
 use super::super::id::JobId;
 use super::super::job::{Failure, State};
+use super::super::script::{Pace, Script};
 use super::super::title::Title;
 
 /// What a job knows as soon as it is opened.
@@ -36,6 +37,7 @@ pub(in super::super) struct Row {
     pub(in super::super) audio_name: String,
     pub(in super::super) title: Option<Title>,
     pub(in super::super) cut: Cut,
+    pub(in super::super) script: Option<Script>,
     pub(in super::super) has_features: bool,
     pub(in super::super) pushed: Option<Pushed>,
     pub(in super::super) created: SystemTime,
@@ -65,6 +67,14 @@ pub(super) struct Record {
     /// `None` for the end of the clip.
     #[serde(default)]
     pub(super) cut_end_ns: Option<i64>,
+    /// What is said; `None` where nobody told.
+    #[serde(default)]
+    pub(super) script: Option<String>,
+    /// Who says it; `None` where that is in the recording.
+    #[serde(default)]
+    pub(super) voice: Option<String>,
+    #[serde(default)]
+    pub(super) speed_percent: Option<u16>,
     pub(super) has_features: bool,
     /// As [`Pushed`] is written; `None` for a job whose frames are rendered here.
     #[serde(default)]
@@ -105,6 +115,9 @@ impl From<&Row> for Record {
             title: row.title.as_ref().map(ToString::to_string),
             cut_start_ns: nanos(row.cut.start()),
             cut_end_ns: row.cut.end().map(nanos),
+            script: row.script.as_ref().map(|script| script.text.clone()),
+            voice: row.script.as_ref().and_then(|script| script.voice.clone()),
+            speed_percent: row.script.as_ref().map(|script| script.speed.percent()),
             has_features: row.has_features,
             pushed: row.pushed.as_ref().map(ToString::to_string),
             created_ms: millis(row.created),
@@ -145,6 +158,11 @@ impl Record {
             // A title of another version's rules is none here, which is no damage.
             title: self.title.and_then(|title| Title::parse(&title).ok().flatten()),
             cut: Cut::new(span(self.cut_start_ns)?, cut_end).ok()?,
+            script: self.script.map(|text| Script {
+                text,
+                voice: self.voice,
+                speed: self.speed_percent.and_then(Pace::from_percent).unwrap_or_default(),
+            }),
             has_features: self.has_features,
             pushed,
             created: instant(self.created_ms),

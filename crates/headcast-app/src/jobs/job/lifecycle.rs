@@ -58,6 +58,20 @@ impl Job {
         before
     }
 
+    /// It is known now when what is said; whoever follows the job is told.
+    pub(in crate::jobs) fn captioned(&self) {
+        let mut inner = self.lock();
+        if !inner.captions {
+            inner.captions = true;
+            self.publish(&mut inner, EventBody::State);
+        }
+    }
+
+    /// That was known at the last start.
+    pub(in crate::jobs) fn set_captions(&self, captions: bool) {
+        self.lock().captions = captions;
+    }
+
     /// A line for its log, from those who bring its frames.
     pub fn tell(&self, level: Level, message: String) {
         self.log(level, message);

@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub ready: Vec<Range<usize>>,
     /// How long each segment took; `None` for what is not made, and where a crash came before it was written down.
     pub timings: Vec<Option<Timing>>,
+    /// Whether it has captions, or can have them.
+    pub captions: bool,
     /// When its turn came.
     pub started: Option<SystemTime>,
     /// When it was over.
@@ -164,6 +166,8 @@ struct Inner {
     state: State,
     failure: Option<Failure>,
     progress: Progress,
+    /// Whether it is known when what is said.
+    captions: bool,
     /// As it was last renamed.
     title: Option<Title>,
     /// As asked for, until the studio has chosen one.
@@ -216,6 +220,7 @@ impl Job {
             audio_name: request.audio_name.clone(),
             title: request.title.clone(),
             cut: request.cut,
+            script: request.script.clone(),
             has_features,
             pushed: request.pushed,
             created: SystemTime::now(),
@@ -296,6 +301,7 @@ impl Job {
                 state,
                 failure,
                 progress,
+                captions: false,
                 title: row.title,
                 profile: row.profile,
                 extractor: row.extractor,
@@ -395,14 +401,29 @@ impl Job {
             plan: inner.plan.clone(),
             ready: ranges(&inner.made),
             timings: inner.timings.clone(),
+            captions: inner.captions || self.is_transcribed(),
             started: inner.started,
             finished: inner.finished,
         }
     }
 
+    /// Whether what is said in its recording is known.
+    pub(in crate::jobs) fn is_transcribed(&self) -> bool {
+        self.request.script.as_ref().is_some_and(|script| script.voice.is_none())
+    }
+
     /// What people call it, where that is not the name of its recording.
     pub fn title(&self) -> Option<Title> {
         self.lock().title.clone()
+    }
+
+    /// What it is called: as it was renamed, else the first words of a text that is spoken, else the name of its recording.
+    pub fn name(&self) -> String {
+        match (self.title(), &self.request.script) {
+            (Some(title), _) => title.to_string(),
+            (None, Some(script)) if script.voice.is_some() => script.excerpt(),
+            (None, _) => self.request.audio_name.clone(),
+        }
     }
 
     /// The quality setting that it is rendered with: as asked for, or what the studio chose when it was opened.
@@ -497,6 +518,7 @@ impl Job {
             audio_name: self.request.audio_name.clone(),
             title: inner.title.clone(),
             cut: self.request.cut,
+            script: self.request.script.clone(),
             has_features: self.has_features,
             pushed: self.request.pushed,
             created: self.created,

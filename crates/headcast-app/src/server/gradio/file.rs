@@ -7,15 +7,15 @@ use axum::response::Response;
 use crate::jobs::{Job, State as JobState};
 use crate::server::AppState;
 use crate::server::problem::Problem;
-use crate::server::video::{recording_name, whole};
+use crate::server::video::{recording_stem, whole};
 
 /// The name of a finished job's video on the line, which stays when the job is renamed: it was handed out. Older clients do not escape it, so it has nothing to escape.
 pub(super) fn file_path(job: &Job) -> String {
-    let plain: String = recording_name(job, "")
+    let plain: String = recording_stem(job)
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect();
-    format!("out/{}/{plain}", job.id())
+    format!("out/{}/{plain}.mp4", job.id())
 }
 
 /// The path is a name to be looked up, never a path on the disk.

@@ -3,6 +3,7 @@
 use headcast::audio::Cut;
 
 use super::super::super::job::{Failure, State};
+use super::super::super::script::{Pace, Script};
 use super::super::super::title::Title;
 use super::super::record::Clip;
 use super::*;
@@ -15,6 +16,11 @@ fn row(state: State) -> Row {
         extractor: Some("ears 0123456789abcdef".to_owned()),
         body: "eyes=blink".to_owned(),
         audio_name: "讲话'; DROP TABLE jobs.wav".to_owned(),
+        script: Some(Script {
+            text: "Hello.\n你好。".to_owned(),
+            voice: Some("espeak-ng/en-us".to_owned()),
+            speed: Pace::from_percent(125).unwrap(),
+        }),
         title: Title::parse("讲'; --").unwrap(),
         cut: Cut::new(Duration::from_millis(250), Some(Duration::from_nanos(1_333_333_333))).unwrap(),
         has_features: true,
