@@ -101,7 +101,7 @@ async function follows(client) {
 async function explains(client) {
   for (const [what, args, words] of [
     ['a file that is no recording', [handle_file('notes.wav'), 'cube'], 'text'],
-    ['text without audio', [null, 'cube', 'Hello, world.'], 'no speech synthesis yet'],
+    ['text without audio', [null, 'cube', 'Hello, world.'], 'recordings alone so far'],
     ['an avatar that is not there', [handle_file('speech.wav'), 'nobody'], 'choose one of: milo, cube'],
   ]) {
     const said = await errorOf(() => client.predict('/generate', args));

@@ -38,7 +38,7 @@ def describes(client):
     with contextlib.redirect_stdout(shown):
         client.view_api()
     text = shown.getvalue()
-    words = ["/generate", "/avatars", "handle_file", "Literal['milo', 'cube']", "no speech synthesis", "playlist"]
+    words = ["/generate", "/avatars", "handle_file", "Literal['milo', 'cube']", "recordings alone so far", "playlist"]
     missing = [word for word in words if word not in text]
     check("view_api() says what there is", not missing, missing or f"{len(text)} characters")
 
@@ -97,7 +97,7 @@ def explains(client):
     generate = lambda *arguments: error_of(lambda: client.predict(*arguments, api_name="/generate"))
     for what, said, words in [
         ("a file that is no recording", generate(handle_file("notes.wav"), "cube"), "text"),
-        ("text without audio", generate(None, "cube", "Hello, world."), "no speech synthesis yet"),
+        ("text without audio", generate(None, "cube", "Hello, world."), "recordings alone so far"),
         ("no audio at all", generate(), "there is no audio"),
         ("an avatar that is not there", generate(handle_file("speech.wav"), "nobody"), "choose one of: milo, cube"),
         ("an address", generate(handle_file("https://example.org/a.wav"), "cube"), "fetches nothing"),

@@ -3,6 +3,8 @@
 import { byId } from './dom.js';
 
 const REMEMBERED = 'headcast.captions';
+/** Height of the control bar, in pixels, and of a line of captions, as a share of the picture's. */
+const [BAR, LINE] = [84, 0.06];
 
 /** @param {HTMLVideoElement} video */
 export function createCaptions(video) {
@@ -24,6 +26,15 @@ export function createCaptions(video) {
   }
   button.addEventListener('click', toggle);
 
+  /** Above the control bar, which comes and goes. */
+  function lift() {
+    const free = Math.ceil(BAR / (LINE * video.clientHeight || BAR));
+    for (const { cues } of video.textTracks) {
+      for (const cue of /** @type {any} */ (cues ?? [])) cue.line = -free - cue.text.split('\n').length;
+    }
+  }
+  new ResizeObserver(lift).observe(video);
+
   return {
     toggle,
 
@@ -38,6 +49,7 @@ export function createCaptions(video) {
       const track = document.createElement('track');
       track.kind = 'captions';
       track.src = wanted;
+      track.addEventListener('load', lift);
       video.append(track);
       draw();
     },

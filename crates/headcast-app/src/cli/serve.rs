@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::shutdown;
 use crate::amount::pace;
 use crate::data_dir;
-use crate::jobs;
+use crate::jobs::{self, Studio};
 use crate::server::{self, Access, AccessError, Embedders, ServeError};
 use crate::studio::{EngineSettings, LocalStudio, build_notes};
 
@@ -77,6 +77,8 @@ async fn serve(config: server::Config, studio: Arc<LocalStudio>, notes: Vec<Stri
     }
     // The first job finds its renderer loaded and measured. An error shows again, with its job.
     tokio::task::spawn_blocking(move || {
+        // So does whoever opens the page find the voices.
+        drop(studio.voices());
         if let Ok(prepared) = studio.warm_up() {
             println!("renderer: {}, {}", prepared.renderer.describe(), pace(prepared.fps));
         }

@@ -115,7 +115,6 @@ impl Server {
                 self.unreachable("no connection within 10 s")
             }
             ureq::Error::Timeout(_) => VoiceError::Hung { who: self.who(), secs: self.patience.as_secs() },
-            ureq::Error::TlsRequired => VoiceError::NoTls,
             ureq::Error::Io(error) => self.unreachable(error),
             error => self.unreachable(error),
         }
@@ -146,6 +145,9 @@ impl Server {
     }
 
     fn answer(&self, body: &str) -> Result<Vec<u8>, VoiceError> {
+        if !cfg!(feature = "tls") && self.uri.scheme_str() == Some("https") {
+            return Err(VoiceError::NoTls);
+        }
         let mut request = self.agent.post(&self.uri).header("content-type", "application/json");
         if let Some(Key(key)) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));

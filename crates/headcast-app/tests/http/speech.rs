@@ -108,7 +108,8 @@ async fn a_server_speaks_a_text_once_and_captions_are_exact() {
     // Whoever follows it was told, in its own phase; and the key is nowhere.
     let told = bench.get(&format!("{}/events", done["links"]["job"].as_str().unwrap())).await;
     let told = String::from_utf8(told.body.to_vec()).unwrap();
-    assert!(told.contains("Speaking the text: 38 characters with server/xiaobei"), "{told}");
+    let said = format!("Speaking the text: {} characters with server/xiaobei", TWO.chars().count());
+    assert!(told.contains(&said), "{told}");
     assert!(!told.contains("secret"));
     let folder = bench.dir.path().join("jobs").join(done["id"].as_str().unwrap());
     assert_eq!(&std::fs::read(folder.join("input")).unwrap()[..4], b"RIFF");

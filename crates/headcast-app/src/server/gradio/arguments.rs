@@ -64,7 +64,7 @@ impl Arguments {
         let text_given = text(take("text"))?;
         if text_given.is_some() {
             return Err(
-                "text cannot be spoken: headcast has no speech synthesis yet; leave text empty and give a \
+                "text cannot be spoken in a Gradio call, which takes recordings alone so far; leave text empty and give a \
                  recording, audio=handle_file(\"speech.wav\")"
                     .to_owned(),
             );
@@ -149,8 +149,8 @@ mod tests {
         let file = json!({ "path": "abc/a.wav" });
         for (given, words) in [
             (json!([]), "there is no audio"),
-            (json!([null, "milo", "Hello."]), "no speech synthesis yet"),
-            (json!([file, "milo", "Hello."]), "no speech synthesis yet"),
+            (json!([null, "milo", "Hello."]), "recordings alone so far"),
+            (json!([file, "milo", "Hello."]), "recordings alone so far"),
             (json!(["a.wav"]), "audio=handle_file"),
             (json!([{ "url": "x" }]), "without a path"),
             (json!([{ "path": "https://example.org/a.wav" }]), "fetches nothing"),

@@ -114,7 +114,7 @@ fn parts(state: &AppState, endpoint: Endpoint) -> (Vec<Part>, Vec<Part>, &'stati
                 Part::text(
                     text,
                     "Text",
-                    "must be empty: there is no speech synthesis yet, so give audio; here so that the order of \
+                    "must be empty: Gradio calls take recordings alone so far, so give audio; here so that the order of \
                      arguments stays as it is",
                 ),
                 Part::choice(profile, "Profile", "quality setting", &state.studio().profiles()),

@@ -63,7 +63,7 @@ async fn arguments_have_names_in_the_second_version() {
     let event = bench.call("v2/generate", &json!({ "text": "Hello." })).await;
     let heard = lines(Ear::new(&bench, &format!("/gradio_api/call/v2/generate/{event}")).await).await;
     assert_eq!((heard.len(), heard[0].0.as_str()), (1, "error"));
-    assert!(heard[0].1["error"].as_str().unwrap().contains("no speech synthesis yet"), "{heard:?}");
+    assert!(heard[0].1["error"].as_str().unwrap().contains("recordings alone so far"), "{heard:?}");
     let event = bench.call("avatars", &json!({ "data": [] })).await;
     let heard = lines(Ear::new(&bench, &format!("/gradio_api/call/avatars/{event}")).await).await;
     assert_eq!((heard[0].0.as_str(), &heard[0].1[0][1]["name"]), ("complete", &json!("ada")));

@@ -49,7 +49,9 @@ async fn the_description_holds_together() {
     assert!(parameters.iter().all(shown), "all that view_api() shows of a meaning");
     assert_eq!(parameters[1]["type"]["enum"], json!(["milo", "ada"]));
     assert_eq!(parameters[1]["parameter_default"], "milo");
-    assert!(parameters[2]["python_type"]["description"].as_str().unwrap().contains("no speech synthesis"));
+    assert!(
+        parameters[2]["python_type"]["description"].as_str().unwrap().contains("recordings alone so far")
+    );
     let returns: Vec<_> =
         generate["returns"].as_array().unwrap().iter().map(|r| r["label"].as_str().unwrap()).collect();
     assert_eq!(returns, ["Video", "Playlist URL", "Progress"]);

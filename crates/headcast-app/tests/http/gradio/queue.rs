@@ -214,7 +214,7 @@ async fn what_is_wrong_with_an_argument_is_said_on_the_stream() {
     assert_eq!(bench.outcome(json!([used])).await["success"], true);
     let long = clip("f.npy", 4000).await;
     for (data, words) in [
-        (json!([null, "milo", "Hello, world."]), "no speech synthesis yet"),
+        (json!([null, "milo", "Hello, world."]), "recordings alone so far"),
         (json!([]), "there is no audio"),
         (json!([clip("a.wav", 24).await, "nobody"]), "choose one of: milo, ada"),
         (json!([clip("a.wav", 24).await, "", "", "fast"]), "choose one of: default, parity"),
