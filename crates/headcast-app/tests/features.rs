@@ -274,6 +274,8 @@ fn begin(jobs: &Jobs, audio: &Path) -> Arc<Job> {
         audio_name: "speech.wav".to_owned(),
         title: None,
         cut: Cut::WHOLE,
+        script: None,
+        captions: None,
         avatar: "er-att0-noind".to_owned(),
         profile: None,
         extractor: None,

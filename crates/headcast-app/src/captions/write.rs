@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Cue;
 use super::lines::fitted;
 
-/// A `WebVTT` file (W3C WebVTT §4): UTF-8, with a cue for what fits on two lines.
+/// A `WebVTT` file (W3C, §4): UTF-8, with a cue for what fits on two lines.
 pub fn webvtt(cues: &[Cue]) -> String {
     let mut text = "WEBVTT\n".to_owned();
     for Cue { start_ms, end_ms, text: words } in fitted(cues) {

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use crate::data_dir;
 use crate::voices::{CommandVoice, Key, Listed, ServerSettings, Settings, VoiceError, VoiceInfo, Voices};
 
-/// Voice of OpenAI's servers, and of most that speak like them.
+/// Voice of `OpenAI`'s servers, and of most that speak like them.
 const USUAL_VOICE: &str = "alloy";
 
 /// Longest key, in bytes.

@@ -1,4 +1,4 @@
-//! A speech server, spoken to as OpenAI's is: `POST …/v1/audio/speech`.
+//! A speech server, spoken to as `OpenAI`'s is: `POST …/v1/audio/speech`.
 
 use std::fmt;
 use std::io::Read;
