@@ -11,7 +11,7 @@ pub(super) enum Stage {
     Waiting,
     /// The avatar and its renderer are made ready.
     Preparing,
-    /// The audio becomes samples, and those what the avatar hears.
+    /// A voice speaks the text; the audio becomes samples, and those what the avatar hears.
     Hearing,
     /// Frames are rendered, and all but the last ones of a segment encoded meanwhile.
     Rendering,
@@ -27,7 +27,7 @@ impl Stage {
         match phase {
             Phase::Queued | Phase::Awaiting => Some(Self::Waiting),
             Phase::Preparing => Some(Self::Preparing),
-            Phase::Decoding | Phase::Listening => Some(Self::Hearing),
+            Phase::Speaking | Phase::Decoding | Phase::Listening => Some(Self::Hearing),
             Phase::Rendering => Some(Self::Rendering),
             Phase::Over => None,
         }
@@ -42,7 +42,7 @@ pub struct Stages {
     pub waiting: Duration,
     /// The avatar and its renderer.
     pub preparing: Duration,
-    /// Decoding and hearing the speech.
+    /// Speaking the text, where there is one, decoding and hearing the speech.
     pub hearing: Duration,
     /// Rendering. Frames are encoded meanwhile.
     pub rendering: Duration,
