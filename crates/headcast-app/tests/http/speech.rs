@@ -172,7 +172,7 @@ async fn the_words_of_a_recording_become_captions() {
     let wanted = "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nTen letters.\n\n\
                   00:00:01.500 --> 00:00:03.500\nTwenty letters, which is more.\n";
     assert_eq!(vtt, wanted);
-    let bench = bench.restart(|_| {}).await;
+    let bench = bench.restart(|config| config.max_audio_bytes = 1 << 20).await;
     assert_eq!(text(&bench, &done, "vtt").await, wanted);
     // The control: without words there are none.
     let silent = bench.upload(&[Field::file("audio", "talk.wav", &sound)]).await.json();
