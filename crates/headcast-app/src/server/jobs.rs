@@ -102,17 +102,24 @@ pub(super) struct NewJob {
     pub(super) frames: Option<u64>,
 }
 
-/// Longest JSON that is accepted, in bytes: a text whose every character is escaped as two UTF-16 units.
-const MAX_JSON: usize = 12 * Script::MAX_CHARS + (16 << 10);
+/// Longest JSON that is accepted without a text, in bytes.
+const MAX_JSON: usize = 16 << 10;
+
+/// With one, whose every character may be escaped as two UTF-16 units.
+const MAX_JSON_WITH_TEXT: usize = 12 * Script::MAX_CHARS + MAX_JSON;
 
 async fn from_json(state: &AppState, request: Request) -> Result<Form, Problem> {
     let malformed = |reason: String| {
         let detail = format!("the body is not the JSON of a new job: {reason}; see /api/v1/openapi.json");
         Problem::new(StatusCode::BAD_REQUEST, "body_malformed", detail)
     };
-    let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await;
+    let body = axum::body::to_bytes(request.into_body(), MAX_JSON_WITH_TEXT).await;
     let body = body.map_err(|error| malformed(error.to_string()))?;
-    gather(state, serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?).await
+    let wish: NewJob = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    if wish.text.is_none() && body.len() > MAX_JSON {
+        return Err(malformed("it is far too long".to_owned()));
+    }
+    gather(state, wish).await
 }
 
 /// Everything that the wish names, as if it had come with it.
