@@ -16,21 +16,16 @@ pub(super) fn fitted(cues: &[Cue]) -> Vec<Cue> {
 }
 
 fn split(cue: &Cue) -> Vec<Cue> {
-    let pieces = balanced(&cue.text, LINE * LINES);
-    let weights: Vec<u64> = pieces.iter().map(|piece| columns(piece).max(1) as u64).collect();
-    let (total, span) = (weights.iter().sum::<u64>().max(1), cue.end_ms.saturating_sub(cue.start_ms));
+    let lines = balanced(&cue.text, LINE);
+    let weight = |lines: &[String]| lines.iter().map(|line| columns(line).max(1) as u64).sum::<u64>();
+    let (total, span) = (weight(&lines).max(1), cue.end_ms.saturating_sub(cue.start_ms));
     let mut before = 0;
-    pieces
-        .iter()
-        .zip(weights)
-        .map(|(piece, weight)| {
+    lines
+        .chunks(LINES)
+        .map(|piece| {
             let start_ms = cue.start_ms + span * before / total;
-            before += weight;
-            Cue {
-                start_ms,
-                end_ms: cue.start_ms + span * before / total,
-                text: balanced(piece, LINE).join("\n"),
-            }
+            before += weight(piece);
+            Cue { start_ms, end_ms: cue.start_ms + span * before / total, text: piece.join("\n") }
         })
         .collect()
 }
@@ -128,6 +123,14 @@ mod tests {
         );
     }
 
+    /// Both lines of a cue could hold half of these, and no two lines do.
+    #[test]
+    fn three_lines_are_two_cues() {
+        let words = ["a".repeat(40), "b".repeat(20), "c".repeat(24)];
+        let cues = texts(&words.join(" "));
+        assert_eq!(cues, [format!("{}\n{}", words[0], words[1]), words[2].clone()]);
+    }
+
     #[test]
     fn what_is_too_long_becomes_several_cues_that_share_the_time() {
         let text = "word ".repeat(60);
@@ -138,8 +141,12 @@ mod tests {
             cues.windows(2)
                 .all(|pair| pair[0].end_ms == pair[1].start_ms && pair[0].start_ms < pair[0].end_ms)
         );
-        let spans: Vec<u64> = cues.iter().map(|cue| cue.end_ms - cue.start_ms).collect();
-        assert!(spans.iter().all(|span| span.abs_diff(2000) < 200), "{spans:?}");
+        let lengths: Vec<u64> =
+            cues.iter().map(|cue| cue.text.lines().map(columns).sum::<usize>() as u64).collect();
+        let total: u64 = lengths.iter().sum();
+        for (cue, length) in cues.iter().zip(&lengths) {
+            assert!((cue.end_ms - cue.start_ms).abs_diff(8000 * length / total) <= 1, "{cue:?}");
+        }
         let all: Vec<String> = cues.iter().map(|cue| cue.text.replace('\n', " ")).collect();
         assert_eq!(all.join(" "), text.trim());
     }
@@ -172,6 +179,7 @@ mod tests {
             let cues = texts(text);
             let solid = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             assert_eq!(solid(&cues.concat()), solid(text), "nothing is lost");
+            assert!(cues.iter().all(|cue| cue.lines().count() <= LINES), "{cues:?}");
             for line in cues.iter().flat_map(|cue| cue.lines()) {
                 // Punctuation that may not begin a line hangs over its end.
                 let own = line.trim_end_matches(keeps_to_the_one_before);
