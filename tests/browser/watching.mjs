@@ -100,6 +100,8 @@ async function late(url) {
 async function player(page) {
   console.log('\nthe player');
   await plays(page, 0.2, PATIENCE);
+  // However long the steps take, it does not end under them.
+  await page.evaluate(() => (document.querySelector('#video').loop = true));
   const video = () => page.evaluate(() => {
     const { volume, muted, playbackRate, paused, currentTime } = document.querySelector('#video');
     return { volume, muted, playbackRate, paused, currentTime };
