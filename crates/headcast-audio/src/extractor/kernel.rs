@@ -8,6 +8,8 @@
     reason = "vector loads and stores, and calls of functions for instruction sets that were found"
 )]
 
+use super::matrix::from_half;
+
 /// Columns of a panel, as four registers of AVX-512.
 pub(super) type Step<T> = [[T; LANES]; GROUPS];
 /// Sums of one row.
@@ -46,7 +48,10 @@ impl Level {
         let mut levels = Vec::with_capacity(3);
         #[cfg(target_arch = "x86_64")]
         {
-            let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            // Processors that have the first have the others, too.
+            let has_avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
             if has_avx2 && is_x86_feature_detected!("avx512f") {
                 levels.push(Self::Avx512);
             }
@@ -81,6 +86,24 @@ pub(super) fn tile<const R: usize>(
     }
 }
 
+/// `out` becomes `panel`, whose values are finite, in `f32`; exact.
+pub(super) fn widen(level: Level, panel: &[Step<u16>], out: &mut Vec<Step<f32>>) {
+    out.resize(panel.len(), [[0.0; LANES]; GROUPS]);
+    match level {
+        // SAFETY: a level other than `Plain` exists only where `Level::available` found its instructions.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::widen512(panel, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::widen256(panel, out) },
+        Level::Plain => {
+            for (out, half) in out.as_flattened_mut().iter_mut().zip(panel.as_flattened()) {
+                *out = half.map(from_half);
+            }
+        }
+    }
+}
+
 fn plain<const R: usize>(rows: [&[f32]; R], panel: &[Step<f32>], sums: &mut [Sums; R]) {
     for group in 0..GROUPS {
         for (row, sums) in rows.iter().zip(sums.iter_mut()) {
@@ -98,9 +121,9 @@ fn plain<const R: usize>(rows: [&[f32]; R], panel: &[Step<f32>], sums: &mut [Sum
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        __m256, __m512, _mm_loadu_si128, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_loadu_si256, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_cvtph_ps,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
     use super::{GROUPS, LANES, Step, Sums};
@@ -140,6 +163,33 @@ mod x86 {
                 _mm512_loadu_ps(step[2].as_ptr()),
                 _mm512_loadu_ps(step[3].as_ptr()),
             ]
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn widen512(panel: &[Step<u16>], out: &mut [Step<f32>]) {
+        for (out, halves) in out.as_flattened_mut().iter_mut().zip(panel.as_flattened()) {
+            // SAFETY: sixteen values are read from an array of sixteen, and written over one.
+            unsafe {
+                let wide = _mm512_cvtph_ps(_mm256_loadu_si256(halves.as_ptr().cast()));
+                _mm512_storeu_ps(out.as_mut_ptr(), wide);
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx,f16c")]
+    pub(super) fn widen256(panel: &[Step<u16>], out: &mut [Step<f32>]) {
+        for (out, halves) in out.as_flattened_mut().iter_mut().zip(panel.as_flattened()) {
+            let (low, high) = halves.split_at(LANES / 2);
+            let (low_out, high_out) = out.split_at_mut(LANES / 2);
+            // SAFETY: eight values are read from each half of an array of sixteen, and written over one.
+            unsafe {
+                _mm256_storeu_ps(low_out.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(low.as_ptr().cast())));
+                _mm256_storeu_ps(
+                    high_out.as_mut_ptr(),
+                    _mm256_cvtph_ps(_mm_loadu_si128(high.as_ptr().cast())),
+                );
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::kernel::{COLUMNS, GROUPS, LANES, Level, ROWS, Step, Sums, tile};
+use super::kernel::{COLUMNS, GROUPS, LANES, Level, ROWS, Step, Sums, tile, widen};
 
 /// Steps of the inner dimension at a time: a block of a panel, 128 kB, stays in the second-level cache.
 const BLOCK: usize = 512;
@@ -153,12 +153,45 @@ fn product_at(
     }
     let end = (rows.count - 1) * rows.stride + weights.inputs;
     assert!(rows.values.len() >= end, "{} values, the rows end at {end}", rows.values.len());
+    let panels = weights.outputs.div_ceil(COLUMNS);
+    let threads = threads.max(1);
+    if threads == 1 || panels < threads {
+        return by_rows(level, rows, weights, start, out, threads);
+    }
+    // Some panels for everyone: each weight is read, and widened, by one thread only.
+    let share = panels.div_ceil(threads);
+    let mut parts: Vec<Vec<&mut [f32]>> =
+        (0..panels.div_ceil(share)).map(|_| Vec::with_capacity(rows.count)).collect();
+    for row in out.chunks_exact_mut(weights.outputs) {
+        row.chunks_mut(share * COLUMNS).zip(&mut parts).for_each(|(columns, part)| part.push(columns));
+    }
+    thread::scope(|scope| {
+        let mut parts = parts.into_iter().enumerate();
+        let own = parts.next();
+        for (index, out) in parts {
+            scope.spawn(move || serial(level, rows, weights, index * share, start, out));
+        }
+        if let Some((index, out)) = own {
+            serial(level, rows, weights, index * share, start, out);
+        }
+    });
+}
+
+/// Some rows for each thread.
+fn by_rows(
+    level: Level,
+    rows: Rows<'_>,
+    weights: &Matrix,
+    start: Start<'_>,
+    out: &mut [f32],
+    threads: usize,
+) {
     // Whole tiles for everyone: a tile of fewer rows takes the time of a whole one.
-    let share = rows.count.div_ceil(ROWS).div_ceil(threads.max(1)) * ROWS;
+    let share = rows.count.div_ceil(ROWS).div_ceil(threads) * ROWS;
     let part = |index: usize, out: &mut [f32]| {
         let values = &rows.values[index * share * rows.stride..];
-        let count = out.len() / weights.outputs;
-        serial(level, Rows { values, stride: rows.stride, count }, weights, start, out);
+        let out: Vec<_> = out.chunks_exact_mut(weights.outputs).collect();
+        serial(level, Rows { values, stride: rows.stride, count: out.len() }, weights, 0, start, out);
     };
     if rows.count <= share {
         return part(0, out);
@@ -176,26 +209,38 @@ fn product_at(
     });
 }
 
-fn serial(level: Level, rows: Rows<'_>, weights: &Matrix, start: Start<'_>, out: &mut [f32]) {
+/// * `out`: of each row the columns from panel `first_panel` on, up to the end of a panel or of the row.
+fn serial(
+    level: Level,
+    rows: Rows<'_>,
+    weights: &Matrix,
+    first_panel: usize,
+    start: Start<'_>,
+    mut out: Vec<&mut [f32]>,
+) {
+    let columns = out.first().map_or(0, |row| row.len());
     match start {
-        Start::Zero => out.fill(0.0),
-        Start::Bias(bias) => out.chunks_exact_mut(weights.outputs).for_each(|row| row.copy_from_slice(bias)),
+        Start::Zero => out.iter_mut().for_each(|row| row.fill(0.0)),
+        Start::Bias(bias) => {
+            let bias = &bias[first_panel * COLUMNS..][..columns];
+            out.iter_mut().for_each(|row| row.copy_from_slice(bias));
+        }
         Start::Out => {}
     }
     let mut scratch = Vec::new();
-    for panel in 0..weights.outputs.div_ceil(COLUMNS) {
+    for first_column in (0..columns).step_by(COLUMNS) {
+        let panel = first_panel + first_column / COLUMNS;
         for first in (0..weights.inputs).step_by(BLOCK) {
             let last = (first + BLOCK).min(weights.inputs);
             let range = panel * weights.inputs + first..panel * weights.inputs + last;
             let steps = match &weights.panels {
                 Panels::F32(steps) => &steps[range],
                 Panels::F16(steps) => {
-                    scratch.clear();
-                    scratch.extend(steps[range].iter().map(|step| step.map(|group| group.map(from_half))));
+                    widen(level, &steps[range], &mut scratch);
                     &scratch[..]
                 }
             };
-            block(level, rows, first, steps, weights.outputs, panel * COLUMNS, out);
+            block(level, rows, first, steps, first_column, &mut out);
         }
     }
 }
@@ -206,25 +251,20 @@ fn block(
     rows: Rows<'_>,
     first_input: usize,
     steps: &[Step<f32>],
-    outputs: usize,
-    first_output: usize,
-    out: &mut [f32],
+    first_column: usize,
+    out: &mut [&mut [f32]],
 ) {
-    let columns = COLUMNS.min(outputs - first_output);
-    for first in (0..rows.count).step_by(ROWS) {
-        let count = ROWS.min(rows.count - first);
+    for (tile_index, out) in out.chunks_mut(ROWS).enumerate() {
+        let (first, count) = (tile_index * ROWS, out.len());
+        let columns = first_column..out[0].len().min(first_column + COLUMNS);
         // Rows past the last one are the last one again, and are not kept.
         let input = |r: usize| {
             let at = (first + r.min(count - 1)) * rows.stride + first_input;
             &rows.values[at..at + steps.len()]
         };
         let mut sums: [Sums; ROWS] = [[[0.0; LANES]; GROUPS]; ROWS];
-        let place = |r: usize| {
-            let at = (first + r) * outputs + first_output;
-            at..at + columns
-        };
-        for (r, sums) in sums.iter_mut().enumerate().take(count) {
-            sums.as_flattened_mut()[..columns].copy_from_slice(&out[place(r)]);
+        for (sums, out) in sums.iter_mut().zip(out.iter()) {
+            sums.as_flattened_mut()[..columns.len()].copy_from_slice(&out[columns.clone()]);
         }
         if count == 1 {
             // A product with one vector, as recurrent networks have them, needs no tile.
@@ -234,8 +274,8 @@ fn block(
         } else {
             tile(level, [input(0), input(1), input(2), input(3), input(4), input(5)], steps, &mut sums);
         }
-        for (r, sums) in sums.iter().enumerate().take(count) {
-            out[place(r)].copy_from_slice(&sums.as_flattened()[..columns]);
+        for (sums, out) in sums.iter().zip(out.iter_mut()) {
+            out[columns.clone()].copy_from_slice(&sums.as_flattened()[..columns.len()]);
         }
     }
 }
@@ -366,6 +406,22 @@ mod tests {
         product(rows, &whole, Start::Zero, &mut of_whole, 1);
         product(rows, &half, Start::Zero, &mut of_half, 1);
         assert_eq!(of_whole, of_half);
+    }
+
+    #[test]
+    fn halves_are_widened_alike_on_all_instruction_sets() {
+        let finite = (0..=u16::MAX).filter(|half| half & 0x7c00 != 0x7c00);
+        let halves: Vec<u16> = finite.collect();
+        let steps: Vec<Step<u16>> = halves.as_chunks::<LANES>().0.as_chunks::<GROUPS>().0.to_vec();
+        assert_eq!(steps.len() * COLUMNS, halves.len());
+        let expected: Vec<u32> = halves.iter().map(|half| from_half(*half).to_bits()).collect();
+        for level in Level::available() {
+            let mut wide = vec![[[7.0; LANES]; GROUPS]; 3];
+            widen(level, &steps, &mut wide);
+            let found: Vec<u32> =
+                wide.as_flattened().as_flattened().iter().map(|value| value.to_bits()).collect();
+            assert!(found == expected, "{level:?}");
+        }
     }
 
     #[test]
