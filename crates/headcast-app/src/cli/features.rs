@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use headcast::audio::extractor::matrix::Precision;
 use headcast::audio::extractor::{Architecture, Description, ModelError};
@@ -150,14 +150,37 @@ fn extract(options: &ExtractOptions) -> Result<(), Failure> {
     // Under another name first: the file is there whole or not at all.
     let draft = options.output.with_extension("npy.part");
     let mut out = BufWriter::new(File::create(&draft).map_err(failed)?);
-    let written = write_npy(&track, &mut out).and_then(|()| out.flush());
-    if let Err(error) = written.and_then(|()| fs::rename(&draft, &options.output)) {
+    let written = write_npy(&track, &mut Stoppable { out: &mut out, stop: &interrupted });
+    if let Err(error) = written.and_then(|()| out.flush()).and_then(|()| fs::rename(&draft, &options.output))
+    {
         let _ = fs::remove_file(&draft);
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Failure::Interrupted("interrupted; nothing was written".to_owned()));
+        }
         return Err(failed(error));
     }
     let kind = track.kind();
     println!("{}: [{}, {}, {}]", options.output.display(), track.rows(), kind.steps(), kind.dims());
     Ok(())
+}
+
+/// Writes until it is told to stop: features are computed as they are written.
+struct Stoppable<'a, W> {
+    out: W,
+    stop: &'a AtomicBool,
+}
+
+impl<W: io::Write> io::Write for Stoppable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn library(data_dir: Option<&Path>) -> Result<std::path::PathBuf, Failure> {

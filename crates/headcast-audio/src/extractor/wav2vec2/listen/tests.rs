@@ -107,26 +107,95 @@ fn a_run_is_that_of_transformers() {
     }
 }
 
+/// All values that `maker` makes, the last chunk first.
+fn made(maker: &dyn Maker) -> Vec<f32> {
+    let (count, chunk) = (maker.count(), maker.chunk() as u64);
+    let mut all = vec![f32::NAN; usize::try_from(count).unwrap()];
+    for start in (0..count).step_by(maker.chunk()).collect::<Vec<_>>().into_iter().rev() {
+        let end = count.min(start + chunk);
+        let mut values = Vec::new();
+        maker.make(start..end, &[], &mut values).unwrap();
+        all[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].copy_from_slice(&values);
+    }
+    all
+}
+
 /// All rows of a clip that comes in blocks of `block` samples.
 fn rows_of(network: &Arc<Network>, samples: &[f32], block: usize) -> Vec<f32> {
-    let spools = Spools::in_memory();
-    let all = |spool: &Spool| {
-        let mut rows = vec![0.0; usize::try_from(spool.len() / 4).unwrap()];
-        spool.read_f32s(0, &mut rows).unwrap();
-        rows
-    };
+    let (spools, dims) = (Spools::in_memory(), network.config().dims());
     if network.config().output == Output::Hidden {
         let mut listener = Hubert::new(Arc::clone(network), SampleRate::SPEECH, 1, &spools);
         samples.chunks(block).for_each(|samples| listener.push(samples).unwrap());
-        let rows = listener.extract(&|| true).unwrap();
-        assert_eq!(rows * network.config().dims(), all(&listener.rows).len());
-        return all(&listener.rows);
+        return made(&listener.end().unwrap());
     }
-    let mut listener =
-        Ctc::new(Arc::clone(network), FeatureKind::Wav2Vec2Esperanto, SampleRate::SPEECH, 1, &spools);
+    let kind = FeatureKind::Wav2Vec2Esperanto;
+    let mut listener = Ctc::new(Arc::clone(network), kind, SampleRate::SPEECH, 1, &spools);
     samples.chunks(block).for_each(|samples| listener.push(samples).unwrap());
-    listener.end().unwrap();
-    all(&listener.scores)
+    let runs = listener.end().unwrap();
+    let mut rows = made(&runs);
+    let padding = rows.split_off(runs.rows() * dims);
+    assert!(padding.iter().all(|v| *v == 0.0));
+    rows
+}
+
+/// Upstream's loop over a buffer, the whole clip at once.
+fn rows_at_once(network: &Network, samples: &[f32]) -> Vec<f32> {
+    let dims = network.config().dims();
+    let run = |held: &[f32]| {
+        let mut held = held.to_vec();
+        standardise(&mut held);
+        network.run(&held, 1)
+    };
+    let (mut held, mut chunks, mut kept) = (vec![0.0; 3200], 10, Vec::new());
+    for chunk in samples.chunks(320) {
+        held.extend_from_slice(chunk);
+        chunks += 1;
+        if chunks == 70 {
+            let rows = run(&held);
+            kept.extend_from_slice(&rows[10 * dims..rows.len() - 9 * dims]);
+            held.drain(..50 * 320);
+            chunks = 20;
+        }
+    }
+    kept.extend(run(&held).into_iter().skip(10 * dims));
+    kept
+}
+
+#[test]
+fn what_is_made_when_it_is_read_is_what_is_made_at_once() {
+    let network = Arc::new(network("ctc-layer", Precision::F32, &|_, _| {}));
+    let speech = speech();
+    // Ends of runs, with whole and short chunks, and rows of the last run in two chunks.
+    for count in [1, 500, 19_199, 19_200, 19_201, 19_279, 35_121, 35_200, 35_210, 38_300, speech.len()] {
+        let at_once = rows_at_once(&network, &speech[..count]);
+        assert!(rows_of(&network, &speech[..count], 777) == at_once, "{count} samples");
+        if count > 19_000 {
+            let mut other = speech[..count].to_vec();
+            other[count - 4000] += 0.1;
+            assert!(rows_of(&network, &other, 777) != at_once, "control: {count} samples");
+        }
+    }
+}
+
+#[test]
+fn the_first_second_of_scores_takes_one_run() {
+    let network = Arc::new(network("ctc-layer", Precision::F32, &|_, _| {}));
+    let mut listener = Box::new(Ctc::new(
+        Arc::clone(&network),
+        FeatureKind::Wav2Vec2Esperanto,
+        SampleRate::SPEECH,
+        1,
+        &Spools::in_memory(),
+    ));
+    listener.push(&speech()).unwrap();
+    let runs = listener.end().unwrap();
+    let mut rows = Vec::new();
+    runs.make(0..runs.chunk() as u64, &[], &mut rows).unwrap();
+    // The samples of that run, and nothing of what follows.
+    let mut held = [vec![0.0; 3200], speech()[..19_200].to_vec()].concat();
+    standardise(&mut held);
+    let expected = network.run(&held, 1);
+    assert_eq!(rows, expected[10 * 44..60 * 44]);
 }
 
 #[test]
@@ -192,12 +261,18 @@ fn windows_hear_zeros_before_and_after_the_rows() {
 }
 
 #[test]
-fn nobody_waits_for_a_clip_that_nobody_wants() {
+fn a_piece_of_hidden_values_is_made_when_it_is_read() {
     let network = Arc::new(network("hubert", Precision::F32, &|_, _| {}));
-    let mut listener = Hubert::new(network, SampleRate::SPEECH, 1, &Spools::in_memory());
-    listener.push(&vec![0.1; 700_000]).unwrap();
-    let asked = std::sync::atomic::AtomicUsize::new(0);
-    let go_on = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 1;
-    assert!(matches!(listener.extract(&go_on), Err(ListenError::Cancelled)));
-    assert_eq!(listener.rows.len(), 1000 * 24 * 4, "one piece was made");
+    let mut listener = Hubert::new(Arc::clone(&network), SampleRate::SPEECH, 1, &Spools::in_memory());
+    let clip: Vec<f32> = speech().into_iter().cycle().take(700_000).collect();
+    clip.chunks(5000).for_each(|samples| listener.push(samples).unwrap());
+    let pieces = listener.end().unwrap();
+    let [mut first, mut last] = [Vec::new(), Vec::new()];
+    let chunk = pieces.chunk() as u64;
+    pieces.make(2 * chunk..pieces.count(), &[], &mut last).unwrap();
+    pieces.make(0..chunk, &[], &mut first).unwrap();
+    let all = made(&pieces);
+    assert!(all[..first.len()] == first && all[2 * first.len()..] == last);
+    assert_eq!(first.len(), 1000 * 24);
+    assert!(first[..last.len()] != last, "control");
 }
