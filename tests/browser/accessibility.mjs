@@ -2,10 +2,13 @@
 //
 // node accessibility.mjs [--binary headcast] [--chromium path]
 
+import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import {
-  ask, check, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, speech, startBrowser, startServer,
+  ask, check, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, root, speech, startBrowser, startServer,
 } from './harness.mjs';
 
 const options = commandLine();
@@ -18,6 +21,11 @@ const LOOKS = [
 ];
 
 const data = await dataFolderWithCube(options.binary);
+// An avatar that cannot hear here.
+const deaf = join(root, 'fixtures/nerf/er-att0-noind');
+await promisify(execFile)(options.binary, [
+  'avatar', 'import', '--name', 'eo', '--checkpoint', join(deaf, 'ngp.pth'), '--data', deaf, '--background', 'white', '--data-dir', data,
+]);
 const server = await startServer(options.binary, { data, args: ['--max-fps', '25', '--assume-fps', '60', '--allow-embed', '*', '--voice-command', 'Robot:en=true {wav}'] });
 const browser = await startBrowser(options.chromium);
 
@@ -49,6 +57,11 @@ async function states(look) {
   await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: await speech(1) });
   await page.waitForSelector('#trim-play:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'the form, filled in');
+  await page.check('.face input[value=eo]', { force: true });
+  await page.click('#generate');
+  await page.waitForSelector('#missing[open]', { timeout: PATIENCE });
+  await looks(page, 'a speech model that is missing');
+  await page.keyboard.press('Escape');
   await page.click('.source:has(#from-text)');
   await page.fill('#script', 'Good evening. 大家好。');
   await looks(page, 'the form with a text');

@@ -149,6 +149,7 @@ const BROWSER_TESTS: &[&str] = &[
     "record",
     "trim",
     "text",
+    "ears",
     "gallery",
     "avatars",
     "join",

@@ -228,24 +228,58 @@ pub fn load(entry: &Entry) -> Result<Model, ModelError> {
     Model::load(&entry.path)
 }
 
+/// A model on Hugging Face that upstream's avatars are trained with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublicModel {
+    /// Owner and name.
+    pub name: &'static str,
+    /// Files to download; of the last two, one will do.
+    pub files: [&'static str; 4],
+}
+
+impl PublicModel {
+    /// That which makes features of `kind`; none for `DeepSpeech`, which is no folder.
+    pub fn of(kind: FeatureKind) -> Option<Self> {
+        let name = match kind {
+            FeatureKind::DeepSpeech => return None,
+            FeatureKind::Wav2Vec2Esperanto => "cpierse/wav2vec2-large-xlsr-53-esperanto",
+            FeatureKind::Wav2Vec2 => "facebook/wav2vec2-large-960h-lv60-self",
+            FeatureKind::Hubert => "facebook/hubert-large-ls960-ft",
+        };
+        Some(Self { name, files: [CONFIG, PREPROCESSOR, WEIGHTS[0], WEIGHTS[1]] })
+    }
+
+    /// Where it is.
+    pub fn page(self) -> String {
+        format!("https://huggingface.co/{}", self.name)
+    }
+
+    /// The folder that its files go to, wherever that is.
+    pub fn folder(self) -> &'static str {
+        self.name.rsplit('/').next().unwrap_or(self.name)
+    }
+
+    /// What makes an extractor of that folder.
+    pub fn command(self) -> String {
+        format!("headcast features add {}", self.folder())
+    }
+}
+
 /// What to do to get features of `kind`: the public model, where its files go, and the command.
 pub fn advice(kind: FeatureKind) -> String {
-    let model = match kind {
-        FeatureKind::DeepSpeech => {
-            return "the built-in model makes such features; upstream's own are those of DeepSpeech 0.1.0: download \
-                    deepspeech-0_1_0-b90017e8.pb.zip of https://github.com/osmr/deepspeech_features/releases/tag/v0.0.1, \
-                    unpack it and run: headcast features add deepspeech-0_1_0-b90017e8.pb"
-                .to_owned();
-        }
-        FeatureKind::Wav2Vec2Esperanto => "cpierse/wav2vec2-large-xlsr-53-esperanto",
-        FeatureKind::Wav2Vec2 => "facebook/wav2vec2-large-960h-lv60-self",
-        FeatureKind::Hubert => "facebook/hubert-large-ls960-ft",
+    let Some(model) = PublicModel::of(kind) else {
+        return "the built-in model makes such features; upstream's own are those of DeepSpeech 0.1.0: download \
+                deepspeech-0_1_0-b90017e8.pb.zip of https://github.com/osmr/deepspeech_features/releases/tag/v0.0.1, \
+                unpack it and run: headcast features add deepspeech-0_1_0-b90017e8.pb"
+            .to_owned();
     };
-    let folder = model.rsplit('/').next().unwrap_or(model);
+    let [config, preprocessor, weights, others] = model.files;
     format!(
-        "download {CONFIG}, {PREPROCESSOR} and {} (or {}) of https://huggingface.co/{model} into a folder {folder} and run: \
-         headcast features add {folder}",
-        WEIGHTS[0], WEIGHTS[1]
+        "download {config}, {preprocessor} and {weights} (or {others}) of {} into a folder {} and run: {}",
+        model.page(),
+        model.folder(),
+        model.command()
     )
 }
 

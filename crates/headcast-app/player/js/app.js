@@ -10,6 +10,7 @@ import { span } from './format.js';
 import * as i18n from './i18n.js';
 import { Readiness } from './loader.js';
 import { createLog } from './log.js';
+import { createMissing } from './missing.js';
 import { secondsToWait } from './pacing.js';
 import { renderPanel } from './panel.js';
 import { createPlot } from './plot.js';
@@ -43,6 +44,7 @@ const waitAt = (/** @type {number} */ position) => {
 };
 
 const log = createLog();
+const missing = createMissing();
 const plot = createPlot();
 const player = new Player(video, {
   secondsToWait: waitAt,
@@ -68,13 +70,8 @@ const avatarPart = createAvatars({ onChange: (avatars, chosen) => composer.setAv
 const recent = createRecent({
   onOpen: open,
   async onAgain(job) {
-    try {
-      const made = await api.rerun(job.id, composer.choices());
-      ownJob = made.id;
-      open(made.id);
-    } catch (error) {
-      composer.refuse(/** @type {api.ApiError} */ (error));
-    }
+    const choices = composer.choices();
+    await begin(choices.avatar, () => api.rerun(job.id, choices));
   },
   onTrouble: (problem) => composer.refuse(problem),
 });
@@ -154,16 +151,37 @@ function secondsLeft(job) {
   return job.frames && first === 0 && end > 0 ? (job.clip?.segment_ends?.[end - 1] ?? 0) : 0;
 }
 
-/** @param {FormData} form */
-async function generate(form) {
-  composer.uploading(0);
+/** @param {FormData} form @param {string} avatar */
+async function generate(form, avatar) {
+  await begin(avatar, () => {
+    composer.uploading(0);
+    return api.createJob(form, (fraction) => composer.uploading(fraction));
+  });
+}
+
+/**
+ * Makes a job and opens it, or says why there is none. Where the avatar cannot hear, a dialog says what to do, and tries again.
+ * @param {string} avatar @param {() => Promise<import('./store.js').Job>} make
+ */
+async function begin(avatar, make) {
+  const details = await tryToBegin(avatar, make);
+  if (details) missing.show(details, () => tryToBegin(avatar, make));
+}
+
+/** The avatar, if it cannot hear. @param {string} avatar @param {() => Promise<import('./store.js').Job>} make */
+async function tryToBegin(avatar, make) {
   try {
-    const job = await api.createJob(form, (fraction) => composer.uploading(fraction));
+    const job = await make();
     ownJob = job.id;
     composer.uploading(null);
     open(job.id);
+    return null;
   } catch (error) {
-    composer.refuse(/** @type {api.ApiError} */ (error));
+    const problem = /** @type {api.ApiError} */ (error);
+    composer.refuse(problem);
+    if (problem.code !== 'features_needed') return null;
+    const details = await api.avatar(avatar).catch(() => null);
+    return details?.missing_extractor ? details : null;
   }
 }
 
@@ -288,6 +306,7 @@ async function renderLanguage() {
   avatarPart.render();
   recent.render();
   log.render();
+  missing.render();
   controls.render();
   render();
 }

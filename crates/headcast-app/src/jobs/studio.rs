@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headcast::audio::Cut;
+use headcast::extractors::PublicModel;
 use headcast::nerf::avatar::ImportRequest;
 use headcast::source::SegmentSource;
 
@@ -183,6 +184,8 @@ pub struct AvatarDetails {
     pub poses: usize,
     /// Terms of use.
     pub licence: String,
+    /// The extractor that it was trained with, where that is not here: it cannot hear without.
+    pub missing_extractor: Option<PublicModel>,
 }
 
 /// An encoded picture.

@@ -73,6 +73,7 @@ const ASSETS: &[Asset] = assets![
     "js/plot.js" JS,
     "js/recent.js" JS,
     "js/recorder.js" JS,
+    "js/missing.js" JS,
     "js/rename.js" JS,
     "js/script.js" JS,
     "js/store.js" JS,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use headcast::audio::Cut;
+use headcast::extractors::PublicModel;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -87,12 +88,38 @@ pub(super) struct AvatarDetails {
     poses: usize,
     /// Terms of use.
     licence: String,
+    /// The public model that it was trained to hear through, where that was not added to this server: it cannot speak without.
+    missing_extractor: Option<MissingExtractor>,
+}
+
+/// A model that its owner has to download.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct MissingExtractor {
+    /// Owner and name on Hugging Face.
+    model: &'static str,
+    /// Its address.
+    page: String,
+    /// Files to download; of the last two, one will do.
+    files: [&'static str; 4],
+    /// Name of the folder that they go to, anywhere on the server's machine.
+    folder: &'static str,
+    /// What to run beside that folder.
+    command: String,
+}
+
+impl From<PublicModel> for MissingExtractor {
+    fn from(model: PublicModel) -> Self {
+        let PublicModel { name, files, .. } = model;
+        Self { model: name, page: model.page(), files, folder: model.folder(), command: model.command() }
+    }
 }
 
 impl From<jobs::AvatarDetails> for AvatarDetails {
     fn from(details: jobs::AvatarDetails) -> Self {
-        let jobs::AvatarDetails { info, built_in, kind, features, torso, poses, licence } = details;
-        Self { avatar: info.into(), built_in, kind, features, torso, poses, licence }
+        let jobs::AvatarDetails { info, built_in, kind, features, torso, poses, licence, missing_extractor } =
+            details;
+        let missing_extractor = missing_extractor.map(MissingExtractor::from);
+        Self { avatar: info.into(), built_in, kind, features, torso, poses, licence, missing_extractor }
     }
 }
 

@@ -114,6 +114,7 @@ impl Avatars {
             torso: details.torso,
             poses: details.poses,
             licence: details.licence,
+            missing_extractor: None,
         })
     }
 

@@ -71,6 +71,7 @@ pub(super) fn details() -> AvatarDetails {
         torso: true,
         poses: 1500,
         licence: "MIT".to_owned(),
+        missing_extractor: None,
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use headcast::audio::extractor::{Description, Model};
 use headcast::core::FeatureKind;
-use headcast::extractors::{self, Entry};
+use headcast::extractors::{self, Entry, PublicModel};
+use headcast::nerf::avatar::features_word;
 
 use crate::jobs::{OpenError, OpenErrorKind};
 
@@ -48,6 +49,14 @@ impl Extractors {
     /// Whether there is one for features of `kind`, and which.
     pub(super) fn find(&self, kind: FeatureKind) -> Result<Option<Entry>, OpenError> {
         extractors::find(&self.library, kind).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The model that an avatar needs whose features have the name `word` ([`features_word`]), if that is not here.
+    pub(super) fn missing(&self, word: &str) -> Option<PublicModel> {
+        let kinds = [FeatureKind::Wav2Vec2Esperanto, FeatureKind::Wav2Vec2, FeatureKind::Hubert];
+        let kind = kinds.into_iter().find(|kind| features_word(*kind) == word)?;
+        let there = self.find(kind).ok()?.is_some();
+        PublicModel::of(kind).filter(|_| !there)
     }
 
     /// The extractor that `mark` was made of, under whatever name.

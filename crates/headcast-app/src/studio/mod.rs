@@ -478,7 +478,9 @@ impl Studio for LocalStudio {
     }
 
     fn avatar(&self, name: &str) -> Option<AvatarDetails> {
-        self.avatars.details(name)
+        let mut details = self.avatars.details(name)?;
+        details.missing_extractor = self.extractors.missing(&details.features);
+        Some(details)
     }
 
     fn import(&self, request: &ImportRequest) -> Result<Vec<String>, OpenError> {

@@ -94,6 +94,7 @@ impl Studio for Double {
             poses: 7,
             licence: "MIT".to_owned(),
             info,
+            missing_extractor: None,
         })
     }
 

@@ -327,8 +327,8 @@ pub(super) fn kind_word(network: &Network) -> &'static str {
 /// Word for features of the built-in model in `avatar.toml`.
 pub(super) const BUILT_IN_FEATURES: &str = "built-in";
 
-/// Word for a feature kind in `avatar.toml`.
-pub(super) fn features_word(kind: FeatureKind) -> &'static str {
+/// Word for a feature kind in `avatar.toml` and in [`Details`](super::Details).
+pub fn features_word(kind: FeatureKind) -> &'static str {
     match kind {
         FeatureKind::DeepSpeech => "deepspeech",
         FeatureKind::Wav2Vec2Esperanto => "wav2vec2-esperanto",

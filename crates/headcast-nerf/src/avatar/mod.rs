@@ -48,7 +48,7 @@ pub use full_body::{FullBody, FullBodyRequest};
 pub use import::{Background, ImportReport, ImportRequest, import};
 pub use inspect::{Examination, examine, inspect, inspect_with_data};
 pub use library::{Details, Summary, list};
-pub use manifest::check_name;
+pub use manifest::{check_name, features_word};
 pub use report::{AvatarFacts, DataFacts, FullBodyFacts, Inferred, Report, extractor_command};
 
 /// A face that can speak.
