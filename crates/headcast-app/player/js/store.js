@@ -14,7 +14,7 @@ export function createStore(initial) {
     /** @returns {T} */
     get: () => state,
 
-    /** Changes some fields. Listeners are called once per frame of the screen at most. @param {Partial<T>} change */
+    /** Changes some fields. Listeners are called once for all that changes in one go. @param {Partial<T>} change */
     set(change) {
       state = { ...state, ...change };
       if (queued) return;
