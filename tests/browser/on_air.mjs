@@ -129,6 +129,29 @@ async function refusals(english) {
   await close();
 }
 
+/** A recording is sent while its owner still thinks, and one that is taken back is taken back on the server, too. */
+async function ahead(english, mandarin) {
+  console.log('\nsent ahead');
+  const { page, troubles, close } = await openPage(browser, server.url);
+  const answered = (method, path) => page.waitForResponse((answer) => answer.request().method() === method && new URL(answer.url()).pathname.startsWith(path), { timeout: 60_000 });
+  let sent = answered('POST', '/api/v1/uploads');
+  await page.setInputFiles('#audio', mandarin);
+  check('a chosen recording is sent', (await sent).status() === 201);
+  sent = answered('POST', '/api/v1/uploads');
+  const gone = answered('DELETE', '/api/v1/uploads/');
+  await page.setInputFiles('#audio', english);
+  check('another one takes its place', (await gone).status() === 204 && (await sent).status() === 201);
+  const made = answered('POST', '/api/v1/jobs');
+  await page.evaluate(() => document.querySelector('#generate').click());
+  const answer = await made;
+  const asked = answer.request().postDataJSON();
+  const job = await answer.json();
+  check('the job is made of what is there', answer.status() === 201 && asked.upload.length > 0 && job.audio_name === english.split('/').at(-1), JSON.stringify(asked));
+  check('nothing went wrong', troubles.length === 0, troubles.join('; '));
+  await page.evaluate((id) => fetch(`/api/v1/jobs/${id}/cancel`, { method: 'POST' }), job.id);
+  await close();
+}
+
 /** Every width in both schemes: what is asked for is there, in reach, and nothing sticks out. */
 async function layouts() {
   console.log('\nlayouts');
@@ -158,6 +181,7 @@ try {
   await speaks('english', options.english, 'en-GB', { generate: 'Generate', done: 'Ready' });
   await speaks('mandarin', options.mandarin, 'zh-CN', { generate: '生成视频', done: '已完成' });
   await refusals(options.english);
+  await ahead(options.english, options.mandarin);
 } catch (error) {
   check('the test ran to its end', false, error.message);
   console.log(server.output());

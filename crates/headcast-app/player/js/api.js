@@ -71,28 +71,46 @@ export const forgetInspection = (id) => call(`/api/v1/inspections/${encodeURICom
  */
 export const createJob = (form, onProgress) => send('/api/v1/jobs', form, onProgress);
 
+/** @param {Record<string, string | number>} wish @returns {Promise<import('./store.js').Job>} */
+export const newJob = (wish) => call('/api/v1/jobs', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(wish) });
+
 /**
- * Sends a form. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
+ * A file for a job that is made later.
+ * @param {File} file
+ * @param {(fraction: number) => void} onProgress
+ * @param {AbortSignal} signal
+ * @returns {Promise<{id: string}>}
+ */
+export const upload = (file, onProgress, signal) => send(`/api/v1/uploads?name=${encodeURIComponent(file.name)}`, file, onProgress, signal);
+
+/** @param {string} id */
+export const forgetUpload = (id) => call(`/api/v1/uploads/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+/**
+ * Sends a form or a file. `fetch` cannot tell how much of a body is sent, so this is an XMLHttpRequest.
  *
  * @param {string} path
- * @param {FormData} form
+ * @param {FormData | File} body
  * @param {(fraction: number) => void} onProgress
+ * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export function send(path, form, onProgress) {
+export function send(path, body, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
+    signal?.addEventListener('abort', () => request.abort());
+    request.onabort = () => reject(new ApiError('unreachable', '', 0));
     request.open('POST', path);
     request.responseType = 'json';
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
     request.onload = () => {
-      const body = request.response;
-      if (request.status === 200 || request.status === 201) resolve(body);
-      else reject(new ApiError(body?.code ?? 'unknown', body?.detail ?? '', request.status));
+      const answer = request.response;
+      if (request.status === 200 || request.status === 201) resolve(answer);
+      else reject(new ApiError(answer?.code ?? 'unknown', answer?.detail ?? '', request.status));
     };
     request.onerror = () => reject(new ApiError('unreachable', '', 0));
-    request.send(form);
+    request.send(body);
   });
 }

@@ -151,11 +151,11 @@ function secondsLeft(job) {
   return job.frames && first === 0 && end > 0 ? (job.clip?.segment_ends?.[end - 1] ?? 0) : 0;
 }
 
-/** @param {FormData} form @param {string} avatar */
-async function generate(form, avatar) {
+/** @param {(onProgress: (fraction: number) => void) => Promise<import('./store.js').Job>} make @param {string} avatar */
+async function generate(make, avatar) {
   await begin(avatar, () => {
     composer.uploading(0);
-    return api.createJob(form, (fraction) => composer.uploading(fraction));
+    return make((fraction) => composer.uploading(fraction));
   });
 }
 

@@ -1,9 +1,10 @@
 // Choosing a voice and a face.
 
-import { addLivePicture } from './preview.js';
+import { Ahead } from './ahead.js';
 import { byId, element, setText } from './dom.js';
 import { clock, size, span } from './format.js';
 import { current, explain, has, t } from './i18n.js';
+import { addLivePicture } from './preview.js';
 import { createRecorder } from './recorder.js';
 import { createScript } from './script.js';
 import { createTrim } from './trim.js';
@@ -18,7 +19,7 @@ const BODY = Object.entries({
 const ACCEPTED = /\.(wav|mp3|m4a|mp4|aac|flac|ogg|oga|opus|webm)$/i;
 
 /**
- * @param {{onGenerate: (form: FormData, avatar: string) => void, onAvatar: (avatar: import('./store.js').Avatar) => void}} hooks
+ * @param {{onGenerate: (make: (onProgress: (fraction: number) => void) => Promise<import('./store.js').Job>, avatar: string) => void, onAvatar: (avatar: import('./store.js').Avatar) => void}} hooks
  */
 export function createComposer(hooks) {
   const drop = byId('drop');
@@ -38,6 +39,7 @@ export function createComposer(hooks) {
   let file = null;
   /** @type {string | null} */
   let sample = null;
+  const ahead = new Ahead();
   let avatar = '';
   let seconds = 0;
   /** @type {number | null} */
@@ -58,6 +60,7 @@ export function createComposer(hooks) {
       script.leave();
     }
     trim.choose(file);
+    ahead.choose(file);
     render();
   }
 
@@ -157,7 +160,7 @@ export function createComposer(hooks) {
       form.set('audio', file);
       for (const [name, value] of Object.entries(trim.cut())) form.set(name, value);
     }
-    hooks.onGenerate(form, avatar);
+    hooks.onGenerate((onProgress) => ahead.createJob(form, onProgress), avatar);
   });
 
   /** Who speaks, and how: fields of a new job. @returns {Record<string, string>} */
@@ -213,6 +216,7 @@ export function createComposer(hooks) {
           if (sample) {
             file = null;
             trim.choose(null);
+            ahead.choose(null);
           }
           render();
           // Rendering replaced the button that had the focus.

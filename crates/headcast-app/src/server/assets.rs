@@ -48,6 +48,7 @@ const ASSETS: &[Asset] = assets![
     "icon.svg" SVG,
     "i18n/en.json" JSON,
     "i18n/zh.json" JSON,
+    "js/ahead.js" JS,
     "js/api.js" JS,
     "js/app.js" JS,
     "js/avatar_files.js" JS,

@@ -256,6 +256,11 @@ fn job_operations() -> Vec<Operation> {
         .problem(422, "`field_missing`: the body is empty.")
         .problem(503, "`uploads_busy`")
         .problem(507, "`disk`"),
+        new(Method::DELETE, "/api/v1/uploads/{id}", "forgetUpload", "Let go of a file that no job will use.", || {
+            delete(uploads::forget)
+        })
+        .empty(204, "It is gone.")
+        .problem(404, "`no_such_upload`"),
         new(Method::GET, "/api/v1/jobs/{id}", "showJob", "One job.", || get(jobs::show))
             .json::<JobView>(200, "As it is now.")
             .problem(404, "`no_such_job`"),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -87,6 +87,21 @@ pub(super) async fn create(
     let id = state.uploads().keep(path, name.clone(), bytes)?;
     let made = json::Upload { id: id.to_string(), name, bytes, kept_secs: KEPT_FOR.as_secs() };
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Lets go of a file for which there will be no job.
+pub(super) async fn forget(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    match state.uploads().take(&id) {
+        Some(_gone) => Ok(StatusCode::NO_CONTENT),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_such_upload",
+            "there is no upload of this name any more",
+        )),
+    }
 }
 
 async fn store(

@@ -178,6 +178,18 @@ async fn files_that_wait_for_no_job_make_room() {
     assert_eq!(new_job(&bench, json!({ "upload": first })).await.problem(422), "no_such_upload");
 }
 
+#[tokio::test]
+async fn a_file_that_nobody_wants_goes_at_once() {
+    let bench = Bench::open();
+    let [kept, gone] =
+        [keep(&bench, "a.wav", vec![b'x'; 24]).await, keep(&bench, "b.wav", vec![b'x'; 24]).await];
+    let path = format!("/api/v1/uploads/{gone}");
+    assert_eq!(bench.ask(request(Method::DELETE, &path)).await.status, 204);
+    assert_eq!(entries(&bench), 1);
+    assert_eq!(bench.ask(request(Method::DELETE, &path)).await.problem(404), "no_such_upload");
+    assert_eq!(new_job(&bench, json!({ "upload": kept })).await.status, 201);
+}
+
 fn import(fields: &[Field<'_>]) -> Request<Body> {
     let mut request = form(fields);
     *request.uri_mut() = "/api/v1/avatars".parse().unwrap();

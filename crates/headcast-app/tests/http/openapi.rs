@@ -311,6 +311,7 @@ async fn every_operation_answers_as_documented() {
         ("/api/v1/jobs", new_job(&format!("{{\"text\": \"{}\"}}", "x".repeat(10_001))), 413),
         ("/api/v1/uploads", json_body("/api/v1/uploads?name=a.wav", "xxxx"), 201),
         ("/api/v1/uploads", json_body("/api/v1/uploads", ""), 422),
+        ("/api/v1/uploads/{id}", delete("/api/v1/uploads/x"), 404),
         ("/api/v1/uploads", json_body("/api/v1/uploads?colour=red", "x"), 400),
         ("/api/v1/uploads", json_body("/api/v1/uploads", &"x".repeat(6000)), 413),
         ("/api/v1/jobs/{id}/cancel", post(&format!("{j}/cancel")), 200),
