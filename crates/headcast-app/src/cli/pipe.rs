@@ -145,7 +145,10 @@ fn send(
     let mut sender = Sender::start(remote, &job, interrupted, &tell);
     let mut refused = false;
     let written = frames.each(interrupted, &mut |bytes| {
-        sender.write(bytes).inspect_err(|failure| refused = !matches!(failure, Failure::Interrupted(_)))?;
+        // Said here: a server that refuses a body may close the line before its answer is read.
+        let over = || Failure::input("the job is done and takes no frames; make a new one for these");
+        let written = if job.done { Err(over()) } else { sender.write(bytes) };
+        written.inspect_err(|failure| refused = !matches!(failure, Failure::Interrupted(_)))?;
         progress.borrow_mut().frame();
         Ok(())
     });

@@ -45,6 +45,8 @@ pub(super) struct RemoteJob {
     pub(super) total: Option<u64>,
     /// Bytes of one frame.
     pub(super) frame_bytes: Option<u64>,
+    /// Whether all of it is made.
+    pub(super) done: bool,
 }
 
 /// What the server answered.
@@ -118,8 +120,8 @@ impl Remote {
                 )));
             }
             if job.open {
-                let JobStatus { next_frame, total, frame_bytes, .. } = job;
-                return Ok(RemoteJob { id, next_frame, total, frame_bytes });
+                let JobStatus { next_frame, total, frame_bytes, done, .. } = job;
+                return Ok(RemoteJob { id, next_frame, total, frame_bytes, done });
             }
             std::thread::sleep(Duration::from_millis(500));
         }
