@@ -1,4 +1,5 @@
-// The videos that were made: shown, searched, renamed, spoken again by another face, thrown away, and brought back.
+// The videos that were made: shown, searched, renamed, made again with another face or other words, thrown away, and
+// brought back.
 //
 // node gallery.mjs [--binary headcast] [--chromium path] [--screenshots folder]
 
@@ -146,8 +147,40 @@ async function again(ids) {
   await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
 }
 
+async function otherWords() {
+  console.log('\nother words');
+  const wish = { name: 'green.wav', avatar: 'milo', body: 'eyes=0 background=#00b140' };
+  const { id } = await createJob(server.url, await speech(1), wish);
+  await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
+  const { page, troubles, close } = await openPage(browser, server.url);
+  await page.click('.face:has(input[value=cube])');
+  await page.setInputFiles('#audio', { name: 'words.wav', mimeType: 'audio/wav', buffer: await speech(1) });
+  await page.click('[aria-label="Let the face of “green.wav” say something else"]');
+  const form = await page.evaluate(() => ({
+    ...Object.fromEntries(['background', 'colour', 'eyes', 'poses'].map((name) => [name, document.querySelector(`#${name}`).value])),
+    avatar: document.querySelector('input[name=avatar]:checked').value,
+    file: document.querySelector('#drop-title').textContent,
+    seen: document.querySelector('#eyes').checkVisibility(),
+    focus: document.activeElement?.id,
+  }));
+  const wanted = { background: 'colour', colour: '#00b140', eyes: '0', poses: 'loop', avatar: 'milo', file: 'words.wav', seen: true, focus: 'audio' };
+  check('the form is filled in as it was for that video', Object.keys(wanted).every((name) => form[name] === wanted[name]), JSON.stringify(form));
+  await shot(page, 'words');
+  await page.click('#generate');
+  await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
+  const made = new URL(page.url()).pathname.slice('/j/'.length);
+  const job = await ask(server.url, `api/v1/jobs/${made}`);
+  const words = (body) => body.split(' ').sort().join(' ');
+  const same = job.avatar === wish.avatar && words(job.body) === words(wish.body);
+  check('the same face says something else in the same way', same && job.audio_name === 'words.wav', `${job.avatar}, ${job.body}, ${job.audio_name}`);
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+  await ask(server.url, `api/v1/jobs/${made}/cancel`, { method: 'POST' });
+}
+
 try {
   await again(await keeps());
+  await otherWords();
 } catch (error) {
   check(`the test runs to its end: ${error.stack}`, false);
 } finally {

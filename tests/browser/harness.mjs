@@ -143,11 +143,12 @@ export async function ask(url, path, options) {
 }
 
 /** A new job: the avatar `cube` says `wav`. */
-export function createJob(url, wav, { avatar = 'cube', name = 'speech.wav', features = null, text = null } = {}) {
+export function createJob(url, wav, { avatar = 'cube', name = 'speech.wav', features = null, text = null, body = '' } = {}) {
   const form = new FormData();
   form.set('avatar', avatar);
   if (features) form.set('features', new Blob([features]), 'features.npy');
   if (text) form.set('text', text);
+  if (body) form.set('body', body);
   form.set('audio', new Blob([wav]), name);
   return ask(url, 'api/v1/jobs', { method: 'POST', body: form });
 }

@@ -68,6 +68,7 @@ async function slow() {
   await plays(page, 0.5, PATIENCE);
   const { state } = await ask(server.url, `api/v1/jobs/${id}`);
   check('who does not want to wait watches at once', state === 'rendering', state);
+  await takesAPart(page, 'what there is of it can be taken along');
 
   console.log(`\n${TABS} tabs`);
   const { context, page: first, troubles: all } = await openPage(browser, `${server.url}j/${id}`);
@@ -83,10 +84,22 @@ async function slow() {
   await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
   for (const { page } of tabs) await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: PATIENCE });
   check('and all of them hear that it is cancelled', true);
+  await takesAPart(first, 'what was made of it is still there');
   check('nothing went wrong in any of them', tabs.every(({ troubles }) => troubles.length === 0), tabs.flatMap(({ troubles }) => troubles).join('; '));
   check('nor in the first page', troubles.length === 0, troubles.join('; '));
   await context.close();
   await close();
+}
+
+/** The file as far as it is made, behind the button of the page. */
+async function takesAPart(page, what) {
+  await page.waitForSelector('#download-part[href]', { timeout: PATIENCE });
+  const words = (await page.textContent('#download-part')).trim();
+  const answer = await fetch(new URL(await page.getAttribute('#download-part', 'href'), server.url));
+  const file = Buffer.from(await answer.arrayBuffer());
+  const name = answer.headers.get('content-disposition') ?? '';
+  const isFile = file.includes('moov') && file.includes('mdat') && name.includes('-partial.mp4');
+  check(what, /^Download up to 0:\d\d$/.test(words) && isFile, `${words}, ${file.length} bytes, ${name}`);
 }
 
 async function failing() {

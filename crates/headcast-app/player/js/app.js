@@ -73,6 +73,7 @@ const recent = createRecent({
     const choices = composer.choices();
     await begin(choices.avatar, () => api.rerun(job.id, choices));
   },
+  onOtherWords: (job) => composer.take(job),
   onTrouble: (problem) => composer.refuse(problem),
 });
 const events = connect(onMessage, (connected) => store.set({ connected }));
@@ -149,6 +150,13 @@ function show(job) {
 function secondsLeft(job) {
   const [first, end] = job.clip?.ready[0] ?? [0, 0];
   return job.frames && first === 0 && end > 0 ? (job.clip?.segment_ends?.[end - 1] ?? 0) : 0;
+}
+
+/** Seconds from the beginning of a job that there are without a hole. @param {import('./store.js').Job} job */
+function madeSecs(job) {
+  const ends = job.clip?.segment_ends ?? [];
+  const missing = ends.findIndex((_end, k) => !readiness.has(k));
+  return ends[(missing < 0 ? ends.length : missing) - 1] ?? 0;
 }
 
 /** @param {(onProgress: (fraction: number) => void) => Promise<import('./store.js').Job>} make @param {string} avatar */
@@ -284,7 +292,7 @@ function render() {
   setText(byId('badge-text'), isOpen ? t('badge.live') : mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
   log.setName(job.title);
   plot.setFrameRate(job.clip?.frame_rate ?? 0);
-  renderPanel(job, mode === 'waiting' ? wait : null);
+  renderPanel(job, mode === 'waiting' ? wait : null, madeSecs(job));
   const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
   const reached = isOpen ? t('badge.live') : `${percent}%`;
   document.title = live ? `${reached} · ${job.title}` : `${job.title} · headcast`;

@@ -175,6 +175,19 @@ export function createComposer(hooks) {
     return chosen.map(([name, value]) => `${name}=${value === 'colour' ? byId('colour').value : value}`).join(' ');
   }
 
+  /** Makes the choices of `body`; what the form has no words for stays at its default. @param {string} text as of a job */
+  function setBody(text) {
+    const wanted = new Map(text.split(/\s+/).map((word) => /** @type {[string, string]} */ (word.split('=', 2))));
+    for (const [name] of BODY) {
+      const select = /** @type {HTMLSelectElement} */ (byId(name));
+      const value = wanted.get(name) ?? '';
+      const isColour = value.startsWith('#');
+      if (isColour) byId('colour').value = value.toLowerCase();
+      select.value = isColour ? 'colour' : value;
+      if (select.selectedIndex < 0) select.selectedIndex = 0;
+    }
+  }
+
   /** The picture that is asked for, or what is wrong with it; `null` where none is.
    * @returns {File | {code: string} | null} */
   function background() {
@@ -267,7 +280,7 @@ export function createComposer(hooks) {
     trouble.hidden = !problem;
     setText(trouble, problem ? explain(problem) : '');
     const working = sent !== null;
-    generate.toggleAttribute('aria-disabled', working);
+    generate.setAttribute('aria-disabled', String(working));
     byId('upload-fill').style.width = working ? `${100 * sent}%` : '0';
     const upload = sent !== null && sent < 1 ? t('composer.uploading', { percent: Math.round(100 * sent) }) : t('composer.checking');
     setText(byId('generate-text'), working ? upload : t('composer.generate'));
@@ -309,6 +322,22 @@ export function createComposer(hooks) {
       avatars = newAvatars;
       chooseAvatar(choose ?? avatar);
       renderFaces();
+    },
+
+    /** The face of a video and how it was made, for other words: those that are chosen already, if any are.
+     * @param {import('./store.js').Job} job */
+    take(job) {
+      chooseAvatar(job.avatar);
+      renderFaces();
+      if (job.profile && info?.profiles.includes(job.profile)) byId('profile').value = job.profile;
+      setBody(job.body ?? '');
+      // Choices that differ from the default are not made unseen.
+      byId('more').open ||= body() !== '';
+      problem = null;
+      render();
+      byId('composer').scrollIntoView({ block: 'start' });
+      if (script.isChosen()) script.focus();
+      else fileInput.focus({ preventScroll: true });
     },
 
     /** How much is uploaded, from 0 to 1; `null` when nothing is under way. @param {number | null} fraction */

@@ -24,7 +24,7 @@ export function createMissing() {
 
   function render() {
     setText(copy, copied ? t('missing.copied') : t('missing.copy'));
-    again.toggleAttribute('aria-disabled', trying);
+    again.setAttribute('aria-disabled', String(trying));
     if (!asked) return;
     const { title, missing_extractor: missing } = asked.avatar;
     setText(byId('missing-lead'), t('missing.lead', { name: title, model: missing.model }));

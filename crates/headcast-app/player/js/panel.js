@@ -1,7 +1,7 @@
 // How the job goes.
 
 import { byId, setText } from './dom.js';
-import { decimal, span } from './format.js';
+import { clock, decimal, span } from './format.js';
 import { current, explain, t } from './i18n.js';
 import { renderStages } from './stages.js';
 
@@ -11,8 +11,9 @@ let announced = '';
 /**
  * @param {import('./store.js').Job} job
  * @param {number | null} wait seconds until it plays through; `null` when playing already or unknown
+ * @param {number} made seconds from the beginning that there are without a hole
  */
-export function renderPanel(job, wait) {
+export function renderPanel(job, wait, made) {
   const { progress } = job;
   const language = current();
   const over = ['done', 'failed', 'cancelled'].includes(job.state);
@@ -53,6 +54,7 @@ export function renderPanel(job, wait) {
   const download = byId('download');
   download.hidden = job.state !== 'done';
   download.href = `${job.links.video}?download`;
+  renderPart(job, made, over);
 
   for (const [kind, address] of [['srt', job.links.srt], ['vtt', job.links.vtt]]) {
     const link = byId(`download-${kind}`);
@@ -66,6 +68,19 @@ export function renderPanel(job, wait) {
     announced = tenth;
     setText(byId('announce'), progress.total && !over ? `${stateText(job)} ${percent}%` : stateText(job));
   }
+}
+
+/** What there is of the file, in the place of the whole one: nothing moves when that comes.
+ * @param {import('./store.js').Job} job @param {number} made @param {boolean} over */
+function renderPart(job, made, over) {
+  const part = byId('download-part');
+  // Less than a second is not worth taking.
+  const there = made >= 1;
+  part.hidden = job.state === 'done' || (over && !there);
+  setText(part, there ? t('panel.download_part', { time: clock(made) }) : t('panel.download'));
+  part.setAttribute('aria-disabled', String(!there));
+  if (there) part.setAttribute('href', `${job.links.video}?partial&download`);
+  else part.removeAttribute('href');
 }
 
 /** @param {import('./store.js').Job} job */

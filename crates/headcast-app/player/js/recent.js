@@ -1,4 +1,5 @@
-// The videos that were made here: found again, renamed, spoken again by another face, thrown away, and brought back.
+// The videos that were made here: found again, renamed, made again with another face or other words, thrown away, and
+// brought back.
 
 import * as api from './api.js';
 import { byId, element, setText } from './dom.js';
@@ -15,6 +16,7 @@ const REGRET = 7000;
 
 const ICONS = {
   rename: 'M5 19l1-4L16.5 4.5l3 3L9 18zM14.5 6.5l3 3',
+  words: 'M4 10v4M8 7v10M12 4v16M16 7v10M20 10v4',
   again: 'M19.5 12a7.5 7.5 0 1 1-2.2-5.3M19.5 3.5v4h-4',
   remove: 'M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7',
 };
@@ -25,7 +27,7 @@ const ICONS = {
 const nameOf = (job) => job.title || t('recent.pushed');
 
 /**
- * @param {{onOpen: (id: string) => void, onAgain: (job: Job) => void, onTrouble: (problem: api.ApiError) => void}} hooks
+ * @param {{onOpen: (id: string) => void, onAgain: (job: Job) => void, onOtherWords: (job: Job) => void, onTrouble: (problem: api.ApiError) => void}} hooks
  */
 export function createRecent(hooks) {
   const search = byId('recent-search');
@@ -69,11 +71,13 @@ export function createRecent(hooks) {
       hooks.onOpen(job.id);
     });
     const again = iconButton('again', t('recent.again', { name: nameOf(job) }), () => hooks.onAgain(job));
+    const words = iconButton('words', t('recent.other_words', { name: nameOf(job) }), () => hooks.onOtherWords(job));
     // Nobody here can make the frames of another program once more.
-    again.hidden = Boolean(job.frames);
+    again.hidden = words.hidden = Boolean(job.frames);
     const remove = iconButton('remove', t('recent.delete', { name: nameOf(job) }), () => doom(job));
     const rename = iconButton('rename', t('recent.rename', { name: nameOf(job) }), () => edit(job, row));
-    const row = element('li', { 'data-job': job.id }, [link, rename, again, remove]);
+    rename.classList.add('edit');
+    const row = element('li', { 'data-job': job.id }, [link, rename, words, again, remove]);
     return row;
   }
 

@@ -39,7 +39,7 @@ export function createStore(initial) {
  * @typedef {{waiting: number, preparing: number, hearing: number, rendering: number, encoding: number, publishing: number}} Stages
  * @typedef {{phase: string, frames: number, total: number | null, fps: number, times_real_time: number, eta_secs: number | null, stages: Stages}} Progress
  * @typedef {{open: boolean, duration_secs: number, frames: number, frame_rate: number, segments: number, ready: [number, number][], segment_ends: number[]}} Clip
- * @typedef {{id: string, seq: number, state: string, avatar: string, title: string, audio_name: string, queue_position: number,
+ * @typedef {{id: string, seq: number, state: string, avatar: string, profile: string | null, body?: string, title: string, audio_name: string, queue_position: number,
  *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,
  *   frames?: {width: number, height: number, pix_fmt: string, next_frame: number, connected: boolean},
  *   captions: boolean, voice?: string, text?: string, started_ms: number | null, finished_ms: number | null,
