@@ -180,6 +180,14 @@ fn browser(only: Option<&str>) -> Outcome {
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
         .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
         .current_dir(&tests))?;
+    if only.is_none() {
+        // The page's modules carry their types in comments.
+        let player = root().join("crates/headcast-app/player");
+        run(Command::new(tests.join("node_modules/.bin/tsc"))
+            .arg("--noEmit")
+            .arg("--project")
+            .arg(player.join("jsconfig.json")))?;
+    }
     for name in wanted {
         run(Command::new("node")
             .arg(format!("{name}.mjs"))

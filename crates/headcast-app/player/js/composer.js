@@ -165,8 +165,8 @@ export function createComposer(hooks) {
 
   /** Who speaks, and how: fields of a new job. @returns {Record<string, string>} */
   function choices() {
-    const profile = info && info.profiles.length > 1 ? { profile: byId('profile').value } : {};
-    return { avatar, ...profile, body: body() };
+    const chosen = { avatar, body: body() };
+    return info && info.profiles.length > 1 ? { ...chosen, profile: byId('profile').value } : chosen;
   }
 
   /** Choices that differ from the default, as the server reads them. */
@@ -281,7 +281,7 @@ export function createComposer(hooks) {
     setText(trouble, problem ? explain(problem) : '');
     const working = sent !== null;
     generate.setAttribute('aria-disabled', String(working));
-    byId('upload-fill').style.width = working ? `${100 * sent}%` : '0';
+    byId('upload-fill').style.width = sent === null ? '0' : `${100 * sent}%`;
     const upload = sent !== null && sent < 1 ? t('composer.uploading', { percent: Math.round(100 * sent) }) : t('composer.checking');
     setText(byId('generate-text'), working ? upload : t('composer.generate'));
     byId('composer').classList.toggle('has-voice', script.isChosen() ? script.hasText() : Boolean(file || chosen));

@@ -13,8 +13,8 @@ export function addLivePicture(card, avatar) {
   const image = element('img', { src: avatar.thumbnail, alt: '', width: '96', height: '96', decoding: 'async' });
   const picture = element('span', { class: 'face-picture' }, [image]);
   card.prepend(picture);
+  if (!avatar.preview) return;
   const address = avatar.preview;
-  if (!address) return;
   /** @type {HTMLVideoElement | null} */
   let video = null;
   /** Reasons to speak: the pointer, the keyboard. */

@@ -33,7 +33,7 @@ export function createRecorder(hooks) {
   let keep = false;
 
   // Browsers offer it on this machine and over HTTPS alone.
-  const isOffered = Boolean(navigator.mediaDevices?.getUserMedia && globalThis.MediaRecorder);
+  const isOffered = Boolean(navigator.mediaDevices) && 'MediaRecorder' in globalThis;
   begin.hidden = !isOffered;
 
   async function start() {
