@@ -99,9 +99,14 @@ async function late(url) {
 
 async function player(page) {
   console.log('\nthe player');
+  // However long the steps take, it does not end under them, and has not before.
+  await page.evaluate(() => {
+    const video = document.querySelector('#video');
+    video.loop = true;
+    if (video.ended) video.play();
+  });
+  await page.waitForFunction(() => !document.querySelector('#video').ended, null, { timeout: PATIENCE });
   await plays(page, 0.2, PATIENCE);
-  // However long the steps take, it does not end under them.
-  await page.evaluate(() => (document.querySelector('#video').loop = true));
   const video = () => page.evaluate(() => {
     const { volume, muted, playbackRate, paused, currentTime } = document.querySelector('#video');
     return { volume, muted, playbackRate, paused, currentTime };

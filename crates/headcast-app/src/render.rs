@@ -15,6 +15,7 @@ use headcast::nerf::avatar::{Avatar, AvatarError};
 use headcast::source::{FrameDone, MakeError};
 use headcast::{ClipFolder, ClipFolderError, SegmentSource, Session};
 
+use crate::captions::{Cue, srt, webvtt};
 use crate::jobs::{OpenError, Reporter};
 use crate::picture;
 use crate::studio::{Choice, LocalStudio, Look, Prepared, Recording};
@@ -36,6 +37,8 @@ pub struct Request {
     pub profile: Choice,
     /// What the avatar does besides speaking, and in front of what.
     pub look: Look,
+    /// What is said and when, in seconds of the clip, where that is known.
+    pub captions: Vec<Cue>,
     /// Folder for the playlist, the segments and `video.mp4`.
     pub output: PathBuf,
     /// Folder for every frame as PNG.
@@ -172,6 +175,9 @@ pub fn render(
         watcher.warning(&warning);
     }
     let output = Output::create(&request.output, request.frames)?;
+    if !request.captions.is_empty() {
+        output.clip.write_captions(&webvtt(&request.captions), &srt(&request.captions))?;
+    }
     output.segments(&session, watcher)?;
     output.clip.write_video(session.config(), session.plan())?;
     Ok(Rendered {

@@ -159,3 +159,48 @@ fn a_body_keeps_still_when_it_is_told() {
         assert!(error.contains(reason), "{body:?}: {error}");
     }
 }
+
+/// Half a second of the English speech, which begins later than its recording.
+fn short_speech(place: &Path) -> PathBuf {
+    let wav = fs::read(fixture("speech/en.wav")).unwrap();
+    let bytes = 16_000_u32;
+    let sizes = [(4, 36 + bytes), (40, bytes)];
+    let (head, sound) = wav.split_at(44);
+    let mut short = [head, &sound[32_000..48_000]].concat();
+    for (at, size) in sizes {
+        short[at..at + 4].copy_from_slice(&size.to_le_bytes());
+    }
+    let file = place.join("short.wav");
+    fs::write(&file, short).unwrap();
+    file
+}
+
+/// `cat` is the voice: whatever the text is, it says the same.
+#[cfg(unix)]
+#[test]
+fn captions_are_those_of_the_clip_beside_them() {
+    let place = tempfile::tempdir().unwrap();
+    let speech = short_speech(place.path());
+    let out = place.path().join("out");
+    let render = |what: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_headcast"))
+            .args(["render", "-o", out.to_str().unwrap(), "--profile", "fast"])
+            .args(what)
+            .env("HEADCAST_DATA_DIR", place.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let voice = format!("cat=cat {}", speech.display());
+    render(&["--text", "Good evening.", "--voice-command", &voice, "--voice", "cat"]);
+    let vtt = fs::read_to_string(out.join("captions.vtt")).unwrap();
+    let srt = fs::read_to_string(out.join("captions.srt")).unwrap();
+    assert!(vtt.starts_with("WEBVTT\n") && vtt.contains("Good evening."), "{vtt}");
+    let lines: Vec<&str> = srt.lines().collect();
+    assert!(matches!(lines[..3], ["1", "00:00:00,000 --> 00:00:00,520", "Good evening."]), "{srt}");
+    fs::write(out.join("notes.txt"), "").unwrap();
+
+    render(&["--audio", speech.to_str().unwrap()]);
+    assert!(!out.join("captions.vtt").exists() && !out.join("captions.srt").exists());
+    assert!(out.join("video.mp4").exists() && out.join("notes.txt").exists());
+}

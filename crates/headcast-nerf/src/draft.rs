@@ -9,6 +9,9 @@ use tempfile::TempDir;
 /// Start of the names of hidden folders that drafts are made in.
 const PREFIX: &str = ".draft-";
 
+/// What a draft takes the place of, while it does.
+const REPLACED: &str = ".replaced";
+
 /// Locked for as long as the draft lives: what a killed program left behind is told by its lock being free.
 const LOCK: &str = "lock";
 
@@ -41,7 +44,7 @@ impl Draft {
     /// What the system says.
     pub fn new(library: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(library)?;
-        sweep(library)?;
+        recover(library)?;
         let staging = tempfile::Builder::new().prefix(PREFIX).tempdir_in(library)?;
         // Gets its name when it is locked, so that nobody finds it free before.
         let unnamed = staging.path().join("unnamed");
@@ -65,33 +68,51 @@ impl Draft {
     ///
     /// # Errors
     /// [`PublishError`].
-    pub fn publish(self, overwrite: bool) -> Result<PathBuf, PublishError> {
+    pub fn publish(mut self, overwrite: bool) -> Result<PathBuf, PublishError> {
         sync(&self.folder).map_err(PublishError::Io)?;
-        let old = self.staging.path().join(".replaced");
-        let replaced = match fs::rename(&self.target, &old) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(PublishError::Io(error)),
-        };
-        // Someone else may have made it since the caller looked.
-        if replaced && !overwrite {
-            fs::rename(&old, &self.target).map_err(PublishError::Io)?;
-            return Err(PublishError::Exists);
-        }
-        if let Err(error) = fs::rename(&self.folder, &self.target) {
-            let back = if replaced { fs::rename(&old, &self.target) } else { Ok(()) };
-            return Err(PublishError::Io(back.err().unwrap_or(error)));
+        if overwrite {
+            self.replace().map_err(PublishError::Io)?;
+        } else {
+            // A folder takes the place of an empty one at most.
+            fs::rename(&self.folder, &self.target).map_err(|error| {
+                let exists = self.target.symlink_metadata().is_ok();
+                if exists { PublishError::Exists } else { PublishError::Io(error) }
+            })?;
         }
         if let Some(library) = self.target.parent() {
             sync_folder(library).map_err(PublishError::Io)?;
         }
         Ok(self.target)
     }
+
+    /// In the place of the one that is there, if any. A kill in between leaves both to [`recover`].
+    fn replace(&mut self) -> io::Result<()> {
+        let old = self.staging.path().join(REPLACED);
+        let replaced = match fs::rename(&self.target, &old) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        fs::rename(&self.folder, &self.target).inspect_err(|_| {
+            if replaced && fs::rename(&old, &self.target).is_err() {
+                // The old one is in there.
+                self.staging.disable_cleanup(true);
+            }
+        })
+    }
 }
 
-/// Removes what killed programs left in `library`.
-fn sweep(library: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(library)? {
+/// Cleans up after killed programs in `library`: what they were making goes, and what they were just replacing comes
+/// back. Drafts of programs that run stay. A library that is not there needs nothing.
+///
+/// # Errors
+/// What the system says.
+pub fn recover(library: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(library) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
@@ -100,10 +121,30 @@ fn sweep(library: &Path) -> io::Result<()> {
         if !File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
             continue;
         }
+        bring_back(library, &entry.path())?;
         // Another program may be about the same.
         match fs::remove_dir_all(entry.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Of a draft that was killed between taking away what it replaces and taking its place.
+fn bring_back(library: &Path, staging: &Path) -> io::Result<()> {
+    let old = staging.join(REPLACED);
+    if !old.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(staging)? {
+        let name = entry?.file_name();
+        if name == LOCK || name == REPLACED {
+            continue;
+        }
+        // Where there is one by now, it is the newer one.
+        if library.join(&name).symlink_metadata().is_err() {
+            return fs::rename(&old, library.join(&name));
         }
     }
     Ok(())
@@ -184,6 +225,35 @@ mod tests {
         assert!(!left.exists());
         assert_eq!(other.publish(true).unwrap(), dir.path().join("ann"));
         assert_eq!((names(dir.path()), text(dir.path())), (vec!["ann".to_owned()], "other".to_owned()));
+    }
+
+    /// A program that was killed while it took the place of an avatar, after so many of its two renames.
+    fn killed(library: &Path, renames: usize) {
+        let made = draft(library, "old").publish(false).unwrap();
+        let left = library.join(".draft-left");
+        fs::create_dir_all(left.join("ann/torso")).unwrap();
+        fs::write(left.join(LOCK), "").unwrap();
+        fs::write(left.join("ann/torso/0.png"), "new").unwrap();
+        if renames > 0 {
+            fs::rename(&made, left.join(REPLACED)).unwrap();
+        }
+        if renames > 1 {
+            fs::rename(left.join("ann"), &made).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_kill_leaves_the_old_or_the_new() {
+        for (renames, kept) in [(0, "old"), (1, "old"), (2, "new")] {
+            let dir = tempfile::tempdir().unwrap();
+            killed(dir.path(), renames);
+            recover(dir.path()).unwrap();
+            assert_eq!(
+                (names(dir.path()), text(dir.path())),
+                (vec!["ann".to_owned()], kept.to_owned()),
+                "{renames}"
+            );
+        }
     }
 
     #[test]

@@ -37,14 +37,18 @@ pub enum ClipFolderError {
 }
 
 impl ClipFolder {
-    /// Makes the folder and removes what an earlier clip left in it: its playlist and segments. An older `video.mp4`
-    /// stays until the new one takes its place.
+    /// Makes the folder and removes what an earlier clip left in it: its playlist, segments and captions. An older
+    /// `video.mp4` stays until the new one takes its place.
     ///
     /// # Errors
     /// [`ClipFolderError::Foreign`] when there are playlists or segments of somebody else's, [`ClipFolderError::Store`]
     /// when it cannot be written to.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, ClipFolderError> {
         let folder = Self::reopen(path)?;
+        // Without a playlist, captions are somebody else's.
+        if folder.playlist()?.is_some() {
+            CAPTIONS.iter().try_for_each(|name| folder.remove(&folder.path().join(name)))?;
+        }
         folder.remove_segments(0)?;
         folder.remove_playlist()?;
         Ok(folder)
@@ -103,10 +107,15 @@ impl ClipFolder {
     /// # Errors
     /// [`ClipFolderError::Store`]; then the old one is still there.
     pub fn write_playlist(&self, text: &str) -> Result<(), ClipFolderError> {
-        self.segments.write_file(PLAYLIST, |file| {
-            file.write_all(text.as_bytes())
-                .map_err(|error| StoreError::new(self.playlist_path(), error).into())
-        })
+        self.write_text(PLAYLIST, text)
+    }
+
+    /// Writes `captions.vtt` and `captions.srt`: what is said in the clip.
+    ///
+    /// # Errors
+    /// [`ClipFolderError::Store`].
+    pub fn write_captions(&self, vtt: &str, srt: &str) -> Result<(), ClipFolderError> {
+        CAPTIONS.into_iter().zip([vtt, srt]).try_for_each(|(name, text)| self.write_text(name, text))
     }
 
     /// Removes the playlist, if there is one: without a segment there is nothing to play.
@@ -140,6 +149,13 @@ impl ClipFolder {
         })
     }
 
+    fn write_text(&self, name: &str, text: &str) -> Result<(), ClipFolderError> {
+        self.segments.write_file(name, |file| {
+            file.write_all(text.as_bytes())
+                .map_err(|error| StoreError::new(self.path().join(name), error).into())
+        })
+    }
+
     fn remove(&self, path: &Path) -> Result<(), ClipFolderError> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::new(path, error).into()),
@@ -154,3 +170,4 @@ impl ClipFolder {
 
 const PLAYLIST: &str = "index.m3u8";
 const VIDEO: &str = "video.mp4";
+const CAPTIONS: [&str; 2] = ["captions.vtt", "captions.srt"];

@@ -19,7 +19,7 @@ use super::avatar::failure as avatar_failure;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::shutdown;
-use crate::captions::{Cue, srt, webvtt};
+use crate::captions::Cue;
 use crate::data_dir;
 use crate::jobs::{Level, OpenErrorKind, Phase, Reporter, Script};
 use crate::render::{Left, RenderError, Request, Watcher, render};
@@ -58,19 +58,13 @@ pub(super) fn run(options: &RenderOptions) -> Result<(), Failure> {
         features: options.features.clone(),
         profile: options.profile.into(),
         look: options.body.look().map_err(Failure::input)?,
+        captions: spoken.as_ref().map(|spoken| spoken.cues.clone()).unwrap_or_default(),
         output: options.output.clone(),
         frames: options.frames.clone(),
     };
     let rendered = render(&studio, request, &mut terminal);
     terminal.progress.finish();
     let rendered = rendered?;
-    if let Some(spoken) = &spoken {
-        for (name, text) in [("captions.vtt", webvtt(&spoken.cues)), ("captions.srt", srt(&spoken.cues))] {
-            let path = options.output.join(name);
-            let failed = |error| Failure::machine(format!("{} cannot be written: {error}", path.display()));
-            std::fs::write(&path, text).map_err(failed)?;
-        }
-    }
     terminal.progress.say(&format!(
         "{} and {} are ready",
         rendered.playlist.display(),

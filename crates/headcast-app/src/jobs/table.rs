@@ -137,7 +137,7 @@ impl Jobs {
     }
 
     /// What is said in a job and when, as far as that is known; of a recording whose words somebody told, found out now and
-    /// kept. Blocks.
+    /// kept. Blocks; one call at a time, see [`Job::captioning`].
     ///
     /// # Errors
     /// What is wrong with the recording.

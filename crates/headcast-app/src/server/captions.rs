@@ -11,7 +11,7 @@ use super::AppState;
 use super::jobs::find;
 use super::problem::Problem;
 use super::query::Asked;
-use super::video::{disposition, file_stem};
+use super::video::{self, disposition, file_stem};
 use crate::captions::{self, Cue};
 
 /// How it is wanted.
@@ -46,10 +46,15 @@ async fn file(
     write: fn(&[Cue]) -> String,
 ) -> Result<Response, Problem> {
     let job = find(&state, id)?;
+    // Goes with the thread and not with who asked.
+    let turn = job.captioning().lock_owned().await;
     // Reads a file, and the first time of a recording all of it.
     let cues = tokio::task::spawn_blocking({
         let (state, job) = (state.clone(), Arc::clone(&job));
-        move || state.jobs().captions(&job)
+        move || {
+            let _turn = turn;
+            state.jobs().captions(&job)
+        }
     });
     let unreadable = |error: headcast::audio::AudioError| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "audio_unusable", error.to_string())
@@ -61,7 +66,8 @@ async fn file(
     })?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    let cache = if wish.download.is_some() { video::NAMED } else { "private, max-age=3600" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if wish.download.is_some() {
         let attachment = disposition(&format!("{}.{ending}", file_stem(&job)));
         headers.insert(header::CONTENT_DISPOSITION, attachment.try_into().map_err(Problem::internal)?);

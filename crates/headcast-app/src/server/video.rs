@@ -20,6 +20,9 @@ use super::problem::Problem;
 use super::range;
 use crate::jobs::{Job, State as JobState};
 
+/// How long an answer is kept that is named after its video: that may be renamed any time.
+pub(super) const NAMED: &str = "no-store";
+
 /// The whole file or one range of it; with `?download` browsers save it under a name of its own.
 pub(super) async fn mp4(
     State(state): State<AppState>,
@@ -66,7 +69,8 @@ pub(super) async fn whole(
     let etag = format!("\"{}\"", job.id());
     let mut answer = HeaderMap::new();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    let cache = if download { NAMED } else { "private, max-age=31536000, immutable" };
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if download {
         let disposition =
             HeaderValue::try_from(disposition(&file_name(&job, ""))).map_err(Problem::internal)?;
@@ -159,7 +163,8 @@ pub(super) fn file_stem(job: &Job) -> String {
     }
     // No path on any system, and no hidden file.
     let stem = job.name().replace(['/', '\\', ':', '*', '?', '"', '<', '>', '|'], "_");
-    stem.trim_start_matches('.').trim_end_matches(['.', '…', ' ']).to_owned()
+    let stem = stem.trim_start_matches('.').trim_end_matches(['.', '…', ' ']);
+    if stem.is_empty() { recording_stem(job) } else { stem.to_owned() }
 }
 
 /// Named after the recording and the avatar, whatever the video is called now.

@@ -143,7 +143,8 @@ impl Avatars {
         }
         let folder = self.folder(name)?;
         // Without one, the first background is better than nothing.
-        ["thumbnail.jpg", portrait::FACE, "background.jpg", "background.png"].iter().find_map(|file| {
+        let files = portrait::OWN.into_iter().chain([portrait::FACE, "background.jpg", "background.png"]);
+        files.into_iter().find_map(|file| {
             let bytes = std::fs::read(folder.join(file)).ok()?;
             Some(Picture { content_type: content_type(file), bytes: Bytes::from(bytes) })
         })

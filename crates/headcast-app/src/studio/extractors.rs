@@ -46,6 +46,11 @@ impl Extractors {
         Self { library: folder_of(data_dir), loaded: Mutex::new(None) }
     }
 
+    /// Where they are kept.
+    pub(super) fn library(&self) -> &Path {
+        &self.library
+    }
+
     /// Whether there is one for features of `kind`, and which.
     pub(super) fn find(&self, kind: FeatureKind) -> Result<Option<Entry>, OpenError> {
         extractors::find(&self.library, kind).map_err(|error| self.unreadable(&error))

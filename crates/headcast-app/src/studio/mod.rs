@@ -27,6 +27,7 @@ use headcast::core::{FrameRate, RgbImage, Spools};
 use headcast::nerf::avatar::{self, Avatar, AvatarError, ImportReport, ImportRequest};
 use headcast::nerf::body::Behind;
 use headcast::nerf::cpu::{RenderError, SimdLevel};
+use headcast::nerf::draft;
 use headcast::nerf::{Profile, Renderer, Settings};
 use headcast::{Features, SegmentSource, Session, Speech, SpeechError, TalkingHead};
 
@@ -142,9 +143,14 @@ pub struct Prepared {
 impl LocalStudio {
     /// A studio over the avatars of `data_dir`.
     pub fn new(data_dir: &Path, engine: EngineSettings) -> Self {
+        let (avatars, extractors) = (Avatars::new(data_dir), Extractors::new(data_dir));
+        for library in [avatars.library(), extractors.library()] {
+            // What is wrong with it is said by whoever reads or writes it.
+            let _ = draft::recover(library);
+        }
         Self {
-            avatars: Avatars::new(data_dir),
-            extractors: Extractors::new(data_dir),
+            avatars,
+            extractors,
             engine,
             limits: Limits::default(),
             spools: spools::beside(data_dir),
@@ -241,8 +247,13 @@ impl LocalStudio {
         let Some(folder) = self.avatars.folder(name) else {
             return Err(unknown_avatar(name).message);
         };
+        let version = self.avatars.version(name);
         let avatar = Avatar::load(&folder).map_err(|error| error.to_string())?;
-        Portrait::of(avatar, &self.engine)?.keep(&folder).map_err(|error| error.to_string())?;
+        let portrait = Portrait::of(avatar, &self.engine)?;
+        if self.avatars.version(name) != version {
+            return Err("it was replaced while its picture was made".to_owned());
+        }
+        portrait.keep(&folder).map_err(|error| error.to_string())?;
         Ok(folder)
     }
 

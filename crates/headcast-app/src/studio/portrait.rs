@@ -2,8 +2,8 @@
 //! once, when it is imported, and kept in its folder.
 
 use std::fmt::Display;
-use std::fs;
-use std::io::{self, Cursor};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,8 +23,11 @@ use headcast::{Features, FrameSource as _, Speech, TalkingHead};
 use super::{EngineSettings, samples};
 use crate::picture;
 
-/// The face, for an avatar that brought no picture of its own.
-pub(super) const FACE: &str = "thumbnail.png";
+/// Pictures that an avatar may bring itself.
+pub(super) const OWN: [&str; 2] = ["thumbnail.jpg", "thumbnail.png"];
+
+/// The face, for an avatar that brought none of them.
+pub(super) const FACE: &str = "face.png";
 
 /// The video, which has no sound.
 pub(super) const SPEAKING: &str = "preview.mp4";
@@ -40,6 +43,9 @@ const FIRST: u64 = 10;
 
 /// Nobody waits longer: what is rendered by then is shown.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// For the first frame, without which there is nothing to show. A frame of some avatars takes minutes.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest side, pixels: twice what a card shows, for screens with small pixels.
 const SIDE: u32 = 288;
@@ -79,13 +85,15 @@ impl Portrait {
     /// # Errors
     /// What the system says.
     pub(super) fn keep(&self, folder: &Path) -> io::Result<()> {
-        let own = ["thumbnail.jpg", FACE].iter().any(|name| folder.join(name).exists());
-        if !own {
+        if !OWN.iter().any(|name| folder.join(name).exists()) {
             write(folder, FACE, &self.face)?;
         }
         match &self.speaking {
             Some(video) => write(folder, SPEAKING, video),
-            None => Ok(()),
+            None => match fs::remove_file(folder.join(SPEAKING)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
         }
     }
 }
@@ -93,7 +101,10 @@ impl Portrait {
 /// Under another name first: what is shown is whole.
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let draft = folder.join(format!(".{name}.part"));
-    fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, folder.join(name)))
+    let mut file = File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, folder.join(name))
 }
 
 /// What it hears: the sample, where the built-in model is understood, else silence: other networks take far longer.
@@ -124,14 +135,15 @@ fn rendered(head: &TalkingHead) -> Result<Vec<RgbImage>, String> {
     let started = Instant::now();
     let mut frames = Vec::new();
     for frame in FIRST..FIRST + MOST {
-        if frames.is_empty() {
-            head.render(FrameIndex(frame), &mut image)?;
-        } else {
-            // A frame of some avatars takes minutes.
-            let late = || started.elapsed() > PATIENCE;
-            if late() || head.render_until(FrameIndex(frame), &late, &mut image).is_err() {
-                break;
+        let patience = if frames.is_empty() { FIRST_PATIENCE } else { PATIENCE };
+        let late = || started.elapsed() > patience;
+        match head.render_until(FrameIndex(frame), &late, &mut image) {
+            Ok(()) => {}
+            Err(_) if !frames.is_empty() => break,
+            Err(_) if late() => {
+                return Err(format!("its first frame took longer than {} s", FIRST_PATIENCE.as_secs()));
             }
+            Err(error) => return Err(error),
         }
         frames.push(picture::reduced(&image, SIDE));
     }
@@ -208,6 +220,16 @@ mod tests {
         fs::write(folder.join("thumbnail.jpg"), "its own").unwrap();
         portrait(&folder).keep(&folder).unwrap();
         assert!(folder.join(SPEAKING).exists() && !folder.join(FACE).exists());
+    }
+
+    #[test]
+    fn an_older_face_gives_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = imported(dir.path(), "er-torso");
+        let portrait = portrait(&folder);
+        fs::write(folder.join(FACE), "as it was").unwrap();
+        portrait.keep(&folder).unwrap();
+        assert_eq!(fs::read(folder.join(FACE)).unwrap(), portrait.face);
     }
 
     #[test]

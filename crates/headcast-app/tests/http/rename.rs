@@ -18,6 +18,11 @@ async fn ask(bench: &Bench, id: &str, body: &str) -> Answer {
 
 async fn saved_as(bench: &Bench, id: &str) -> String {
     let answer = bench.get(&format!("/api/v1/jobs/{id}/video.mp4?download")).await;
+    assert_eq!(
+        answer.header(header::CACHE_CONTROL),
+        "no-store",
+        "it may be renamed before it is saved again"
+    );
     answer.header(header::CONTENT_DISPOSITION).to_owned()
 }
 
@@ -38,6 +43,13 @@ async fn a_video_is_renamed_for_good() {
     let saved = saved_as(&bench, &id).await;
     let encoded = "filename*=UTF-8''_Gr%C3%BC%C3%9Fe_%20%E4%BD%A0%E5%A5%BD.mp4";
     assert!(saved.ends_with(encoded), "no path, no hidden file: {saved}");
+
+    rename(&bench, &id, "...").await;
+    assert!(
+        saved_as(&bench, &id).await.contains("filename=\"speech-milo.mp4\""),
+        "nothing is left of that name"
+    );
+    rename(&bench, &id, "../Grüße: 你好").await;
 
     let bench = bench.restart(|_| {}).await;
     let kept = bench.get(&format!("/api/v1/jobs/{id}")).await.json();

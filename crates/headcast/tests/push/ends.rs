@@ -226,7 +226,14 @@ fn other_peoples_folders_are_left_alone() {
     std::fs::write(folder.path().join("segment_00000.ts"), "whose?").unwrap();
     assert!(ClipFolder::create(folder.path()).is_err());
     std::fs::remove_file(folder.path().join("segment_00000.ts")).unwrap();
-    std::fs::write(folder.path().join("holiday.jpg"), "").unwrap();
+    for name in ["holiday.jpg", "captions.srt"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let clip = ClipFolder::create(folder.path()).unwrap();
+    assert!(["holiday.jpg", "captions.srt"].iter().all(|name| folder.path().join(name).exists()));
+    // Beside a playlist of ours they are ours, too.
+    clip.write_playlist("#EXTM3U\n").unwrap();
+    clip.write_captions("WEBVTT\n", "").unwrap();
     ClipFolder::create(folder.path()).unwrap();
-    assert!(folder.path().join("holiday.jpg").exists());
+    assert!(folder.path().join("holiday.jpg").exists() && !folder.path().join("captions.srt").exists());
 }

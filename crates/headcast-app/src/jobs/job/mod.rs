@@ -106,6 +106,8 @@ pub struct Job {
     served: AtomicU64,
     /// Where everything is in the finished video file; made when somebody first asks for it.
     mp4: Mutex<Arc<OnceCell<Arc<Layout>>>>,
+    /// See [`Self::captioning`].
+    captioning: Arc<tokio::sync::Mutex<()>>,
     inner: Mutex<Inner>,
     /// Signalled when a segment is made, and when none will be any more.
     settled: Condvar,
@@ -297,6 +299,7 @@ impl Job {
             bytes: AtomicU64::new(0),
             served: AtomicU64::new(0),
             mp4: Mutex::default(),
+            captioning: Arc::default(),
             inner: Mutex::new(Inner {
                 state,
                 failure,
@@ -579,6 +582,12 @@ impl Job {
 
     pub(in crate::jobs) fn mp4(&self) -> Arc<OnceCell<Arc<Layout>>> {
         Arc::clone(&self.mp4.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// To be held by who asks for its captions: the first one may read a whole recording, and the others find what it
+    /// wrote.
+    pub fn captioning(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.captioning)
     }
 
     /// Remembers what somebody waits for; true when it is not made yet.
