@@ -118,7 +118,9 @@ export async function startServer(binary, { args = [], data = null, port = null,
   };
   for (let tries = 0; tries < 300; tries += 1) {
     if (child.exitCode !== null) break;
-    if (await fetch(`${url}healthz`).then((answer) => answer.ok, () => false)) return { url, port, data, stop, output: () => output };
+    if (await fetch(`${url}healthz`).then((answer) => answer.ok, () => false)) {
+      return { url, port, data, stop, output: () => output, signal: (name) => child.kill(name) };
+    }
     await sleep(100);
   }
   await stop();

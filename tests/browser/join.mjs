@@ -5,7 +5,7 @@
 
 import { rm } from 'node:fs/promises';
 import {
-  check, commandLine, dataFolderWithCube, finish, jobWhen, openPage, picture, plays, shooter, speech, startBrowser, startServer,
+  check, checkSoon, commandLine, dataFolderWithCube, finish, jobWhen, openPage, picture, plays, shooter, speech, startBrowser, startServer,
 } from './harness.mjs';
 
 const options = commandLine();
@@ -114,19 +114,31 @@ async function joining() {
   for (const [, { close }] of all.reverse()) await close();
 }
 
+/** Whether the video itself says that the connection is lost. */
+const saysLost = (wanted) => ['#screen-connection', '#hold-text'].some((id) => {
+  const part = document.querySelector(id);
+  return part.checkVisibility() && part.textContent.startsWith('Connection lost');
+}) === wanted;
+
 async function restarted() {
   console.log('\njoining a job whose server was stopped half-way');
   const { page, troubles, id, close } = await begin({ prepare: choosePicture });
   await plays(page, 0.5, PATIENCE);
   const before = await jobWhen(server.url, id, () => true);
+  const framed = await openPage(browser, `${server.url}embed/${id}`);
+  await framed.page.waitForFunction(() => document.querySelector('#screen').dataset.mode !== 'idle', null, { timeout: PATIENCE });
   const { port } = server;
   await server.stop({ keep: true, signal: 'SIGKILL' });
   await page.waitForSelector('#connection:not([hidden])', { timeout: 30_000 });
   check('the page says that the server is gone', true);
   await shot(page, 'join-server-gone');
+  await checkSoon('so does the player alone', framed.page, saysLost, true);
+  await shot(framed.page, 'join-embedded-gone');
   server = await startServer(options.binary, { data, port, args: PACE });
   await page.waitForSelector('#connection', { state: 'hidden', timeout: 30_000 });
   const after = await jobWhen(server.url, id, () => true);
+  await checkSoon('and that it is back', framed.page, saysLost, false);
+  await framed.close();
   check('the job goes on', after.state === 'rendering' && after.clip.ready.length > 0, `${before.progress.frames} frames before, ${after.progress.frames} after`);
   // What the browser itself says of a server that is not there is no trouble of the page.
   const gone = troubles.splice(0).filter((text) => !/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_SOCKET/.test(text));
@@ -142,8 +154,40 @@ async function restarted() {
   await close();
 }
 
+/** A computer that slept, or a line that broke in silence, is told of nothing: the page has to notice by itself. */
+async function silent() {
+  console.log('\na line on which nothing is heard');
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  await context.clock.install();
+  const { page } = await openPage(browser, server.url, { context });
+  const connected = () => document.querySelector('#connection').hidden;
+  // The server says something every 15 seconds, and here it does not.
+  server.signal('SIGSTOP');
+  try {
+    await page.clock.fastForward(46_000);
+    await checkSoon('the page notices that the server is silent', page, () => !document.querySelector('#connection').hidden);
+  } finally {
+    server.signal('SIGCONT');
+  }
+  await checkSoon('and comes back to it', page, connected);
+  for (const [what, target, event] of [['looked at again', 'document', 'visibilitychange'], ['with a network again', 'window', 'online']]) {
+    const another = page.waitForEvent('websocket', { timeout: 30_000 });
+    // In one breath, so that no news come between.
+    await page.evaluate(([target, event]) => {
+      const now = Date.now;
+      Date.now = () => now() + 30_000;
+      (target === 'window' ? window : document).dispatchEvent(new Event(event));
+      Date.now = now;
+    }, [target, event]);
+    check(`${what} after half a minute, it connects at once`, await another.then(() => true, () => false));
+    await checkSoon('and is there', page, connected);
+  }
+  await context.close();
+}
+
 try {
   await joining();
+  await silent();
   await restarted();
 } finally {
   await browser.close();

@@ -13,7 +13,7 @@ use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::future::select_all;
 use serde::Deserialize;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval_at, timeout};
 
 use super::AppState;
 use super::connections::{Slot, closed};
@@ -65,9 +65,6 @@ const MAX_FOLLOWED: usize = 64;
 /// A client that takes longer than this to accept a message is gone.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
-/// Keeps proxies from closing a quiet stream.
-const PING_EVERY: Duration = Duration::from_secs(20);
-
 /// A client that answers no ping for this long is gone.
 const SILENCE_LIMIT: Duration = Duration::from_secs(70);
 
@@ -97,7 +94,9 @@ struct Gone;
 
 impl Client {
     async fn run(mut self) {
-        let mut ping = interval(PING_EVERY);
+        // Keeps proxies from closing a quiet stream, too.
+        let quiet = self.state.config().heartbeat;
+        let mut beat = interval_at(Instant::now() + quiet, quiet);
         let mut closing = self.state.closing();
         loop {
             let changed = async {
@@ -121,12 +120,8 @@ impl Client {
                 (alive, index) = changed => {
                     if alive { self.tell(index).await } else { Err(Gone) }
                 }
-                _ = ping.tick() => {
-                    if self.heard.elapsed() > SILENCE_LIMIT {
-                        Err(Gone)
-                    } else {
-                        self.send_frame(Frame::Ping(Vec::new().into())).await
-                    }
+                _ = beat.tick() => {
+                    if self.heard.elapsed() > SILENCE_LIMIT { Err(Gone) } else { self.beat().await }
                 }
                 _ = closed(&mut closing) => {
                     // The last news of each job are on their way out already, or the next start has them.
@@ -194,6 +189,12 @@ impl Client {
             self.followed.push(feed);
         }
         self.send_all(messages).await
+    }
+
+    /// A ping, so that the client is heard, and a message, so that it hears: pages are not told of pings.
+    async fn beat(&mut self) -> Result<(), Gone> {
+        self.send_frame(Frame::Ping(Vec::new().into())).await?;
+        self.send(&Message::Heartbeat {}).await
     }
 
     async fn tell(&mut self, index: usize) -> Result<(), Gone> {

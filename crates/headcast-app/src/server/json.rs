@@ -501,6 +501,8 @@ pub(super) enum Message {
     Gone { job: String },
     /// The last message was not understood.
     Error { code: &'static str, detail: String },
+    /// Nothing: the line is alive. Only on the WebSocket, whose pings a page cannot see.
+    Heartbeat {},
 }
 
 impl Message {
@@ -513,6 +515,7 @@ impl Message {
             Self::Log { .. } => "log",
             Self::Gone { .. } => "gone",
             Self::Error { .. } => "error",
+            Self::Heartbeat {} => "heartbeat",
         }
     }
 
@@ -523,7 +526,7 @@ impl Message {
             | Self::Ready { seq, .. }
             | Self::Progress { seq, .. }
             | Self::Log { seq, .. } => Some(*seq),
-            Self::Gone { .. } | Self::Error { .. } => None,
+            Self::Gone { .. } | Self::Error { .. } | Self::Heartbeat {} => None,
         }
     }
 

@@ -96,7 +96,8 @@ pub struct Config {
     /// How long the playlist of a job that is not opened may take before its first bytes go out alone. Default 5 s:
     /// until then an answer can still say that the job failed.
     pub playlist_wait: Duration,
-    /// How often a Gradio client is told that a quiet stream is alive. Default 15 s.
+    /// How often a Gradio client is told that a quiet stream is alive, and a WebSocket that it is. More than zero.
+    /// Default 15 s.
     pub heartbeat: Duration,
     /// How often a held segment sends a byte of what is known of it, 188 times at most. Default 3 s.
     pub keep_alive: Duration,

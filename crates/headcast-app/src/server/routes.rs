@@ -75,7 +75,8 @@ fn server() -> Vec<Operation> {
                  \"after\": EVENT}]}` for up to 64, `{\"subscribe\": null}` for none; each replaces the last. Send \
                  `{\"want\": SEGMENT, \"job\": ID}` to have a segment made next; `job` may be left out when one is \
                  followed. Messages are those of `/api/v1/jobs/{id}/events`, with `gone` for a job that is not \
-                 there and `error` for a message that was not understood.",
+                 there, `error` for a message that was not understood, and `heartbeat` every 15 seconds, which means \
+                 nothing but that the line is alive. Pass over types that you do not know.",
             )
             .empty(101, "The stream begins.")
             .problem(400, "`request_malformed`: not a WebSocket handshake.")

@@ -56,7 +56,17 @@ impl Client {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
+    /// The next message that is no heartbeat.
     async fn hear(&mut self) -> Value {
+        loop {
+            let message = self.hear_any().await;
+            if message["type"] != "heartbeat" {
+                return message;
+            }
+        }
+    }
+
+    async fn hear_any(&mut self) -> Value {
         let text = async {
             loop {
                 if let Message::Text(text) = self.0.next().await.unwrap().unwrap() {
@@ -212,6 +222,34 @@ async fn a_late_reader_gets_the_state_and_what_is_left_of_the_log() {
     assert_eq!((&state["job"]["state"], &state["job"]["clip"]["ready"]), (&"done".into(), &json!([[0, 3]])));
     let heard = late.until(|message| message["type"] == "progress").await;
     assert!(heard.iter().any(|message| message["type"] == "log"), "the log is still there");
+}
+
+/// A page is not told of pings: without a message it could not tell a quiet line from a dead one.
+#[tokio::test]
+async fn a_quiet_line_has_heartbeats() {
+    let dir = tempfile::tempdir().unwrap();
+    let studio = Double::default();
+    let gate = OpensAtEnd(Arc::clone(&studio.gate));
+    let config = Config {
+        port: 0,
+        data_dir: dir.path().to_owned(),
+        heartbeat: Duration::from_millis(20),
+        ..Config::default()
+    };
+    let server = bind(config, Arc::new(studio)).await.unwrap();
+    let url = server.url();
+    tokio::spawn(server.run(std::future::pending()));
+    let mut tab = Client::connect(&url).await;
+    for _ in 0..3 {
+        assert_eq!(tab.hear_any().await, json!({"type": "heartbeat"}), "of no job, and without a number");
+    }
+    // They come between the news of a job, and are none.
+    let id = post(&url).await;
+    tab.say(json!({"subscribe": id})).await;
+    while tab.hear_any().await["type"] != "state" {}
+    while tab.hear_any().await["type"] != "heartbeat" {}
+    gate.open();
+    tab.until(is_state("done")).await;
 }
 
 #[tokio::test]
