@@ -1,4 +1,5 @@
-// axe-core over every state of the page, in both schemes, both languages and three widths: nothing serious.
+// axe-core over the states of the page that are named below, each in both languages and both schemes, and at three widths:
+// nothing serious.
 //
 // node accessibility.mjs [--binary headcast] [--chromium path]
 
@@ -14,11 +15,16 @@ import {
 const options = commandLine();
 const PATIENCE = 240_000;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** The whole of it, or what most people see. */
 const LOOKS = [
-  { locale: 'en-US', width: 1440, height: 900, dark: false },
-  { locale: 'zh-CN', width: 768, height: 1024, dark: true },
+  { locale: 'en-US', width: 1440, height: 900, dark: false, whole: true },
+  { locale: 'zh-CN', width: 360, height: 740, dark: true, whole: true },
+  { locale: 'zh-CN', width: 768, height: 1024, dark: false },
   { locale: 'en-US', width: 360, height: 740, dark: true },
 ];
+
+/** Half the speed of the clip, so that it is waited for. */
+const PACE = ['--max-fps', '12', '--assume-fps', '60'];
 
 const data = await dataFolderWithCube(options.binary);
 // An avatar that cannot hear here.
@@ -26,8 +32,25 @@ const deaf = join(root, 'fixtures/nerf/er-att0-noind');
 await promisify(execFile)(options.binary, [
   'avatar', 'import', '--name', 'eo', '--checkpoint', join(deaf, 'ngp.pth'), '--data', deaf, '--background', 'white', '--data-dir', data,
 ]);
-const server = await startServer(options.binary, { data, args: ['--max-fps', '25', '--assume-fps', '60', '--allow-embed', '*', '--voice-command', 'Robot:en=true {wav}'] });
-const browser = await startBrowser(options.chromium);
+const server = await startServer(options.binary, { data, args: [...PACE, '--allow-embed', '*', '--voice-command', 'Mute:en=false {wav}'] });
+const browser = await startBrowser(options.chromium, ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']);
+const wav = await speech(1);
+const visit = (page, path) => page.goto(new URL(path, server.url).href);
+/** Without looking for it first: what moves is hit, too. */
+const press = (page, selector) => page.evaluate((selector) => document.querySelector(selector).click(), selector);
+
+/** A job for each end that one can come to, and one that is not over before the last look. */
+async function makeJobs() {
+  const text = 'This is a recording of six seconds.';
+  const done = await createJob(server.url, wav, { text });
+  const cancelled = await createJob(server.url, wav);
+  await ask(server.url, `api/v1/jobs/${cancelled.id}/cancel`, { method: 'POST' });
+  const headers = { 'content-type': 'application/json' };
+  const failed = await ask(server.url, 'api/v1/jobs', { method: 'POST', headers, body: JSON.stringify({ text, voice: 'Mute', avatar: 'cube' }) });
+  const long = await createJob(server.url, await speech(60), { text });
+  await jobWhen(server.url, done.id, ({ state }) => state === 'done', PATIENCE);
+  return { done: done.id, cancelled: cancelled.id, failed: failed.id, long: long.id };
+}
 
 /** What axe finds that keeps somebody out, one line each. */
 async function findings(page) {
@@ -47,26 +70,33 @@ async function looks(page, name) {
   check(`${name}: nothing serious`, passes > 5 && lines.length === 0, [...lines, `${passes} rules passed`, ...lesser.map((id) => `lesser: ${id}`)].join('; '));
 }
 
+/** One look at one state after the other. The page is left at a job that is being rendered. */
 async function states(look) {
   const name = `${look.width} px, ${look.locale}, ${look.dark ? 'dark' : 'light'}`;
   console.log(`\n${name}`);
-  const { page, close } = await openPage(browser, server.url, look);
+  const { page } = await openPage(browser, server.url, look);
   await page.waitForSelector('html.ready');
   await looks(page, 'the form');
+  await press(page, '#generate');
+  await page.waitForSelector('#composer-trouble:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'the form without a recording');
   await page.click('#more summary');
-  await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: await speech(1) });
+  await page.setInputFiles('#audio', { name: 'speech.wav', mimeType: 'audio/wav', buffer: wav });
   await page.waitForSelector('#trim-play:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'the form, filled in');
   await page.check('.face input[value=eo]', { force: true });
-  await page.click('#generate');
+  await press(page, '#generate');
   await page.waitForSelector('#missing[open]', { timeout: PATIENCE });
   await looks(page, 'a speech model that is missing');
   await page.keyboard.press('Escape');
+  if (look.whole) await ofTheForm(page);
   await page.click('.source:has(#from-text)');
   await page.fill('#script', 'Good evening. 大家好。');
   await looks(page, 'the form with a text');
-  const { id } = await createJob(server.url, await speech(1), { text: 'This is a recording of six seconds.' });
-  await page.goto(new URL(`j/${id}`, server.url).href);
+
+  await visit(page, `j/${jobs.long}`);
+  await page.waitForSelector('#play-now:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'a job that is waited for');
   await plays(page, 0.2, PATIENCE);
   await page.keyboard.press('c');
   await looks(page, 'a job that plays while it is rendered');
@@ -74,18 +104,64 @@ async function states(look) {
   await page.waitForSelector('#keys[open]');
   await looks(page, 'the list of keys');
   await page.keyboard.press('Escape');
-  await jobWhen(server.url, id, ({ state }) => state === 'done', PATIENCE);
+  await visit(page, `j/${jobs.done}`);
   await page.waitForSelector('#download:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'a job that is done');
-  const cancelled = await createJob(server.url, await speech(1));
-  await ask(server.url, `api/v1/jobs/${cancelled.id}/cancel`, { method: 'POST' });
-  await page.goto(new URL(`j/${cancelled.id}`, server.url).href);
-  await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: PATIENCE });
-  await looks(page, 'a job that was cancelled');
-  await page.goto(new URL(`embed/${id}`, server.url).href);
+  if (look.whole) {
+    await press(page, '#rename');
+    await page.waitForSelector('input.rename', { timeout: PATIENCE });
+    await looks(page, 'another name for it');
+  }
+  for (const state of ['cancelled', 'failed']) {
+    await visit(page, `j/${jobs[state]}`);
+    await page.waitForFunction((state) => document.querySelector('#panel').dataset.state === state, state, { timeout: PATIENCE });
+    await looks(page, `a job that was ${state}`);
+  }
+  await visit(page, `embed/${jobs.done}`);
   await page.waitForSelector('#start:not([hidden])', { timeout: PATIENCE });
   await looks(page, 'the player of another site');
-  await close();
+  await visit(page, `embed/${jobs.failed}`);
+  await page.waitForSelector('#screen-trouble:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'what went wrong, there');
+  await visit(page, `j/${jobs.long}`);
+  await page.waitForSelector('#hold:not([hidden])', { timeout: PATIENCE });
+  return page;
+}
+
+/** What the form has beside the way from a file to a video. */
+async function ofTheForm(page) {
+  await page.setInputFiles('#audio', { name: 'unknown.wav', mimeType: 'audio/wav', buffer: Buffer.from('No browser can decode this.') });
+  await page.waitForSelector('#trim-fields:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'a part of a recording, in fields');
+  await press(page, '#record');
+  await page.waitForSelector('#recording:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'a recording that is being made');
+  await press(page, '#recording-discard');
+  await page.evaluate(() => (document.querySelector('#avatars').open = true));
+  await page.setInputFiles('#avatar-folder', join(root, 'fixtures/nerf/er-torso'));
+  await page.waitForSelector('.check', { timeout: PATIENCE });
+  await page.waitForSelector('#avatar-working', { state: 'hidden', timeout: PATIENCE });
+  await looks(page, 'the avatars, and what is in a folder');
+  await press(page, '#avatar-clear');
+  await press(page, '.avatar-row[data-name=eo] .avatar-delete');
+  await page.waitForSelector('.avatar-sure', { timeout: PATIENCE });
+  await looks(page, 'the question before an avatar is deleted');
+  await press(page, '.avatar-keep');
+  await page.waitForSelector('#recent-list li', { timeout: PATIENCE });
+  await press(page, '#recent-list li:last-child button:last-child');
+  await page.waitForSelector('#undo:not([hidden])', { timeout: PATIENCE });
+  await looks(page, 'a video that can be brought back');
+  await press(page, '#undo-button');
+}
+
+/** The server goes away. */
+async function gone(pages) {
+  console.log('\nwithout the server');
+  await server.stop({ keep: true });
+  for (const page of pages) {
+    await page.waitForSelector('#connection:not([hidden])', { timeout: PATIENCE });
+    await looks(page, `a lost connection, ${await page.evaluate(() => `${innerWidth} px`)}`);
+  }
 }
 
 /** A page that keeps people out is seen to. */
@@ -101,9 +177,13 @@ async function control() {
   await close();
 }
 
+let jobs;
 try {
-  for (const look of LOOKS) await states(look);
+  jobs = await makeJobs();
+  const pages = [];
+  for (const look of LOOKS) pages.push(await states(look));
   await control();
+  await gone(pages);
 } catch (error) {
   check(`the test runs to its end: ${error.stack}`, false);
 } finally {
