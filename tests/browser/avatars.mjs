@@ -95,7 +95,7 @@ async function broken(page) {
 
   await drop(page, '#avatar-drop', [join(place, 'good/data/ann/gt_imgs')]);
   await page.waitForSelector('#avatar-trouble:not([hidden])', { timeout: PATIENCE });
-  check('pictures alone are no avatar', (await page.textContent('#avatar-trouble')).includes('Nothing of it belongs'));
+  check('pictures alone are no avatar', (await page.textContent('#avatar-trouble')).includes('None of these files belong'));
 }
 
 async function good(page, folder) {

@@ -178,9 +178,35 @@ async function otherWords() {
   await ask(server.url, `api/v1/jobs/${made}/cancel`, { method: 'POST' });
 }
 
+/** Whose avatar is deleted has no other one's face, name or shape. */
+async function faceless(id) {
+  console.log('\nwithout its avatar');
+  await ask(server.url, 'api/v1/avatars/cube', { method: 'DELETE' });
+  const { page, troubles, close } = await openPage(browser, server.url);
+  await page.route(`**/jobs/${id}/poster*`, (route) =>
+    route.fulfill({ contentType: 'image/svg+xml', body: '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="90"><rect width="60" height="90" fill="green"/></svg>' }),
+  );
+  check('another face has its own credits', (await page.textContent('#credit')).includes('ICT'), await page.textContent('#credit'));
+  await page.goto(new URL(`j/${id}`, server.url).href);
+  await page.waitForSelector('#download:not([hidden])', { timeout: PATIENCE });
+  const { links } = await ask(server.url, `api/v1/jobs/${id}`);
+  await checkSoon('its first picture stands for it', page, (poster) => document.querySelector('#poster').getAttribute('src') === poster && document.querySelector('#poster').checkVisibility(), links.poster);
+  check('without the credits of another one', (await page.textContent('#credit')) === '', await page.textContent('#credit'));
+  await checkSoon('in its own shape', page, () => Math.abs(document.querySelector('#screen').clientWidth / document.querySelector('#screen').clientHeight - 60 / 90) < 0.01);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  // It is hidden where nobody may embed it.
+  await page.evaluate(() => document.querySelector('#embed').click());
+  await checkSoon('and so it is embedded', page, async () => (await navigator.clipboard.readText()).includes('aspect-ratio: 60 / 90'));
+  await shot(page, 'faceless');
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+}
+
 try {
-  await again(await keeps());
+  const ids = await keeps();
+  await again(ids);
   await otherWords();
+  await faceless(ids.one);
 } catch (error) {
   check(`the test runs to its end: ${error.stack}`, false);
 } finally {

@@ -81,6 +81,9 @@ async function slow() {
   }
   const job = await ask(server.url, `api/v1/jobs/${id}`);
   check('all of them play while it is being rendered', watching === TABS && job.state === 'rendering', `${watching} tabs, ${job.progress.frames} of ${job.progress.total} frames`);
+  await page.focus('#seek');
+  await page.keyboard.press('End');
+  await checkSoon('who hears the page hears that, too', page, () => /^(59 seconds|1 minute) of 1 minute, not generated yet, about \d/.test(document.querySelector('#seek').getAttribute('aria-valuetext')));
   await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
   for (const { page } of tabs) await page.waitForFunction(() => document.querySelector('#panel').dataset.state === 'cancelled', null, { timeout: PATIENCE });
   check('and all of them hear that it is cancelled', true);

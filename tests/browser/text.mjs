@@ -78,6 +78,8 @@ async function spoken() {
   check('SRT can be taken along', download.suggestedFilename().endsWith('.srt') && srt.startsWith('1\r\n00:00:00,000 --> 00:00:0'), `${download.suggestedFilename()}`);
   check('VTT, too', (await page.getAttribute('#download-vtt', 'href'))?.startsWith(job.links.vtt) ?? false);
 
+  await narrow(page);
+  await page.setViewportSize({ width: 1440, height: 900 });
   await page.goto(new URL(`embed/${id}`, server.url).href);
   await page.waitForFunction(() => document.querySelector('#video').textTracks[0]?.mode === 'showing', null, { timeout: PATIENCE });
   check('a player on another site has them, and they are remembered', true);
@@ -87,6 +89,33 @@ async function spoken() {
   check('said again with the same captions', again.captions && (await (await fetch(new URL(again.links.srt, server.url))).text()) === srt);
   check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
   await close();
+}
+
+/** Every control of a long video with captions can be hit, whatever the size, and what has no key on a telephone is there. */
+async function narrow(page) {
+  for (const [width, height] of [[360, 740], [320, 640], [740, 360], [768, 1024], [1024, 700], [1440, 900]]) {
+    await page.setViewportSize({ width, height });
+    const found = await page.evaluate(() => {
+      document.querySelector('#clock-at').textContent = '1:10:00';
+      document.querySelector('#clock-length').textContent = ' / 1:22:33';
+      const screen = document.querySelector('#screen').getBoundingClientRect();
+      const parts = [...document.querySelectorAll('.controls :is(button, select, input, .clock)')]
+        .filter((part) => part.checkVisibility())
+        .map((part) => ({ id: part.id, box: part.getBoundingClientRect() }));
+      const [seek] = parts;
+      const isWithin = ({ left, right, top, bottom }) => left >= screen.left && right <= screen.right && top >= screen.top && bottom <= screen.bottom;
+      return {
+        ids: parts.map(({ id }) => id),
+        small: parts.filter(({ id, box }) => id !== 'clock' && (box.width < 43.5 || box.height < 43.5)).map(({ id, box }) => `${id} ${box.width} x ${box.height}`),
+        outside: parts.filter(({ box }) => !isWithin(box)).map(({ id }) => id),
+        overlapping: parts.slice(1).filter(({ box }, k) => box.top < seek.box.bottom - 0.5 || (k > 0 && box.left < parts[k].box.right - 0.5)).map(({ id }) => id),
+      };
+    });
+    const missing = ['seek', 'toggle', 'rate', 'mute', 'captions', 'fullscreen'].filter((id) => !found.ids.includes(id));
+    const wrong = [...found.small, ...found.outside.map((id) => `${id} sticks out`), ...found.overlapping.map((id) => `${id} overlaps`), ...missing.map((id) => `${id} is missing`)];
+    check(`${width} x ${height}: the controls are in reach`, wrong.length === 0, wrong.join('; ') || found.ids.join(' '));
+    await shot(page, `controls-${width}`);
+  }
 }
 
 /** In the other language, on a telephone, by a voice that fails. */

@@ -6,7 +6,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import {
-  check, checkSoon, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, shooter, speech, startBrowser, startServer,
+  ask, check, checkSoon, commandLine, createJob, dataFolderWithCube, finish, jobWhen, openPage, plays, shooter, speech, startBrowser, startServer,
 } from './harness.mjs';
 
 const options = commandLine();
@@ -129,6 +129,14 @@ async function player(page) {
   check('and another one stops it', (await video()).paused);
   await page.keyboard.press('5');
   await checkSoon('digits jump', page, () => Math.abs(document.querySelector('#video').currentTime - 3) < 0.1);
+  const at = (secs) => checkSoon(`at ${secs} s`, page, (secs) => Math.abs(document.querySelector('#video').currentTime - secs) < 0.1, secs);
+  await page.focus('#seek');
+  for (const [key, secs] of [['Home', 0], ['ArrowRight', 5], ['ArrowLeft', 0], ['ArrowUp', 5], ['ArrowDown', 0], ['PageUp', 0.6], ['PageDown', 0], ['End', 5.95], ['ArrowLeft', 0.95], ['ArrowRight', 5.95]]) {
+    await page.keyboard.press(key);
+    await at(secs);
+  }
+  await checkSoon('the bar says where that is in words', page, () => document.querySelector('#seek').getAttribute('aria-valuetext') === '5 seconds of 6 seconds');
+  await page.focus('#toggle');
   await page.keyboard.press('?');
   check('all keys are listed', (await page.isVisible('#keys')) && (await page.locator('#keys-list kbd').count()) > 10);
   await shot(page, 'keys');
@@ -168,14 +176,56 @@ async function embedded(page) {
   await context.close();
 }
 
+/** What went wrong is said where the video is all there is. */
+async function embeddedTroubles() {
+  console.log('\nwhat goes wrong, in the page of another site');
+  const wav = await speech(2);
+  const says = (text) => document.querySelector('#screen-trouble').checkVisibility({ visibilityProperty: true }) && document.querySelector('#screen-trouble').textContent.includes(text);
+  const cancelled = await createJob(server.url, wav);
+  await ask(server.url, `api/v1/jobs/${cancelled.id}/cancel`, { method: 'POST' });
+  const { page, close } = await openPage(browser, new URL(`embed/${cancelled.id}`, server.url).href, { width: 480, height: 320 });
+  await checkSoon('a video that was cancelled', page, says, 'cancelled');
+  await shot(page, 'embedded-cancelled');
+  await page.goto(new URL('embed/aaaaaaaaaaaaaaaa', server.url).href);
+  await checkSoon('one that is not there', page, says, 'no longer here');
+  check('nobody else’s face is shown', !(await page.isVisible('#poster')));
+  await shot(page, 'embedded-gone');
+  const { id } = await createJob(server.url, wav);
+  await page.goto(new URL(`embed/${id}`, server.url).href);
+  await page.waitForFunction(() => !['idle', 'loading'].includes(document.querySelector('#screen').dataset.mode), null, { timeout: PATIENCE });
+  check('of one that is fine, nothing', !(await page.isVisible('#screen-trouble')));
+  await ask(server.url, `api/v1/jobs/${id}`, { method: 'DELETE' });
+  await checkSoon('one that is deleted meanwhile', page, says, 'no longer here');
+  check('it stays where it is', new URL(page.url()).pathname === `/embed/${id}`, page.url());
+  await close();
+}
+
+/** A browser that cannot make anything of what it is given. */
+async function unplayable(id) {
+  console.log('\na video that cannot be played');
+  for (const [place, sign] of [['j', '#job-trouble'], ['embed', '#screen-trouble']]) {
+    const { page, close } = await openPage(browser, server.url);
+    await page.route('**/*.ts', (route) => route.fulfill({ contentType: 'video/mp2t', body: 'This is not a segment. '.repeat(100) }));
+    await page.goto(new URL(`${place}/${id}`, server.url).href);
+    await checkSoon(`${place}: it is said`, page, (sign) => document.querySelector(sign).checkVisibility() && document.querySelector(sign).textContent.startsWith('The browser cannot play this video'), sign);
+    check(`${place}: and nothing is waited for any more`, !(await page.isVisible('#hold')));
+    await shot(page, `unplayable-${place}`);
+    await close();
+  }
+}
+
 try {
   const { id } = await createJob(server.url, await speech(1));
   const { page, troubles, close } = await openPage(browser, new URL(`j/${id}`, server.url).href);
+  // However long the steps take, it does not end under them.
+  await page.evaluate(() => (document.querySelector('#video').loop = true));
   await held(page, id);
   await sifted(page);
   await late(page.url());
   await player(page);
   await embedded(page);
+  await embeddedTroubles();
+  await unplayable(id);
   check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
   await close();
 } catch (error) {

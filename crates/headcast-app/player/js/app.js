@@ -20,6 +20,8 @@ import { editName } from './rename.js';
 import { createStore } from './store.js';
 
 const { t } = i18n;
+/** In a page of another site: the video, and nothing else. */
+const embedded = document.documentElement.hasAttribute('data-embedded');
 /** How long the page waits for the job that its address names before it is shown without it, in milliseconds. */
 const PATIENCE = 1500;
 const store = createStore({
@@ -28,9 +30,12 @@ const store = createStore({
   /** @type {number | null} */ wait: null,
   muted: false,
   connected: true,
+  /** What went wrong here with a video, and not on the server. @type {{id: string, code: string, detail: string} | null} */
+  trouble: null,
 });
 
 const video = /** @type {HTMLVideoElement} */ (byId('video'));
+const poster = /** @type {HTMLImageElement} */ (byId('poster'));
 let readiness = new Readiness();
 /** The job whose Generate was pressed in this tab: playing it needs no further wish. */
 let ownJob = '';
@@ -48,11 +53,12 @@ const missing = createMissing();
 const plot = createPlot();
 const player = new Player(video, {
   secondsToWait: waitAt,
-  onMode: (mode, wait) => store.set({ mode, wait }),
+  // Opened once more, it may go well.
+  onMode: (mode, wait) => store.set({ mode, wait, ...(mode === 'loading' ? { trouble: null } : {}) }),
   onMuted: (muted) => store.set({ muted }),
   onError: (code) => {
     const { job } = store.get();
-    if (job && !job.error) store.set({ job: { ...job, error: { code, detail: '' } } });
+    if (job) store.set({ trouble: { id: job.id, code, detail: '' } });
   },
 });
 const controls = createControls(video, {
@@ -106,6 +112,12 @@ function onMessage(message) {
       log.add(message);
       break;
     case 'gone':
+      if (embedded) {
+        // There is nowhere to go.
+        player.close();
+        store.set({ job: null, trouble: { id: message.job, code: 'video_gone', detail: '' } });
+        break;
+      }
       leave();
       composer.refuse({ code: 'no_such_job' });
       break;
@@ -236,28 +248,34 @@ function route() {
   if (matchMedia('(max-width: 719px)').matches) scrollTo({ top: 0 });
 }
 
+/** @typedef {Pick<import('./store.js').Avatar, 'thumbnail' | 'credits' | 'width' | 'height'>} Face */
+
 /**
- * What stands for an avatar where frames come from outside: the first of them.
+ * The avatar of a job. Where frames come from outside, or it was deleted, the first picture stands for it.
  * @param {import('./store.js').Job} job
+ * @returns {Face}
  */
-function pushedFace(job) {
-  if (!job.frames || job.progress.frames === 0) return null;
-  const { width, height } = job.frames;
-  return { name: '', title: '', credits: '', thumbnail: job.links.poster, preview: null, width, height };
+function faceOf(job) {
+  const avatar = composer.avatar(job.avatar);
+  if (avatar) return avatar;
+  const thumbnail = job.progress.frames > 0 ? job.links.poster : '';
+  const isShown = thumbnail !== '' && poster.getAttribute('src') === thumbnail && poster.naturalWidth > 0;
+  const size = isShown ? { width: poster.naturalWidth, height: poster.naturalHeight } : { width: 1, height: 1 };
+  const { width, height } = job.frames ?? size;
+  return { credits: '', thumbnail, width, height };
 }
 
-/** @param {import('./store.js').Avatar | null} avatar */
-function showPoster(avatar) {
-  const poster = /** @type {HTMLImageElement} */ (byId('poster'));
-  poster.hidden = !avatar;
-  if (!avatar) return;
-  if (poster.getAttribute('src') !== avatar.thumbnail) poster.src = avatar.thumbnail;
-  byId('screen').style.setProperty('--ratio', String(avatar.width / avatar.height));
-  setText(byId('credit'), avatar.credits);
+/** @param {Face | null} face */
+function showPoster(face) {
+  poster.hidden = !face?.thumbnail;
+  setText(byId('credit'), face?.credits ?? '');
+  if (!face) return;
+  if (face.thumbnail && poster.getAttribute('src') !== face.thumbnail) poster.src = face.thumbnail;
+  byId('screen').style.setProperty('--ratio', String(face.width / face.height));
 }
 
 function render() {
-  const { job, mode, wait, muted, connected } = store.get();
+  const { job, mode, wait, muted, connected, trouble } = store.get();
   const screen = byId('screen');
   screen.dataset.mode = mode;
   byId('connection').hidden = connected;
@@ -269,21 +287,31 @@ function render() {
   byId('sound').hidden = !(muted && video.muted && mode === 'playing');
   byId('hold').hidden = !['loading', 'waiting', 'stalled'].includes(mode);
   byId('play-now').hidden = mode !== 'waiting';
+  // Nothing comes before the server is back.
+  const isCutOff = !connected && (mode === 'loading' || mode === 'stalled');
   const holdTexts = {
-    loading: t('player.loading'),
+    loading: t(isCutOff ? 'connection.lost' : 'player.loading'),
     waiting: wait === null ? t('player.loading') : t('player.plays_through_in', { span: span(wait, t) }),
-    stalled: t('player.stalled'),
+    stalled: t(isCutOff ? 'connection.lost' : 'player.stalled'),
   };
   setText(byId('hold-text'), holdTexts[/** @type {keyof typeof holdTexts} */ (mode)] ?? '');
 
+  byId('screen-connection').hidden = connected || isCutOff;
+  const problem = job?.error ?? (trouble?.id === named() ? trouble : null);
+  const said = problem ?? (job?.state === 'cancelled' ? { code: 'cancelled' } : null);
+  // What can be seen is not covered.
+  byId('screen-trouble').hidden = !said || mode === 'playing';
+  setText(byId('screen-trouble'), said ? i18n.explain(said) : '');
+
   controls.setCaptions(job);
   if (!job) {
+    // Nobody knows yet whose face it is, unless it was chosen here.
+    if (named() && named() !== ownJob) showPoster(null);
     byId('badge').hidden = true;
     document.title = 'headcast';
     return;
   }
-  const avatar = composer.avatar(job.avatar);
-  if (avatar || job.frames) showPoster(avatar ?? pushedFace(job));
+  showPoster(faceOf(job));
   const live = job.state === 'rendering';
   const badge = byId('badge');
   badge.hidden = !live;
@@ -292,7 +320,7 @@ function render() {
   setText(byId('badge-text'), isOpen ? t('badge.live') : mode === 'playing' ? t('badge.on_air') : t('badge.rendering'));
   log.setName(job.title);
   plot.setFrameRate(job.clip?.frame_rate ?? 0);
-  renderPanel(job, mode === 'waiting' ? wait : null, madeSecs(job));
+  renderPanel({ ...job, error: problem }, mode === 'waiting' ? wait : null, madeSecs(job));
   const percent = job.progress.total ? Math.floor((100 * job.progress.frames) / job.progress.total) : 0;
   const reached = isOpen ? t('badge.live') : `${percent}%`;
   document.title = live ? `${reached} · ${job.title}` : `${job.title} · headcast`;
@@ -339,6 +367,8 @@ byId('sound').addEventListener('click', () => {
   store.set({ muted: false });
 });
 video.addEventListener('volumechange', () => store.set({}));
+// The size of a face that nobody knows any more.
+poster.addEventListener('load', () => store.set({}));
 /**
  * @param {HTMLElement} button whose words are `word` when it has nothing to tell
  * @param {string} word @param {string} copied @param {string} text
@@ -362,7 +392,7 @@ byId('share').addEventListener('click', () => {
 byId('embed').addEventListener('click', () => {
   const { job } = store.get();
   if (!job) return;
-  const { width, height } = job.frames ?? composer.avatar(job.avatar) ?? { width: 1, height: 1 };
+  const { width, height } = faceOf(job);
   const address = new URL(`/embed/${job.id}`, location.href).href;
   const snippet = `<iframe src="${address}" style="width: 100%; max-width: 640px; aspect-ratio: ${width} / ${height}; border: 0" allow="autoplay; fullscreen; picture-in-picture"></iframe>`;
   copy(byId('embed'), 'panel.embed', 'panel.embed_copied', snippet);
@@ -401,6 +431,6 @@ route();
 // Shown at once as a whole, so that nothing jumps about: with the job that the address names, unless that takes its time.
 const appear = () => document.documentElement.classList.add('ready');
 if (named()) setTimeout(appear, PATIENCE);
-store.subscribe(({ job }) => {
-  if (job || !named()) appear();
+store.subscribe(({ job, trouble }) => {
+  if (job || trouble || !named()) appear();
 });

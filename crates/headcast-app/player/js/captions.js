@@ -4,7 +4,7 @@ import { byId } from './dom.js';
 
 const REMEMBERED = 'headcast.captions';
 /** Height of the control bar, in pixels, and of a line of captions, as a share of the picture's. */
-const [BAR, LINE] = [84, 0.06];
+const [BAR, LINE] = [98, 0.06];
 
 /** @param {HTMLVideoElement} video */
 export function createCaptions(video) {

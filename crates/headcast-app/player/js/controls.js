@@ -3,8 +3,8 @@
 import { byId, element, setText } from './dom.js';
 import { createCaptions } from './captions.js';
 import { createPlayback } from './playback.js';
-import { clock, span } from './format.js';
-import { t } from './i18n.js';
+import { clock, span, spoken } from './format.js';
+import { current, t } from './i18n.js';
 
 /**
  * @param {HTMLVideoElement} video
@@ -25,6 +25,13 @@ export function createControls(video, job) {
 
   const share = (/** @type {number} */ secs) => `${Math.min(100, (100 * secs) / (duration || 1))}%`;
 
+  /** Why there is nothing to see at a position; empty where there is. @param {number} position */
+  function missingAt(position) {
+    const wait = position >= duration || job.made().some(([start, end]) => position >= start && position < end) ? 0 : job.secondsUntil(position);
+    if (wait === 0) return '';
+    return wait === null ? t('player.not_made') : t('player.not_made_yet', { span: span(wait, t) });
+  }
+
   function drawRanges(/** @type {HTMLElement} */ layer, /** @type {[number, number][]} */ ranges) {
     layer.replaceChildren(
       ...ranges.map(([start, end]) => {
@@ -41,9 +48,11 @@ export function createControls(video, job) {
     if (!seeking) seek.value = String(position);
     layers.played.style.width = share(position);
     layers.thumb.style.left = share(position);
-    const text = `${clock(position)} / ${clock(duration)}`;
-    setText(byId('clock'), text);
-    seek.setAttribute('aria-valuetext', text);
+    setText(byId('clock-at'), clock(position));
+    setText(byId('clock-length'), ` / ${clock(duration)}`);
+    const [at, length] = [spoken(position, current()), spoken(duration, current())];
+    const missing = missingAt(position);
+    seek.setAttribute('aria-valuetext', missing ? t('player.position_missing', { at, length, missing }) : t('player.position', { at, length }));
     screen.toggleAttribute('data-playing', !video.paused);
     screen.toggleAttribute('data-muted', video.muted);
     byId('toggle').setAttribute('aria-label', t(video.paused ? 'player.play' : 'player.pause'));
@@ -103,9 +112,8 @@ export function createControls(video, job) {
   seek.addEventListener('pointermove', (/** @type {PointerEvent} */ event) => {
     const box = seek.getBoundingClientRect();
     const position = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * duration;
-    const wait = job.made().some(([start, end]) => position >= start && position < end) ? 0 : job.secondsUntil(position);
-    const missing = wait === null ? t('player.not_made') : t('player.not_made_yet', { span: span(wait, t) });
-    setText(tip, wait === 0 ? clock(position) : `${clock(position)} · ${missing}`);
+    const missing = missingAt(position);
+    setText(tip, missing ? `${clock(position)} · ${missing}` : clock(position));
     tip.style.left = share(position);
     tip.hidden = false;
   });
@@ -119,7 +127,18 @@ export function createControls(video, job) {
     const types = target.matches('input:not([type=range]), select, textarea, .log-lines');
     // A focused button or link keeps its own space key.
     if (types || (event.key === ' ' && target.matches('button, a, summary'))) return;
-    const arrows = { ArrowLeft: () => jump(video.currentTime - 5), ArrowRight: () => jump(video.currentTime + 5) };
+    const by = (/** @type {number} */ secs) => () => jump(video.currentTime + secs);
+    const arrows = { ArrowLeft: by(-5), ArrowRight: by(5) };
+    // Its own steps are as fine as a pointer needs them, and nobody could get anywhere by those.
+    const slider = {
+      ...arrows,
+      ArrowDown: by(-5),
+      ArrowUp: by(5),
+      PageDown: by(-duration / 10),
+      PageUp: by(duration / 10),
+      Home: () => jump(0),
+      End: () => jump(duration),
+    };
     // Sliders have a use of their own for arrows, and the page scrolls by those up and down.
     const isFree = !target.matches('input');
     const isOfVideo = isFree && (screen.contains(target) || document.fullscreenElement === screen);
@@ -135,6 +154,7 @@ export function createControls(video, job) {
       ...playback.actions,
       ...(isFree ? arrows : {}),
       ...(isOfVideo ? playback.arrows : {}),
+      ...(target === seek ? slider : {}),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = /^\d$/.test(key) ? () => jump((duration * Number(key)) / 10) : actions[key];

@@ -32,6 +32,15 @@ export function size(bytes, language) {
   return bytes < 1e9 ? `${decimal(bytes / 1e6, 1, language)} MB` : `${decimal(bytes / 1e9, 1, language)} GB`;
 }
 
+/** A position for those who hear it: `1 minute 5 seconds`. @param {number} secs @param {string} language */
+export function spoken(secs, language) {
+  const whole = Math.max(0, Math.floor(Number.isFinite(secs) ? secs : 0));
+  /** @type {[number, string][]} */
+  const parts = [[Math.floor(whole / 3600), 'hour'], [Math.floor(whole / 60) % 60, 'minute'], [whole % 60, 'second']];
+  const told = parts.filter(([n, unit]) => n > 0 || (whole === 0 && unit === 'second'));
+  return told.map(([n, unit]) => n.toLocaleString(language, { style: 'unit', unit, unitDisplay: 'long' })).join(' ');
+}
+
 /** A span that people can feel: seconds below two minutes, then minutes.
  * @param {number} secs
  * @param {(key: string, values?: Record<string, string | number>) => string} t */

@@ -134,7 +134,7 @@ export function createLog() {
       if (line.seq <= last) return;
       last = line.seq;
       const time = new Date(line.at_ms).toLocaleTimeString(current(), { hour12: false });
-      const node = element('p', { class: `line ${line.level}` }, [element('time', {}, [time]), ` ${line.message}`]);
+      const node = element('p', { class: `line ${line.level}` }, [element('time', {}, [time]), ' ', element('span', { lang: 'en' }, [line.message])]);
       const entry = { line, text: `${time} ${line.message}`, node };
       kept.push(entry);
       if (kept.length > KEPT) kept.shift()?.node.remove();

@@ -6,6 +6,8 @@ import { fragmentLoader } from './loader.js';
 
 /** What a start waits for: less is not worth a message. */
 const NEGLIGIBLE_SECS = 0.15;
+/** How long a server that cannot be reached is left alone, in milliseconds. */
+const RETRY_AFTER = 2000;
 
 /**
  * @typedef {'idle' | 'loading' | 'waiting' | 'playing' | 'stalled' | 'ready'} Mode
@@ -195,10 +197,8 @@ export class Player {
   async recover(hls, data) {
     if (hls !== this.hls || !this.job) return;
     this.recoveries += 1;
-    const position = this.video.currentTime;
     if (this.recoveries > 4) {
-      hls.destroy();
-      this.hooks.onError('playback');
+      this.fail('playback');
       return;
     }
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.recoveries === 1) {
@@ -207,21 +207,44 @@ export class Player {
     }
     if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
       // The job knows better than the connection why something cannot be had.
-      try {
-        const job = await api.job(this.job.id);
-        if (job.state === 'failed' || job.state === 'cancelled') return;
-      } catch (error) {
-        if (/** @type {api.ApiError} */ (error).status === 404) {
-          this.hooks.onError('no_such_job');
-          return;
-        }
+      const state = await this.stateOf(hls, this.job.id);
+      if (hls !== this.hls || state === 'failed' || state === 'cancelled') return;
+      if (state === 'gone') {
+        this.fail('no_such_job');
+        return;
       }
       await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** this.recoveries));
       if (hls !== this.hls) return;
     }
+    const { paused, currentTime } = this.video;
     hls.destroy();
-    const resume = !this.video.paused;
-    this.attach(position);
-    if (resume) this.playNow();
+    this.attach(currentTime);
+    if (!paused) this.playNow();
+  }
+
+  /**
+   * The state of the job, or `gone`. Of a server that cannot be reached it is waited for: what is loaded plays meanwhile.
+   * @param {any} hls who asks @param {string} id
+   */
+  async stateOf(hls, id) {
+    for (;;) {
+      try {
+        return (await api.job(id)).state;
+      } catch (error) {
+        const { status } = /** @type {api.ApiError} */ (error);
+        if (status !== 0 || hls !== this.hls) return status === 404 ? 'gone' : 'unknown';
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+    }
+  }
+
+  /** Gives up. @param {string} code */
+  fail(code) {
+    this.hls?.destroy();
+    this.hls = null;
+    this.wantsToPlay = false;
+    this.video.pause();
+    this.setMode('idle');
+    this.hooks.onError(code);
   }
 }

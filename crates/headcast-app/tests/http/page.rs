@@ -174,11 +174,73 @@ fn codes() -> BTreeSet<String> {
     codes
 }
 
+/// Refusals of requests, as the sources of the server spell them: the first text after what begins one. Gradio's clients
+/// have pages of their own.
+fn refusals() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for file in std::fs::read_dir(player().with_file_name("src/server")).unwrap() {
+        let file = file.unwrap().path();
+        if file.is_dir() {
+            continue;
+        }
+        let text = std::fs::read_to_string(file).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for mark in ["StatusCode::", "Problem::new(", "refused(", "not_ready("] {
+            for after in text.split(mark).skip(1) {
+                let Some((before, code)) = after.split_once('"') else { continue };
+                let code = code.split('"').next().unwrap();
+                let is_code = !code.is_empty() && code.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
+                if is_code && !before.contains([';', '}']) {
+                    codes.insert(code.to_owned());
+                }
+            }
+        }
+    }
+    codes
+}
+
+/// What the page does not hear, and why.
+const UNHEARD: &[(&str, &[&str])] = &[
+    (
+        "frames from outside are sent by programs",
+        &[
+            "clip_too_long",
+            "frame_partial",
+            "frames_busy",
+            "frames_not_wanted",
+            "frames_position",
+            "job_over",
+            "stopping",
+        ],
+    ),
+    (
+        "its addresses and queries are those that there are",
+        &["no_such_method", "no_such_page", "query_malformed"],
+    ),
+    ("browsers send them as they should", &["host_missing", "request_malformed"]),
+    (
+        "pictures, captions and lists are asked for by the browser, which shows none",
+        &["no_captions", "no_poster", "no_preview", "no_such_segment", "not_opened", "range_past_end"],
+    ),
+    ("links lead there once there is something", &["not_done", "nothing_made"]),
+    ("only who watches over the server asks whether it is ready", &["data_folder_gone"]),
+];
+
 #[test]
 fn every_reason_for_a_failure_has_words() {
-    let (codes, english) = (codes(), words("en"));
+    let (codes, refusals, english) = (codes(), refusals(), words("en"));
     assert!(codes.contains("render_failed") && codes.len() > 5, "{codes:?}");
-    for code in codes {
+    for code in
+        ["no_such_profile", "field_twice", "host_refused", "audio_twice", "body_malformed", "no_such_upload"]
+    {
+        assert!(refusals.contains(code), "{code} is not found in {refusals:?}");
+    }
+    let unheard: BTreeSet<&str> = UNHEARD.iter().flat_map(|(_reason, codes)| *codes).copied().collect();
+    for code in &unheard {
+        assert!(refusals.contains(*code), "the server does not say {code}");
+        assert!(!english.contains_key(&format!("error.{code}")), "{code} has words");
+    }
+    for code in codes.iter().chain(&refusals).filter(|code| !unheard.contains(code.as_str())) {
         assert!(english.contains_key(&format!("error.{code}")), "{code} has no words");
     }
 }
