@@ -134,6 +134,16 @@ async function again(ids) {
   console.log('\nby another face');
   const { page, troubles, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740, dark: true });
   await lists('what is left is shown', page, ['seven', 'six', 'two', 'one']);
+  await page.click('[aria-label="删除“one.wav”"]');
+  await page.waitForSelector('#undo:not([hidden])', { timeout: PATIENCE });
+  const toast = await page.evaluate(() => {
+    const { left, right } = document.querySelector('#undo').getBoundingClientRect();
+    const words = document.querySelector('#undo-text');
+    return { words: words.textContent, isCut: words.scrollWidth > words.clientWidth, isCentred: Math.abs(left - (innerWidth - right)) < 1, left };
+  });
+  check('what was deleted can be read on a telephone', !toast.isCut && toast.isCentred && toast.left >= 16, JSON.stringify(toast));
+  await page.click('#undo-button');
+  await lists('and brought back', page, ['seven', 'six', 'two', 'one']);
   await page.click('.face:has(input[value=milo])');
   await page.click('[aria-label*="再说一遍"][aria-label*="seven.wav"]');
   await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
