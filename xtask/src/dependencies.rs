@@ -26,6 +26,7 @@ const HOMES: &[(&str, &str)] = &[
     ("anyhow", "headcast-app"),
     ("indicatif", "headcast-app"),
     ("libc", "headcast-app"),
+    ("rustix", "headcast-app"),
     ("rusqlite", "headcast-app"),
     ("ureq", "headcast-app"),
     ("symphonia", "headcast-audio"),

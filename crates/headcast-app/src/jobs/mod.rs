@@ -19,6 +19,7 @@ mod retention;
 mod schedule;
 mod script;
 mod shared;
+mod speaker;
 mod stages;
 mod studio;
 mod table;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::title;
+
 /// What is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
@@ -17,10 +19,21 @@ impl Script {
     /// Longest text in characters: some twelve minutes of speech.
     pub const MAX_CHARS: usize = 10_000;
 
+    /// A text without what ends it early or is no text: control characters are spaces, but for tabs and line ends.
+    pub fn plain(text: &str) -> String {
+        let plain = |c: char| match c {
+            '\r' => '\n',
+            '\n' | '\t' => c,
+            c if c.is_control() => ' ',
+            c => c,
+        };
+        text.replace("\r\n", "\n").chars().map(plain).collect()
+    }
+
     /// Its first words, as a name of the video.
     pub fn excerpt(&self) -> String {
         let words = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let words: String = words.chars().filter(|c| !c.is_control()).collect();
+        let words: String = words.chars().filter(|c| !title::is_control(*c)).collect();
         if words.chars().count() <= EXCERPT {
             return words;
         }
@@ -93,6 +106,16 @@ mod tests {
         assert_eq!(name(" Hello\n there.  "), "Hello there.");
         assert_eq!(name(&"word ".repeat(30)), "word word word word word word word word word…");
         assert_eq!(name(&"讲".repeat(60)), format!("{}…", "讲".repeat(48)));
+        // Nothing that a title may not have: this would read as "exe.jpg" in a list.
+        assert_eq!(name("\u{202e}gpj.exe\u{2069} \u{2028}is\u{7f} fine"), "gpj.exe is fine");
+    }
+
+    #[test]
+    fn a_text_has_no_control_characters() {
+        let text = "One\r\ntwo\rthree\tfour.\0 \x1b[1mFive\u{85}six\n\n讲 \u{202e}é";
+        let plain = Script::plain(text);
+        assert_eq!(plain, "One\ntwo\nthree\tfour.   [1mFive six\n\n讲 \u{202e}é");
+        assert_eq!(Script::plain(&plain), plain, "once is enough");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(super) struct Table {
     arriving: usize,
     /// The ones that the workers have in hand: their folders must not vanish under them.
     in_hand: BTreeSet<JobId>,
+    /// Those for which a voice speaks: likewise.
+    speaking: BTreeSet<JobId>,
     /// Segments given out so far.
     turns: u64,
     /// When retention was last looked at.
@@ -128,6 +130,7 @@ impl Shared {
                 jobs,
                 arriving: 0,
                 in_hand: BTreeSet::new(),
+                speaking: BTreeSet::new(),
                 turns: 0,
                 retained: Instant::now(),
                 stop: false,
@@ -192,8 +195,31 @@ impl Shared {
         }
     }
 
+    /// Waits until there is a text to be spoken, in order of acceptance; `None` when the process ends. Call
+    /// [`Self::release`] after.
+    pub(super) fn next_unspoken(&self) -> Option<Arc<Job>> {
+        let mut table = self.lock();
+        loop {
+            if table.stop {
+                return None;
+            }
+            let may_speak = |job: &&Arc<Job>| {
+                job.waits_for_voice()
+                    && !table.has(job.id())
+                    && (job.is_watched() || !self.limits.pause_unwatched)
+            };
+            if let Some(job) = table.jobs.iter().find(may_speak).cloned() {
+                table.speaking.insert(job.id());
+                return Some(job);
+            }
+            // Nobody says when a paused job is watched.
+            let wait = if self.limits.pause_unwatched { IDLE_WAIT } else { RETAIN_EVERY };
+            table = self.work.wait_timeout(table, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn pick(&self, table: &Table) -> Option<Task> {
-        let free = table.jobs.iter().filter(|job| !table.in_hand.contains(&job.id()));
+        let free = table.jobs.iter().filter(|job| !table.has(job.id()));
         // A job whose frames come from outside needs a worker only to be opened, and its sender waits.
         let in_demand = |job: &Job| job.is_watched() || job.request().pushed.is_some();
         let waiting: Vec<_> = free.filter_map(|job| Some((job, in_demand(job), job.need()?))).collect();
@@ -229,10 +255,11 @@ impl Shared {
         Some(Task::Open(Arc::clone(job)))
     }
 
-    /// The worker has let go of what [`Self::next`] gave it.
+    /// The worker has let go of what [`Self::next`] or [`Self::next_unspoken`] gave it.
     pub(super) fn release(&self, job: &Job) {
         let mut table = self.lock();
         table.in_hand.remove(&job.id());
+        table.speaking.remove(&job.id());
         let gone = !table.jobs.iter().any(|other| other.id() == job.id());
         drop(table);
         if gone {
@@ -297,7 +324,7 @@ impl Shared {
         let Some(index) = table.jobs.iter().position(|job| job.id() == id) else { return false };
         let job = table.jobs.remove(index);
         // Of a job that came to its own end, nothing more is written.
-        let written = table.in_hand.contains(&id) && !matches!(job.state(), State::Done | State::Failed);
+        let written = table.has(id) && !matches!(job.state(), State::Done | State::Failed);
         drop(table);
         job.cancel();
         self.recent.forget(id);
@@ -479,6 +506,7 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
     let job = Job::restored(row, request, made, store, log, &timings);
     job.set_disk_bytes(folder.size());
     job.set_captions(folder.has_captions());
+    job.set_unspoken(job.is_spoken_by_a_voice() && !folder.has_input());
     if job.state() != before {
         // Its last word did not reach the table, or segments are missing. If this does not either, the next start
         // finds out again.
@@ -488,6 +516,11 @@ pub(super) fn restore(disk: &Disk, stored: Stored, events: usize) -> Arc<Job> {
 }
 
 impl Table {
+    /// Whether somebody works on it.
+    fn has(&self, id: JobId) -> bool {
+        self.in_hand.contains(&id) || self.speaking.contains(&id)
+    }
+
     fn waiting(&self) -> usize {
         self.jobs.iter().filter(|job| !job.state().is_over()).count()
     }

@@ -126,6 +126,12 @@ pub trait Reporter: Sync {
 
     /// Whether the job was cancelled: stop soon, and return any error.
     fn cancelled(&self) -> bool;
+
+    /// Whether the file that is being made may have `bytes`; else stop, and return any error.
+    fn has_room(&self, bytes: u64) -> bool {
+        let _ = bytes;
+        true
+    }
 }
 
 /// What a job is doing.

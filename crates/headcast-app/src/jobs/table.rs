@@ -21,7 +21,7 @@ use super::shared::{Arrival, Readers, Shared, restore};
 use super::studio::{Input, JobRequest, Studio};
 use super::title::Title;
 use super::video::layout;
-use super::{poster, transcript, worker, writer};
+use super::{poster, speaker, transcript, worker, writer};
 use crate::captions::{self, Cue};
 
 /// All jobs of this process.
@@ -63,6 +63,9 @@ impl Jobs {
         for number in 0..limits.in_flight.get() {
             started.spawn(format!("headcast-jobs-{number}"), worker::run)?;
         }
+        for number in 0..speaker::AT_ONCE {
+            started.spawn(format!("headcast-voice-{number}"), speaker::run)?;
+        }
         Ok(started)
     }
 
@@ -101,6 +104,7 @@ impl Jobs {
             let card = shared.disk.card(&job.row());
             folder.accept(&request, upload, &card)?;
             job.set_captions(folder.has_captions());
+            job.set_unspoken(request.is_unspoken());
             let bytes = folder.size();
             shared.make_room(bytes)?;
             job.set_disk_bytes(bytes);
@@ -183,10 +187,15 @@ impl Jobs {
         self.shared.lock().jobs.clone()
     }
 
-    /// How many jobs that arrived earlier wait for a renderer or have one; 0 when its turn has come.
+    /// How many jobs that arrived earlier wait for a renderer or have one, or a voice where its text is still to be spoken; 0
+    /// when its turn has come.
     pub fn ahead_of(&self, id: JobId) -> usize {
         let table = self.shared.lock();
-        table.jobs.iter().take_while(|job| job.id() != id).filter(|job| job.takes_turns()).count()
+        let Some(place) = table.jobs.iter().position(|job| job.id() == id) else { return 0 };
+        let is_unspoken = table.jobs[place].waits_for_voice();
+        let comes_first =
+            |job: &&Arc<Job>| if is_unspoken { job.waits_for_voice() } else { job.takes_turns() };
+        table.jobs[..place].iter().filter(comes_first).count()
     }
 
     /// The first frame of a job as a PNG file, once it is made. Blocks for the disk.

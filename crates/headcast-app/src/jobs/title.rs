@@ -63,7 +63,7 @@ impl fmt::Display for Title {
 
 /// Control characters, line separators, and those that turn the direction of what follows, so that a name reads as
 /// another one (Unicode UAX #9, table 4).
-fn is_control(c: char) -> bool {
+pub(super) fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

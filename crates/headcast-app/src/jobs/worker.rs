@@ -13,13 +13,11 @@ use headcast::source::MakeError;
 
 use super::event::Level;
 use super::job::{Begun, Failure, Job, Work};
-use super::script::Script;
 use super::shared::{Shared, Task};
 use super::stages::Stage;
 use super::studio::{JobRequest, OpenError, OpenErrorKind, Opened, Phase, Reporter};
 use crate::picture;
 use crate::studio::pushed::{self, Received};
-use crate::voices::VoiceError;
 
 /// Works until the table says stop.
 pub(super) fn run(shared: &Shared) {
@@ -33,32 +31,40 @@ pub(super) fn run(shared: &Shared) {
                 continue;
             }
         };
-        // A bug in a renderer costs its job, not the server and everyone else's.
-        let outcome = catch_unwind(AssertUnwindSafe(|| match &task {
+        attend(shared, &job, || match &task {
             Task::Open(job) => open(shared, job),
             Task::Make(job, index) => make(shared, job, *index),
             Task::Retain => {}
-        }));
-        if outcome.is_err() {
-            job.fail(Failure {
-                code: "internal",
-                message: "the renderer stopped on a broken promise of its own; please report this with the \
-                          terminal's output"
-                    .to_owned(),
-            });
-        }
-        let over = job.state().is_over();
-        if over {
-            shared.save(&job);
-        }
-        shared.release(&job);
-        if over {
-            shared.retain(SystemTime::now());
-        }
+        });
+    }
+}
+
+/// Does some work on a job that is in hand, and lets go of it.
+pub(super) fn attend(shared: &Shared, job: &Job, work: impl FnOnce()) {
+    // A bug in a renderer costs its job, not the server and everyone else's.
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        job.fail(Failure {
+            code: "internal",
+            message: "the renderer stopped on a broken promise of its own; please report this with the \
+                      terminal's output"
+                .to_owned(),
+        });
+    }
+    let over = job.state().is_over();
+    if over {
+        shared.save(job);
+    }
+    shared.release(job);
+    if over {
+        shared.retain(SystemTime::now());
     }
 }
 
 fn open(shared: &Shared, job: &Job) {
+    if job.is_spoken_by_a_voice() && !shared.disk.folder(job.id()).has_input() {
+        // Somebody deleted what was spoken.
+        return job.speak_again();
+    }
     if !job.begin() {
         return;
     }
@@ -90,32 +96,7 @@ fn open(shared: &Shared, job: &Job) {
     }
 }
 
-/// Lets a voice speak the text of a job, unless it has: the sound is kept with the job as an upload is.
-fn speak(shared: &Shared, job: &Job, script: &Script) -> Result<(), OpenError> {
-    let folder = shared.disk.folder(job.id());
-    let Some(voice) = &script.voice else { return Ok(()) };
-    if folder.has_input() {
-        return Ok(());
-    }
-    job.phase(Phase::Speaking);
-    job.log(
-        Level::Info,
-        format!("Speaking the text: {} characters with {voice}", script.text.chars().count()),
-    );
-    let began = Instant::now();
-    let cues = shared.studio.speak(script, &folder.unfinished_input(), &Narrator(job))?;
-    let bytes = folder.keep_speech(&cues).map_err(|error| OpenError::from(VoiceError::Disk(error)))?;
-    job.add_disk_bytes(bytes);
-    job.captioned();
-    let (sentences, secs) = (cues.len(), began.elapsed().as_secs_f64());
-    job.log(Level::Info, format!("{sentences} sentences spoken in {secs:.2} s"));
-    Ok(())
-}
-
 fn source(shared: &Shared, job: &Job) -> Result<Begun, OpenError> {
-    if let Some(script) = &job.request().script {
-        speak(shared, job, script)?;
-    }
     let features = match job.has_features().then(|| shared.disk.folder(job.id()).features()).transpose() {
         Ok(features) => features,
         Err(error) => {
@@ -159,12 +140,7 @@ fn make(shared: &Shared, job: &Job, index: usize) {
     let Some(source) = job.source() else { return };
     let Some(frames) = source.plan().frames(index) else { return };
     if let Some(over) = shared.over_limit() {
-        let message = format!(
-            "the jobs take {} kB more than --max-disk allows, and none is left to make room; allow more, or delete some \
-             and start the job again",
-            over.div_ceil(1000)
-        );
-        return job.fail(Failure { code: "disk", message });
+        return job.fail(no_room(over));
     }
     job.spends_time_with(Stage::Rendering);
     let began = Instant::now();
@@ -216,6 +192,16 @@ fn make(shared: &Shared, job: &Job, index: usize) {
         ),
     );
     job.segment_made(index, took);
+}
+
+/// Why a job ends when all jobs together take so many bytes more than they may.
+pub(super) fn no_room(over: u64) -> Failure {
+    let message = format!(
+        "the jobs take {} kB more than --max-disk allows, and none is left to make room; allow more, or delete some \
+         and start the job again",
+        over.div_ceil(1000)
+    );
+    Failure { code: "disk", message }
 }
 
 /// A job without a poster is a job all the same, so errors do not count.

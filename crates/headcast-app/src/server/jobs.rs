@@ -289,8 +289,7 @@ fn script(form: &Form, has_audio: bool) -> Result<Option<Script>, Problem> {
     if form.size.is_some() {
         return unusable("frames that come from outside bring their own sound; leave the text out");
     }
-    // As forms of browsers send line ends.
-    let text = text.replace("\r\n", "\n");
+    let text = Script::plain(text);
     let length = text.chars().count();
     if length > Script::MAX_CHARS {
         return Err(OpenError::from(VoiceError::TooLong { length, limit: Script::MAX_CHARS }).into());

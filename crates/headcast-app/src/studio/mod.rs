@@ -510,7 +510,8 @@ impl Studio for LocalStudio {
 
     fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
         let voices = self.voices.as_ref().ok_or(VoiceError::None)?;
-        Ok(voices.speak(script, to, &|| reporter.cancelled())?)
+        let (cancelled, has_room) = (|| reporter.cancelled(), |bytes| reporter.has_room(bytes));
+        Ok(voices.speak_within(script, to, &cancelled, &has_room)?)
     }
 
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {

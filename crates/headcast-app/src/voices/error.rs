@@ -2,6 +2,8 @@
 
 use std::io;
 
+use headcast::audio::AudioError;
+
 use crate::jobs::{OpenError, OpenErrorKind};
 
 /// Why a text was not spoken. Nothing of a key is in it.
@@ -89,6 +91,20 @@ pub enum VoiceError {
         /// The end of its standard error.
         said: String,
     },
+    /// Take a faster voice, or write less.
+    #[error(
+        "{who} was not through with the text after {secs} s and was given up; take a faster voice, make several videos of \
+         the text, or allow more with --voice-patience"
+    )]
+    Slow {
+        /// The program or server.
+        who: String,
+        /// How long it was waited for.
+        secs: u64,
+    },
+    /// Make several videos of the text, or take a voice that speaks faster: what it spoke is longer than a recording may be.
+    #[error(transparent)]
+    Endless(AudioError),
     /// Try again, or take another voice.
     #[error("{who} said nothing for {secs} s and was given up; try again, or take another voice")]
     Hung {
@@ -142,7 +158,8 @@ impl VoiceError {
             Self::NoTls => is(OpenErrorKind::Internal, "voice_no_tls"),
             Self::Missing { .. } => is(OpenErrorKind::Internal, "voice_missing"),
             Self::Failed { .. } => is(OpenErrorKind::Internal, "voice_failed"),
-            Self::Hung { .. } => is(OpenErrorKind::Internal, "voice_hung"),
+            Self::Hung { .. } | Self::Slow { .. } => is(OpenErrorKind::Internal, "voice_hung"),
+            Self::Endless(_) => is(OpenErrorKind::TooLarge, "audio_too_long"),
             Self::TooMuch { .. } => is(OpenErrorKind::Internal, "voice_too_much"),
             Self::NotSound { .. } => is(OpenErrorKind::Internal, "voice_not_sound"),
             Self::Silent { .. } => is(OpenErrorKind::Internal, "voice_silent"),

@@ -15,18 +15,19 @@ const MAX_LIST: u64 = 1 << 20;
 
 /// `espeak-ng`, `piper` with the models in `models`, and `say`, as far as they are there.
 pub(super) fn programs(models: Option<&Path>, patience: Duration) -> Vec<Program> {
-    let with = |name: &str, program, args: &[&str], voices| Program {
+    let with = |name: &str, program, args: &[&str], voices, markup| Program {
         name: name.to_owned(),
         program,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         voices,
+        markup,
         patience,
     };
     let mut found = Vec::new();
     if let Some(program) = on_path("piper") {
         let voices = models.map(piper_models).unwrap_or_default();
         let args = ["--model", "{voice}", "--length_scale", "{slowness}", "--output_file", "{wav}"];
-        found.push(with("piper", program, &args, voices));
+        found.push(with("piper", program, &args, voices, None));
     }
     if let Some(program) = on_path("say") {
         let voices = say_voices(&listed(&program, &["-v", "?"]));
@@ -43,12 +44,14 @@ pub(super) fn programs(models: Option<&Path>, patience: Duration) -> Vec<Program
             "-f",
             "{text_file}",
         ];
-        found.push(with("say", program, &args, voices));
+        // `[[rate 90]]` and the like.
+        found.push(with("say", program, &args, voices, Some('[')));
     }
     if let Some(program) = on_path("espeak-ng") {
         let voices = espeak_voices(&listed(&program, &["--voices"]));
         let args = ["-v", "{voice}", "-s", "{wpm}", "-w", "{wav}", "-f", "{text_file}"];
-        found.push(with("espeak-ng", program, &args, voices));
+        // `[[h@'loU]]`: phonemes.
+        found.push(with("espeak-ng", program, &args, voices, Some('[')));
     }
     found.retain(|program| !program.voices.is_empty());
     found

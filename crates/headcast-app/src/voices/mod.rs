@@ -2,10 +2,12 @@
 //!
 //! A text is spoken sentence by sentence, so that where each one begins and ends is known to the sample: captions need no
 //! guess. What a voice sends is untrusted: bounded, decoded by the same decoder as an upload, and laid one after the other
-//! in one file, with pauses of our own between sentences.
+//! in one file, with pauses of our own between sentences. The whole is bounded as a recording is, and in time.
 
 mod error;
 mod found;
+mod group;
+mod pipe;
 mod program;
 pub mod sentences;
 mod server;
@@ -15,9 +17,12 @@ pub use error::VoiceError;
 pub use server::{Key, NotAServer, ServerSettings};
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use headcast::audio::AudioError;
 
 use crate::captions::Cue;
 use crate::jobs::Script;
@@ -31,6 +36,9 @@ const MAX_ANSWER: u64 = 32 << 20;
 
 /// How long a voice may take for a sentence, if nobody says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often that patience a whole text may take: two hours, if nobody says otherwise.
+const SENTENCES_OF_PATIENCE: u32 = 60;
 
 /// Pauses after a sentence and after a paragraph, in milliseconds.
 const PAUSE: u64 = 320;
@@ -148,13 +156,22 @@ pub struct Settings {
     pub search: bool,
     /// A folder with models of `piper`.
     pub models: Option<PathBuf>,
-    /// How long a program may take for a sentence.
+    /// How long a program may take for a sentence; for a whole text, any voice sixty times as long.
     pub patience: Duration,
+    /// Longest sound of a whole text. By default as long as a recording may be.
+    pub longest: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { server: None, commands: Vec::new(), search: true, models: None, patience: PATIENCE }
+        Self {
+            server: None,
+            commands: Vec::new(),
+            search: true,
+            models: None,
+            patience: PATIENCE,
+            longest: headcast::audio::Limits::default().max_duration,
+        }
     }
 }
 
@@ -180,7 +197,8 @@ impl Voices {
         for CommandVoice { name, language, program, args } in settings.commands.iter().cloned() {
             let voice = VoiceInfo { name: String::new(), title: name.clone(), language };
             let patience = settings.patience;
-            configured.push(Box::new(Program { name, program, args, voices: vec![voice], patience }));
+            let (voices, markup) = (vec![voice], None);
+            configured.push(Box::new(Program { name, program, args, voices, markup, patience }));
         }
         Ok(Self { configured, settings, found: OnceLock::new() })
     }
@@ -210,18 +228,49 @@ impl Voices {
         to: &Path,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Vec<Cue>, VoiceError> {
-        let sentences = sentences(&script.text);
+        self.speak_within(script, to, cancelled, &|_bytes| true)
+    }
+
+    /// As [`Self::speak`], as long as `has_room` says that the file may have so many bytes. It is asked before each sentence
+    /// is written.
+    ///
+    /// # Errors
+    /// As [`Self::speak`].
+    pub fn speak_within(
+        &self,
+        script: &Script,
+        to: &Path,
+        cancelled: &dyn Fn() -> bool,
+        has_room: &dyn Fn(u64) -> bool,
+    ) -> Result<Vec<Cue>, VoiceError> {
+        let text = Script::plain(&script.text);
+        let sentences = sentences(&text);
         if sentences.is_empty() {
             return Err(VoiceError::Nothing);
         }
         let name = script.voice.as_deref().unwrap_or_default();
         let (speaker, voice) = self.find(name)?;
+        let longest = self.settings.longest;
+        let most = (longest.as_secs() * RATE).min(WavFile::MAX_SAMPLES);
+        let patience = self.settings.patience.saturating_mul(SENTENCES_OF_PATIENCE);
+        let began = Instant::now();
         let mut file = WavFile::create(to)?;
         let mut cues = Vec::new();
         for sentence in sentences {
+            if began.elapsed() > patience {
+                return Err(VoiceError::Slow { who: speaker.name().to_owned(), secs: patience.as_secs() });
+            }
             let wish = Wish { words: sentence.words, voice: &voice, speed: script.speed.factor() };
-            let samples = sound::read(speaker.say(&wish, cancelled)?, speaker.name())?;
+            let samples = sound::read(speaker.say(&wish, cancelled)?, speaker.name(), cancelled)?;
+            let pause = if sentence.ends_paragraph { LONG_PAUSE } else { PAUSE } * RATE / 1000;
             let start = file.samples();
+            let end = start + samples.len() as u64 + pause;
+            if end > most {
+                return Err(VoiceError::Endless(AudioError::TooLong { stated: None, max: longest }));
+            }
+            if !has_room(WavFile::bytes(end)) {
+                return Err(VoiceError::Disk(io::ErrorKind::StorageFull.into()));
+            }
             file.push(&samples)?;
             let words = sentence.words.split_whitespace().collect::<Vec<_>>().join(" ");
             cues.push(Cue {
@@ -229,8 +278,7 @@ impl Voices {
                 end_ms: file.samples() * 1000 / RATE,
                 text: words,
             });
-            let pause = if sentence.ends_paragraph { LONG_PAUSE } else { PAUSE };
-            file.push_silence(pause * RATE / 1000)?;
+            file.push_silence(pause)?;
             if cancelled() {
                 return Err(VoiceError::Cancelled);
             }
@@ -264,6 +312,8 @@ fn listed(speaker: &dyn Speaker, voice: &VoiceInfo) -> Listed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -275,5 +325,104 @@ mod tests {
         for bad in ["", "x", "=x", "x=", "x=  ", "x=\"y", "a/b=c"] {
             assert!(CommandVoice::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    /// Says everything within a second of sound, and takes its time for it.
+    #[derive(Debug)]
+    struct Parrot {
+        voices: [VoiceInfo; 1],
+        takes: Duration,
+        heard: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Speaker for Parrot {
+        fn name(&self) -> &str {
+            "parrot"
+        }
+
+        fn voices(&self) -> &[VoiceInfo] {
+            &self.voices
+        }
+
+        fn say(&self, wish: &Wish<'_>, _: &dyn Fn() -> bool) -> Result<Vec<u8>, VoiceError> {
+            self.heard.lock().unwrap().push(wish.words.to_owned());
+            std::thread::sleep(self.takes);
+            let file = tempfile::NamedTempFile::new()?;
+            let mut wav = WavFile::create(file.path())?;
+            wav.push(&[0.5; 48_000])?;
+            wav.finish()?;
+            Ok(std::fs::read(file.path())?)
+        }
+    }
+
+    /// What a parrot said to a text, and how it ended. `room` is what the file may have.
+    fn parrot(
+        text: &str,
+        settings: Settings,
+        takes: Duration,
+        room: u64,
+    ) -> (Vec<String>, Result<u64, VoiceError>) {
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let voices = [VoiceInfo { name: String::new(), title: String::new(), language: String::new() }];
+        let parrot = Parrot { voices, takes, heard: Arc::clone(&heard) };
+        let settings = Settings { search: false, ..settings };
+        let voices = Voices { configured: vec![Box::new(parrot)], settings, found: OnceLock::new() };
+        let script = Script {
+            text: text.to_owned(),
+            voice: Some("parrot".to_owned()),
+            speed: crate::jobs::Pace::default(),
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let said = voices.speak_within(&script, file.path(), &|| false, &|bytes| bytes <= room);
+        let bytes = std::fs::metadata(file.path()).unwrap().len();
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
+        (heard, said.map(|cues| cues.last().unwrap().end_ms * 96 + PAUSE * 96 + 44 - bytes))
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_a_recording_may_be() {
+        let text = "One. Two. Three. Four. Five.";
+        // A second and a pause each: the third sentence ends after 3.96 s.
+        let for_secs = |secs| {
+            let settings = Settings { longest: Duration::from_secs(secs), ..Settings::default() };
+            parrot(text, settings, Duration::ZERO, u64::MAX)
+        };
+        let (heard, said) = for_secs(3);
+        assert_eq!(heard, ["One.", "Two.", "Three."]);
+        let error = said.unwrap_err();
+        assert_eq!(error.kind().1, "audio_too_long");
+        let longest = Duration::from_secs(3);
+        assert_eq!(error.to_string(), AudioError::TooLong { stated: None, max: longest }.to_string());
+        let (heard, said) = for_secs(7);
+        assert_eq!((heard.len(), said.unwrap()), (5, 0), "the control, with the size that the cues tell");
+    }
+
+    #[test]
+    fn a_text_takes_no_more_room_than_there_is() {
+        let text = "One. Two. Three.";
+        let (heard, said) = parrot(text, Settings::default(), Duration::ZERO, 44 + 2 * 126_720);
+        assert_eq!(heard.len(), 3);
+        assert_eq!(said.unwrap_err().kind().1, "disk");
+        assert!(parrot(text, Settings::default(), Duration::ZERO, 44 + 3 * 126_720).1.is_ok(), "the control");
+    }
+
+    #[test]
+    fn a_text_takes_no_more_time_than_so_many_sentences() {
+        let text = "Yes. ".repeat(80);
+        // It may take 60 times 5 ms, which are over after 15 sentences at the latest.
+        let settings = Settings { patience: Duration::from_millis(5), ..Settings::default() };
+        let (heard, said) = parrot(&text, settings, Duration::from_millis(20), u64::MAX);
+        assert!((1..=16).contains(&heard.len()), "{}", heard.len());
+        let error = said.unwrap_err();
+        assert!(matches!(error, VoiceError::Slow { .. }), "{error}");
+        let (heard, said) = parrot(&text, Settings::default(), Duration::ZERO, u64::MAX);
+        assert_eq!((heard.len(), said.unwrap()), (80, 0), "the control");
+    }
+
+    #[test]
+    fn voices_and_captions_get_text_alone() {
+        let (heard, said) = parrot("One\0 \x1btwo.\r\nThree.", Settings::default(), Duration::ZERO, u64::MAX);
+        assert_eq!(heard, ["One   two.", "Three."]);
+        said.unwrap();
     }
 }

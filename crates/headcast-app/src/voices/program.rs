@@ -1,13 +1,15 @@
 //! Programs of this machine that speak: text in, a sound file out. No shell is between.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::VoiceError;
+use super::group::Group;
+use super::pipe::Gathered;
 use super::{MAX_ANSWER, Speaker, VoiceInfo, Wish};
 
 /// A program and how it is called.
@@ -21,6 +23,8 @@ pub(super) struct Program {
     pub(super) args: Vec<String>,
     /// As they are called where `{voice}` stands.
     pub(super) voices: Vec<VoiceInfo>,
+    /// What it takes for a command where it stands twice in a text.
+    pub(super) markup: Option<char>,
     pub(super) patience: Duration,
 }
 
@@ -31,7 +35,10 @@ const WORDS_PER_MINUTE: f64 = 175.0;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Of what it says on standard error, so much is kept.
-const MAX_SAID: u64 = 2_000;
+const MAX_SAID: usize = 2_000;
+
+/// One that has ended says nothing more, unless what it started does: that is not waited for much longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Speaker for Program {
     fn name(&self) -> &str {
@@ -47,8 +54,9 @@ impl Speaker for Program {
         let (text_file, wav) = (folder.path().join("text.txt"), folder.path().join("speech.wav"));
         let takes_file = self.args.iter().any(|arg| arg.contains("{text_file}"));
         let gives_file = self.args.iter().any(|arg| arg.contains("{wav}"));
+        let words = self.markup.map_or(Cow::Borrowed(wish.words), |mark| broken(wish.words, mark).into());
         if takes_file {
-            std::fs::write(&text_file, wish.words)?;
+            std::fs::write(&text_file, &*words)?;
         }
         let replaced = [
             ("{text_file}", text_file.to_string_lossy().into_owned()),
@@ -67,7 +75,7 @@ impl Speaker for Program {
             limit: MAX_ANSWER,
             growing: gives_file.then_some(&wav),
         };
-        let heard = run.output(command, (!takes_file).then_some(wish.words), cancelled)?;
+        let heard = run.output(command, (!takes_file).then_some(&*words), cancelled)?;
         if !gives_file {
             return Ok(heard);
         }
@@ -87,6 +95,18 @@ impl Speaker for Program {
         }
         Ok(sound)
     }
+}
+
+/// The text with a space between two of `mark`: it is to be read, and no command.
+fn broken(text: &str, mark: char) -> String {
+    let mut broken = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == mark && broken.ends_with(mark) {
+            broken.push(' ');
+        }
+        broken.push(c);
+    }
+    broken
 }
 
 /// Replaces each placeholder once, so that one that is part of a value stays as it is.
@@ -128,94 +148,56 @@ impl Run<'_> {
         {
             command.env_remove(name);
         }
-        // With all that it starts, so that all of it can be ended.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let missing = |source| VoiceError::Missing { program: self.who.to_owned(), source };
-        let mut child = Guard(command.spawn().map_err(missing)?);
-        if let (Some(mut pipe), Some(text)) = (child.0.stdin.take(), input) {
+        let mut group = Group::spawn(command).map_err(missing)?;
+        let child = group.leader();
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
             let text = text.to_owned();
             // One that does not read is not waited for here. One that ends early breaks the pipe, and says why itself.
             thread::spawn(move || pipe.write_all(text.as_bytes()));
         }
-        let heard = child.0.stdout.take().map(|pipe| gather(pipe, self.limit + 1));
-        let said = child.0.stderr.take().map(|pipe| gather(pipe, MAX_SAID));
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let heard = child.stdout.take().map(|pipe| Gathered::first(pipe, limit)).unwrap_or_default();
+        let said = child.stderr.take().map(|pipe| Gathered::last(pipe, MAX_SAID)).unwrap_or_default();
+        let too_much = || Err(VoiceError::TooMuch { who: self.who.to_owned(), limit: self.limit });
         let began = Instant::now();
-        let hung = || VoiceError::Hung { who: self.who.to_owned(), secs: self.patience.as_secs() };
-        let status = loop {
-            if let Some(status) = child.0.try_wait()? {
-                break status;
+        loop {
+            // Before anything is looked at: what it did then is all that it did itself.
+            let has_ended = group.has_ended()?;
+            if heard.is_over_limit() || self.growing.is_some_and(|path| size(path) > self.limit) {
+                return too_much();
+            }
+            // What it left running may hold the pipe open, and nobody needs that once there is a file.
+            let is_complete = heard.is_closed() || self.growing.is_some_and(|path| path.exists());
+            if has_ended == Some(false) || has_ended == Some(true) && is_complete {
+                break;
             }
             if cancelled() {
                 return Err(VoiceError::Cancelled);
             }
             if began.elapsed() > self.patience {
-                return Err(hung());
-            }
-            if self.growing.is_some_and(|path| size(path) > self.limit) {
-                return Err(VoiceError::TooMuch { who: self.who.to_owned(), limit: self.limit });
+                return Err(VoiceError::Hung { who: self.who.to_owned(), secs: self.patience.as_secs() });
             }
             thread::sleep(LOOK_EVERY);
-        };
-        // What it left running may hold the pipes open.
-        let left = self.patience.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
-        let take =
-            |pipe: Option<Receiver<Vec<u8>>>| pipe.map_or(Ok(Vec::new()), |pipe| pipe.recv_timeout(left));
-        let heard = take(heard).map_err(|_waiting| hung())?;
-        if heard.len() as u64 > self.limit {
-            return Err(VoiceError::TooMuch { who: self.who.to_owned(), limit: self.limit });
         }
+        let status = group.end()?;
         if !status.success() {
-            let said = take(said).unwrap_or_default();
+            let ended = Instant::now();
+            while !said.is_closed() && ended.elapsed() < LAST_WORDS {
+                thread::sleep(LOOK_EVERY);
+            }
             return Err(VoiceError::Failed {
                 program: self.who.to_owned(),
                 status: how(status),
-                said: last_words(&said),
+                said: last_words(&said.take()),
             });
         }
-        Ok(heard)
-    }
-}
-
-/// Ends a program, and what it started, when nobody waits for it any more.
-struct Guard(Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // The whole group; there is no safe call for that in the standard library.
-        #[cfg(unix)]
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &format!("-{}", self.0.id())])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        Ok(heard.take())
     }
 }
 
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
-}
-
-/// Reads a pipe to its end on a thread of its own; what is beyond the limit is read and dropped, until the reader is.
-fn gather(pipe: impl Read + Send + 'static, limit: u64) -> Receiver<Vec<u8>> {
-    let (give, take) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let mut pipe = pipe;
-        let mut bytes = Vec::new();
-        // An error is an end: what was said before it counts.
-        let _ = pipe.by_ref().take(limit).read_to_end(&mut bytes);
-        if bytes.len() as u64 >= limit {
-            // One that writes on would wait for ever.
-            let _ = io::copy(&mut pipe.take(limit.saturating_mul(16)), &mut io::sink());
-        }
-        let _ = give.send(bytes);
-    });
-    take
 }
 
 fn how(status: ExitStatus) -> String {
@@ -238,6 +220,12 @@ mod tests {
         let with = [("{a}", "{b}".to_owned()), ("{b}", "x".to_owned())];
         assert_eq!(fill("-{a}-{b}-{c}-{a}", &with), "-{b}-x-{c}-{b}");
         assert_eq!(fill("", &with), "");
+    }
+
+    #[test]
+    fn what_would_be_a_command_is_words() {
+        assert_eq!(broken("a [[b]] [[[c]", '['), "a [ [b]] [ [ [c]");
+        assert_eq!(broken("[1] 讲[", '['), "[1] 讲[", "the control");
     }
 
     #[test]

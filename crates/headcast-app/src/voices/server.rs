@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Uri;
+use ureq::http::uri::Authority;
 
 use super::error::VoiceError;
 use super::{MAX_ANSWER, Speaker, VoiceInfo, Wish};
@@ -49,9 +52,20 @@ pub struct ServerSettings {
 
 /// Why an address is none of a speech server.
 #[derive(Debug, thiserror::Error)]
-#[error("{url:?} is no address of a speech server; use one such as http://127.0.0.1:8880/v1")]
-pub struct NotAServer {
-    url: String,
+#[non_exhaustive]
+pub enum NotAServer {
+    /// Use an address with `http://` or `https://`.
+    #[error("{url:?} is no address of a speech server; use one such as http://127.0.0.1:8880/v1")]
+    Address {
+        /// As it was given.
+        url: String,
+    },
+    /// Name the server alone, and give it a key. What was given is not shown: a password may be in it.
+    #[error(
+        "an address of a speech server has no user name and no password in it (what is before an `@`), as addresses are \
+         shown in messages; name the server alone, and put its key into HEADCAST_VOICE_KEY or --voice-key-file"
+    )]
+    Userinfo,
 }
 
 /// A speech server.
@@ -65,7 +79,15 @@ pub(super) struct Server {
     key: Option<Key>,
     voices: Vec<VoiceInfo>,
     patience: Duration,
+    /// Requests that are under way, also those that nobody waits for any more.
+    under_way: AtomicUsize,
 }
+
+/// So many requests are at the server at a time. A job that is cancelled leaves its request there.
+const AT_ONCE: usize = 4;
+
+/// How often a request that waits looks whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a connection may take.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -75,10 +97,13 @@ const MAX_REFUSAL: u64 = 16 << 10;
 
 impl Server {
     pub(super) fn new(settings: &ServerSettings) -> Result<Self, NotAServer> {
-        let wrong = || NotAServer { url: settings.url.clone() };
+        let wrong = || match &settings.url {
+            // Where the part with the password ends, nobody knows in an address that is none.
+            url if url.contains('@') => NotAServer::Userinfo,
+            url => NotAServer::Address { url: url.clone() },
+        };
         let uri: Uri = endpoint(&settings.url).parse().map_err(|_bad| wrong())?;
-        let authority =
-            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+        let authority = uri.authority().filter(|authority| is_host(authority)).ok_or_else(wrong)?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(wrong());
         }
@@ -101,8 +126,16 @@ impl Server {
             key: settings.key.clone(),
             voices,
             patience: settings.patience,
+            under_way: AtomicUsize::new(0),
             uri,
         })
+    }
+
+    /// A place at the server, if one is free.
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let more = |under_way| (under_way < AT_ONCE).then_some(under_way + 1);
+        let taken = self.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        taken.is_ok().then(|| Place(Arc::clone(self)))
     }
 
     fn unreachable(&self, reason: impl fmt::Display) -> VoiceError {
@@ -179,7 +212,17 @@ impl Server {
     }
 }
 
-impl Speaker for std::sync::Arc<Server> {
+/// One request at a server, until this is dropped.
+#[derive(Debug)]
+struct Place(Arc<Server>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Speaker for Arc<Server> {
     fn name(&self) -> &str {
         "server"
     }
@@ -197,13 +240,25 @@ impl Speaker for std::sync::Arc<Server> {
             "response_format": "wav",
         })
         .to_string();
+        let place = loop {
+            if let Some(place) = self.place() {
+                break place;
+            }
+            if cancelled() {
+                return Err(VoiceError::Cancelled);
+            }
+            thread::sleep(LOOK_EVERY);
+        };
         // On a thread of its own: a read cannot be cancelled, and a job that is does not wait for it. It ends by its own
-        // limit of time.
+        // limit of time, and has its place until then.
         let (give, take) = mpsc::sync_channel(1);
-        let server = Self::clone(self);
-        thread::spawn(move || give.send(server.answer(&body)));
+        thread::spawn(move || {
+            let answer = place.0.answer(&body);
+            drop(place);
+            give.send(answer)
+        });
         loop {
-            match take.recv_timeout(Duration::from_millis(20)) {
+            match take.recv_timeout(LOOK_EVERY) {
                 Ok(answer) => return answer,
                 Err(RecvTimeoutError::Timeout) if cancelled() => return Err(VoiceError::Cancelled),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -219,14 +274,26 @@ pub(super) fn described(voice: &str) -> VoiceInfo {
     VoiceInfo { name: name.to_owned(), title: name.to_owned(), language: language.to_owned() }
 }
 
-/// The whole address of the endpoint, from what people know of a server.
+/// Whether it is a host, perhaps with a port, and nothing else.
+fn is_host(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(port) => port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()),
+        // A user is before it.
+        None => false,
+    }
+}
+
+/// The whole address of the endpoint, from what people know of a server. Its query stays.
 fn endpoint(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
+    let url = url.split('#').next().unwrap_or_default().trim();
+    let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let url = url.trim_end_matches('/');
     let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
     match path {
-        path if path.ends_with("audio/speech") => url.to_owned(),
-        "" => format!("{url}/v1/audio/speech"),
-        _ => format!("{url}/audio/speech"),
+        path if path.ends_with("audio/speech") => format!("{url}{query}"),
+        "" => format!("{url}/v1/audio/speech{query}"),
+        _ => format!("{url}/audio/speech{query}"),
     }
 }
 
@@ -250,15 +317,52 @@ mod tests {
             ("http://localhost:8880", "http://localhost:8880/v1/audio/speech"),
             ("https://api.openai.com/v1/", "https://api.openai.com/v1/audio/speech"),
             ("http://h/tts/audio/speech", "http://h/tts/audio/speech"),
+            ("http://h/tts/audio/speech/", "http://h/tts/audio/speech"),
+            // As Azure has them.
+            (
+                "https://h/openai/deployments/tts/audio/speech?api-version=2024-05-01",
+                "https://h/openai/deployments/tts/audio/speech?api-version=2024-05-01",
+            ),
+            ("https://h/v1/?api-version=X#top", "https://h/v1/audio/speech?api-version=X"),
+            ("https://h?a=http://x/y", "https://h/v1/audio/speech?a=http://x/y"),
         ] {
             assert_eq!(endpoint(given), whole);
         }
-        for bad in ["", "localhost:8880", "ftp://x/v1", "http://", "http://user:pass@x/v1"] {
-            assert!(Server::new(&settings(bad)).is_err(), "{bad}");
+        for bad in ["", "localhost:8880", "ftp://x/v1", "http://", "http://h:x/v1"] {
+            let error = Server::new(&settings(bad)).unwrap_err();
+            assert!(
+                matches!(error, NotAServer::Address { .. }) && error.to_string().contains(bad),
+                "{error}"
+            );
+        }
+        for bad in [
+            "http://user:hunter2@x/v1",
+            "http://hunter2@x/v1?a=b",
+            "user:hunter2@x",
+            "ftp://u:hunter2@x",
+            "http://u:hunter2/@x",
+        ] {
+            let error = Server::new(&settings(bad)).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains("password") && !said.contains("hunter2"), "{said}");
+        }
+        for fine in ["http://h/@team/v1", "http://[::1]:8880", "http://h:80"] {
+            assert!(Server::new(&settings(fine)).is_ok(), "the control: {fine}");
         }
         let server = Server::new(&settings("http://localhost:8880")).unwrap();
         let languages: Vec<_> = server.voices.iter().map(|voice| voice.language.as_str()).collect();
         assert_eq!(languages, ["", "zh"]);
+    }
+
+    #[test]
+    fn so_many_requests_at_a_time() {
+        let server = Arc::new(Server::new(&settings("http://h")).unwrap());
+        let mut places: Vec<_> = std::iter::from_fn(|| server.place()).collect();
+        assert_eq!(places.len(), AT_ONCE);
+        let wish = Wish { words: "Hi.", voice: "alloy", speed: 1.0 };
+        assert!(matches!(server.say(&wish, &|| true), Err(VoiceError::Cancelled)), "it waits for a place");
+        places.pop();
+        assert!(server.place().is_some() && server.place().is_some(), "one that ended makes room");
     }
 
     #[test]

@@ -25,9 +25,10 @@ const MARGIN: usize = 1920;
 pub(super) const RATE: u64 = 48_000;
 
 /// The samples of one answer, mono at 48 kHz, without the silence around them.
-pub(super) fn read(answer: Vec<u8>, who: &str) -> Result<Vec<f32>, VoiceError> {
+pub(super) fn read(answer: Vec<u8>, who: &str, cancelled: &dyn Fn() -> bool) -> Result<Vec<f32>, VoiceError> {
     let not_sound = |error: AudioError| match error {
         AudioError::TooShort { .. } => VoiceError::Silent { who: who.to_owned() },
+        AudioError::Cancelled => VoiceError::Cancelled,
         error => VoiceError::NotSound { who: who.to_owned(), reason: error.to_string() },
     };
     if answer.is_empty() {
@@ -41,7 +42,7 @@ pub(super) fn read(answer: Vec<u8>, who: &str) -> Result<Vec<f32>, VoiceError> {
     let options = Options { features: Ears::Deaf, ..Options::default() };
     clip.run(&options, &mut |samples: &[f32], _| {
         mono.extend(samples.chunks_exact(channels).map(mean));
-        ControlFlow::Continue(())
+        if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .map_err(not_sound)?;
     let sounds = |sample: &f32| sample.abs() > SILENCE;
@@ -68,6 +69,14 @@ pub(super) struct WavFile {
 const HEADER: u32 = 44;
 
 impl WavFile {
+    /// So many bytes fit into the header.
+    pub(super) const MAX_SAMPLES: u64 = (u32::MAX - HEADER) as u64 / 2;
+
+    /// Bytes of a file with so many samples.
+    pub(super) fn bytes(samples: u64) -> u64 {
+        u64::from(HEADER) + 2 * samples
+    }
+
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::new(File::create(path)?);
         file.write_all(&header(0))?;
@@ -81,24 +90,29 @@ impl WavFile {
 
     #[expect(clippy::cast_possible_truncation, reason = "clamped to what 16 bits hold")]
     pub(super) fn push(&mut self, samples: &[f32]) -> io::Result<()> {
+        self.grow(samples.len() as u64)?;
         for sample in samples {
             self.file.write_all(&((sample.clamp(-1.0, 1.0) * 32767.0) as i16).to_le_bytes())?;
         }
-        self.samples += samples.len() as u64;
         Ok(())
     }
 
     pub(super) fn push_silence(&mut self, samples: u64) -> io::Result<()> {
+        self.grow(samples)?;
         for _ in 0..samples {
             self.file.write_all(&[0, 0])?;
         }
-        self.samples += samples;
         Ok(())
+    }
+
+    fn grow(&mut self, samples: u64) -> io::Result<()> {
+        self.samples += samples;
+        if self.samples > Self::MAX_SAMPLES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 
     /// Writes the header anew, and everything to the disk.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        let bytes = u32::try_from(self.samples * 2).unwrap_or(u32::MAX - HEADER);
+        let bytes = u32::try_from(self.samples * 2).map_err(|_large| io::ErrorKind::FileTooLarge)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&header(bytes))?;
         self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()

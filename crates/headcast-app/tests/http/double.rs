@@ -150,7 +150,8 @@ impl Studio for Double {
 
     fn speak(&self, script: &Script, to: &Path, reporter: &dyn Reporter) -> Result<Vec<Cue>, OpenError> {
         let voices = self.voices.as_ref().unwrap();
-        Ok(voices.speak(script, to, &|| reporter.cancelled())?)
+        let (cancelled, has_room) = (|| reporter.cancelled(), |bytes| reporter.has_room(bytes));
+        Ok(voices.speak_within(script, to, &cancelled, &has_room)?)
     }
 
     fn check(&self, request: &JobRequest) -> Result<(), OpenError> {

@@ -2,6 +2,7 @@
 
 mod fake;
 mod faults;
+mod queue;
 
 use std::sync::Arc;
 
@@ -47,6 +48,16 @@ async fn text(bench: &Bench, job: &Value, link: &str) -> String {
     let answer = bench.get(job["links"][link].as_str().unwrap()).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+async fn eventually(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
 }
 
 /// A recording of a word, small enough for any limit.
@@ -195,12 +206,13 @@ async fn espeak_speaks() {
         "{names:?}"
     );
     let dir = tempfile::tempdir().unwrap();
-    let speak = |speed: f64, name: &str| {
+    let say = |text: &str, speed: f64, name: &str| {
         let speed = headcast_app::jobs::Pace::parse(&speed.to_string()).unwrap();
-        let text = "-h is no option here. Good evening, everyone.".to_owned();
-        let script = headcast_app::jobs::Script { text, voice: Some(name.to_owned()), speed };
+        let script =
+            headcast_app::jobs::Script { text: text.to_owned(), voice: Some(name.to_owned()), speed };
         voices.speak(&script, &dir.path().join("speech.wav"), &|| false)
     };
+    let speak = |speed: f64, name: &str| say("-h is no option here. Good evening, everyone.", speed, name);
     let cues = speak(1.0, "espeak-ng/en-us").unwrap();
     assert_eq!(cues.len(), 2);
     let (first, second) = (&cues[0], &cues[1]);
@@ -208,4 +220,9 @@ async fn espeak_speaks() {
     assert!((900..4000).contains(&(second.end_ms - second.start_ms)), "{cues:?}");
     let fast = speak(2.0, "espeak-ng/en-us").unwrap();
     assert!(fast[1].end_ms * 4 < cues[1].end_ms * 3, "{fast:?} {cues:?}");
+    // Everything is words, and all of them are spoken.
+    let millis = |text: &str| say(text, 1.0, "espeak-ng/en-us").unwrap()[0].end_ms;
+    assert_eq!(millis("Say [[h@'loU]] now"), millis("Say [ [h@'loU]] now"));
+    assert_eq!(millis("One\0 two three"), millis("One  two three"));
+    assert!(millis("One two three") > millis("One") + 200, "the control");
 }

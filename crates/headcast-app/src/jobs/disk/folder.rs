@@ -104,14 +104,12 @@ impl JobFolder {
         self.path.join(format!("{INPUT}{PART}"))
     }
 
-    /// Takes what a voice has spoken, and when each sentence is heard, for good. Returns their bytes.
-    pub(in super::super) fn keep_speech(&self, cues: &[Cue]) -> io::Result<u64> {
+    /// Takes what a voice has spoken, and when each sentence is heard, for good.
+    pub(in super::super) fn keep_speech(&self, cues: &[Cue]) -> io::Result<()> {
         // The cues first: whoever finds the clip does not speak again.
         write(&self.path.join(CAPTIONS), &serde_json::to_vec(cues)?)?;
         fs::rename(self.unfinished_input(), self.input())?;
-        sync_folder(&self.path)?;
-        let size = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
-        Ok(size(self.input()) + size(self.path.join(CAPTIONS)))
+        sync_folder(&self.path)
     }
 
     /// When each sentence is heard, as far as that was found out.

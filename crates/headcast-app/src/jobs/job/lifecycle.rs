@@ -25,7 +25,8 @@ impl Job {
         }
     }
 
-    /// Queued becomes opening, and one with a plan stays rendering; false when it was cancelled meanwhile.
+    /// Queued becomes opening, one whose text was spoken stays opening, and one with a plan rendering; false when it was
+    /// cancelled meanwhile.
     pub(in crate::jobs) fn begin(&self) -> bool {
         let mut inner = self.lock();
         match inner.state {
@@ -35,7 +36,7 @@ impl Job {
                 self.publish(&mut inner, EventBody::State);
                 true
             }
-            State::Rendering => inner.work.is_none(),
+            State::Opening | State::Rendering => inner.work.is_none(),
             _ => false,
         }
     }
@@ -70,6 +71,31 @@ impl Job {
     /// That was known at the last start.
     pub(in crate::jobs) fn set_captions(&self, captions: bool) {
         self.lock().captions = captions;
+    }
+
+    /// A voice has spoken its text: it waits for a renderer now.
+    pub(in crate::jobs) fn spoken(&self) {
+        let mut inner = self.lock();
+        inner.unspoken = false;
+        if inner.state.is_over() {
+            return;
+        }
+        inner.captions = true;
+        inner.enter(Phase::Queued);
+        let progress = inner.progress_now();
+        self.publish(&mut inner, EventBody::Progress(progress));
+        self.publish(&mut inner, EventBody::State);
+    }
+
+    /// What a voice spoke is not there any more: one speaks again, and it takes no renderer until then.
+    pub(in crate::jobs) fn speak_again(&self) {
+        self.set_unspoken(true);
+        self.phase(Phase::Queued);
+    }
+
+    /// Whether a voice is still to speak its text.
+    pub(in crate::jobs) fn set_unspoken(&self, unspoken: bool) {
+        self.lock().unspoken = unspoken;
     }
 
     /// A line for its log, from those who bring its frames.

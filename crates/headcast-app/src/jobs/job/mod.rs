@@ -170,6 +170,8 @@ struct Inner {
     progress: Progress,
     /// Whether it is known when what is said.
     captions: bool,
+    /// Whether its recording is still to be spoken by a voice.
+    unspoken: bool,
     /// As it was last renamed.
     title: Option<Title>,
     /// As asked for, until the studio has chosen one.
@@ -305,6 +307,7 @@ impl Job {
                 failure,
                 progress,
                 captions: false,
+                unspoken: false,
                 title: row.title,
                 profile: row.profile,
                 extractor: row.extractor,
@@ -413,6 +416,11 @@ impl Job {
     /// Whether what is said in its recording is known.
     pub(in crate::jobs) fn is_transcribed(&self) -> bool {
         self.request.script.as_ref().is_some_and(|script| script.voice.is_none())
+    }
+
+    /// Whether its recording is what a voice spoke, or is to speak.
+    pub(in crate::jobs) fn is_spoken_by_a_voice(&self) -> bool {
+        self.request.script.as_ref().is_some_and(|script| script.voice.is_some())
     }
 
     /// What people call it, where that is not the name of its recording.
@@ -606,14 +614,20 @@ impl Job {
         self.lock().asked = Some(Instant::now());
     }
 
-    /// Whether it waits for a renderer, or has one. Of frames that come from outside, who brings them makes the
+    /// Whether it waits for a voice to speak its text, or one speaks.
+    pub(in crate::jobs) fn waits_for_voice(&self) -> bool {
+        let inner = self.lock();
+        inner.unspoken && !inner.state.is_over()
+    }
+
+    /// Whether it waits for a renderer, or has one. One whose text is still to be spoken does not yet. Of frames that come from outside, who brings them makes the
     /// segments, as soon as it is open.
     pub(in crate::jobs) fn takes_turns(&self) -> bool {
         self.inner_takes_turns(&self.lock())
     }
 
     fn inner_takes_turns(&self, inner: &Inner) -> bool {
-        !inner.state.is_over() && (self.request.pushed.is_none() || inner.work.is_none())
+        !inner.state.is_over() && !inner.unspoken && (self.request.pushed.is_none() || inner.work.is_none())
     }
 
     /// What a schedule needs to know: what is made, what is wanted, when it was served. `None` when it takes no turns.

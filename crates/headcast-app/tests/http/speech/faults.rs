@@ -1,5 +1,7 @@
 //! What goes wrong with voices, each in its own words.
 
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::interface::new_job;
 use super::super::{Bench, Field, request};
 use super::fake::{FakeServer, samples, tone, wav};
-use super::{bench, job, over};
+use super::{bench, eventually, job, over};
 
 /// How a job with a text ends: its code and its sentence.
 async fn failure(settings: Settings) -> (String, String) {
@@ -77,6 +79,13 @@ async fn what_a_program_does_wrong_is_told_apart() {
         "{said}"
     );
     assert!(!said.contains("first"), "{said}");
+    // However much it says before.
+    let talks = "mine=sh -c \"yes chatter | head -c 200000 >&2 || exit 9; echo no such model >&2; exit 3\"";
+    let (code, said) = failure(command(talks, long)).await;
+    assert!(
+        code == "voice_failed" && said.ends_with("exit status 3: no such model"),
+        "nothing but what it said last: {said}"
+    );
     assert_eq!(failure(command("mine=/nowhere/at/all", long)).await.0, "voice_missing");
     let (code, said) = failure(command("mine=sh -c \"sleep 600\"", Duration::from_secs(1))).await;
     assert!(code == "voice_hung" && said.contains("mine") && said.contains("1 s"), "{said}");
@@ -105,9 +114,12 @@ async fn a_program_gets_the_text_and_nothing_of_the_server() {
         let wanted =
             json!([{ "name": "my voice", "title": "my voice", "language": "de", "kind": "my voice" }]);
         assert_eq!(voices, wanted);
-        let done = over(&bench, &job(&bench, json!({ "text": "--help; $(reboot) 'ö'" })).await).await;
-        assert_eq!(done["state"], "done", "{done}");
-        assert_eq!(std::fs::read_to_string(&heard).unwrap(), "--help; $(reboot) 'ö'");
+        let text = "--help; $(reboot) [[x]] 'ö'\0\u{1b}\tand more";
+        let done = over(&bench, &job(&bench, json!({ "text": text })).await).await;
+        // Text is all that voices, captions and others see.
+        let plain = "--help; $(reboot) [[x]] 'ö'  \tand more";
+        assert_eq!((&done["state"], &done["text"]), (&"done".into(), &plain.into()), "{done}");
+        assert_eq!(std::fs::read_to_string(&heard).unwrap(), plain);
         let env = std::fs::read_to_string(&env).unwrap();
         assert!(env.contains("PATH=") && !env.contains("\nHEADCAST_"), "{env}");
     }
@@ -127,15 +139,7 @@ async fn cancelling_ends_a_voice_with_all_that_it_started() {
     let made = job(&bench, json!({ "text": "Hello." })).await;
     let path = made["links"]["job"].as_str().unwrap();
     eventually("it speaks", || pids.exists()).await;
-    let alive = || {
-        let pids = std::fs::read_to_string(&pids).unwrap();
-        let runs = |pid: &str| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-            // What nobody has asked for its end yet is dead, too.
-            status.is_ok_and(|status| !status.contains(") Z "))
-        };
-        pids.split_whitespace().filter(|pid| runs(pid)).count()
-    };
+    let alive = || alive(&pids);
     assert_eq!(alive(), 2, "the control");
     let answer = bench.ask(request(Method::POST, &format!("{path}/cancel"))).await;
     assert_eq!(answer.json()["state"], "cancelled");
@@ -145,14 +149,52 @@ async fn cancelling_ends_a_voice_with_all_that_it_started() {
     assert_eq!(over(&bench, &next).await["state"], "done");
 }
 
-async fn eventually(what: &str, is: impl Fn() -> bool) {
-    for _ in 0..3000 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
+/// How many of the processes whose numbers are in a file run.
+#[cfg(target_os = "linux")]
+fn alive(pids: &Path) -> usize {
+    let runs = |pid: &&str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        // What nobody has asked for its end yet is dead, too.
+        status.is_ok_and(|status| !status.contains(") Z "))
+    };
+    std::fs::read_to_string(pids).unwrap().split_whitespace().filter(runs).count()
+}
+
+/// A program that has ended, and left something running that holds its output open.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_voice_leaves_running_is_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pids, sound) = (dir.path().join("pids"), dir.path().join("tone.wav"));
+    std::fs::write(&sound, tone(0.1, 0.4)).unwrap();
+    let script = dir.path().join("voice.sh");
+    let write = |last: &str| {
+        let (pids, sound) = (pids.display(), sound.display());
+        let text = format!("sleep 600 &\necho $! > {pids}.part; mv {pids}.part {pids}\ncat {sound} {last}\n");
+        std::fs::write(&script, text).unwrap();
+    };
+    let run = |args: &str| command(&format!("mine=sh {} {args}", script.display()), Duration::from_secs(600));
+    // Once there is a file, nobody waits for the rest.
+    write("> $1");
+    let bench = bench(run("{wav}"));
+    let done = over(&bench, &job(&bench, json!({ "text": "Hello." })).await).await;
+    assert_eq!((&done["state"], alive(&pids)), (&"done".into(), 0), "{done}");
+    drop(bench);
+    // Its output may go on, so it is waited for; until somebody cancels it.
+    std::fs::remove_file(&pids).unwrap();
+    write("; echo $$ > $1");
+    let leader = dir.path().join("leader");
+    let bench = super::bench(run(&leader.display().to_string()));
+    let made = job(&bench, json!({ "text": "Hello." })).await;
+    eventually("the program has ended", || {
+        std::fs::read_to_string(&leader).is_ok_and(|pid| pid.ends_with('\n')) && alive(&leader) == 0
+    })
+    .await;
+    assert_eq!(alive(&pids), 1, "the control");
+    let path = made["links"]["job"].as_str().unwrap();
+    assert_eq!(bench.get(path).await.json()["progress"]["phase"], "speaking");
+    bench.ask(request(Method::POST, &format!("{path}/cancel"))).await;
+    eventually("nothing is left", || alive(&pids) == 0).await;
 }
 
 async fn refused(bench: &Bench, wish: Value, status: u16) -> String {
