@@ -207,16 +207,27 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shift += entry.value;
     }).observe({ type: 'layout-shift', buffered: true });
-    const firstPicture = () => (seen.picture ??= Date.now());
-    document.addEventListener('loadeddata', firstPicture, true);
+    const jobNow = async () => {
+      const id = location.pathname.slice('/j/'.length);
+      return id ? fetch(`/api/v1/jobs/${id}`).then((answer) => answer.json()) : undefined;
+    };
+    document.addEventListener(
+      'loadeddata',
+      async (event) => {
+        // A recording that is listened to and the preview of a face are loaded, too.
+        if (event.target.id !== 'video' || seen.picture) return;
+        seen.picture = Date.now();
+        seen.pictured = await jobNow();
+      },
+      true,
+    );
     for (const type of ['playing', 'waiting', 'ended']) {
       document.addEventListener(
         type,
         async (event) => {
           const entry = { type, at: performance.now(), position: event.target.currentTime };
           seen.events.push(entry);
-          const id = location.pathname.slice('/j/'.length);
-          if (id) entry.job = await fetch(`/api/v1/jobs/${id}`).then((answer) => answer.json());
+          entry.job = await jobNow();
         },
         true,
       );

@@ -42,9 +42,10 @@ async function speaks(name, file, locale, words) {
     `${playing.job.state}, ${progress.frames} of ${progress.total} frames, ${Date.now() - began} ms after the click`,
   );
   await shot(page, `${name}-on-air`);
-  // One second on a machine that has a moment for the browser; three where the renderer takes every core.
-  const wait = (await page.evaluate(() => window.seen.picture)) - heard.ready;
-  check('the first picture follows the first segment', heard.ready !== null && wait < 3000, `${wait} ms`);
+  // What was made meanwhile is the measure: a machine that is busy is so for both.
+  await page.waitForFunction(() => window.seen.pictured, null, { timeout: 60_000 });
+  const { picture: at, pictured } = await page.evaluate(() => window.seen);
+  check('the first picture follows the first segment', pictured.progress.frames < pictured.progress.total / 2, `${pictured.progress.frames} frames were made, ${at - heard.ready} ms after the first segment`);
   const first = await picture(page);
   check('the picture is not black', first.mean > 16 && first.variance > 100, `variance ${first.variance.toFixed(0)}`);
   const sound = await page.evaluate(() => {

@@ -92,6 +92,8 @@ async function sifted(page) {
 async function late(url) {
   const { page, troubles, close } = await openPage(browser, url, { locale: 'zh-CN', width: 360, height: 740, dark: true });
   await checkSoon('so it is for who comes later', page, () => document.querySelector('#plot-curve').getAttribute('points').trim().split(/\s+/).length > 4);
+  const spoken = await page.evaluate(() => [document.documentElement.lang, document.querySelector('#log .line span').lang, document.querySelector('#log .line span').textContent]);
+  check('what the server says is read out in its own language', spoken[0] === 'zh-CN' && spoken[1] === 'en' && spoken[2].length > 5, spoken.join());
   await shot(page, 'late');
   check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
   await close();
