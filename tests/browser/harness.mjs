@@ -208,7 +208,7 @@ export async function openPage(browser, url, { locale = 'en-US', width = 1440, h
       for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shift += entry.value;
     }).observe({ type: 'layout-shift', buffered: true });
     const jobNow = async () => {
-      const id = location.pathname.slice('/j/'.length);
+      const id = /^\/(?:j|embed)\/(\w+)$/.exec(location.pathname)?.[1];
       return id ? fetch(`/api/v1/jobs/${id}`).then((answer) => answer.json()) : undefined;
     };
     document.addEventListener(
