@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::lazy::{Lazy, Maker};
+use crate::lazy::{Lazy, Maker, Stop};
 use crate::spool::{Spool, Spools};
 
 /// Which extractor an avatar was trained with; fixed by the width of its rows.
@@ -92,6 +92,30 @@ pub enum FeatureError {
     },
 }
 
+/// Why values cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValuesError {
+    /// What the system says: look at the disk. [`io::ErrorKind::UnexpectedEof`] when fewer are there than were asked for.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What makes them is damaged.
+    #[error("they hold {value} where every value must be finite")]
+    NotFinite {
+        /// The first such value.
+        value: f32,
+    },
+    /// Nothing: whoever asked for them gave up.
+    #[error("cancelled")]
+    Stopped,
+}
+
+impl ValuesError {
+    pub(crate) fn past_end() -> Self {
+        Self::Io(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
 /// Numbers that need not be in memory.
 pub trait Values: Send + Sync + fmt::Debug {
     /// How many there are.
@@ -100,8 +124,19 @@ pub trait Values: Send + Sync + fmt::Debug {
     /// Fills `out` with those from number `at` on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] when fewer are there, else what the system says.
-    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()>;
+    /// [`ValuesError`].
+    fn read(&self, at: u64, out: &mut [f32]) -> Result<(), ValuesError>;
+
+    /// As [`Self::read`], for a caller who may want to give up where values are made when they are read.
+    ///
+    /// * `stop`: by default not asked.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and [`ValuesError::Stopped`] when `stop` said so.
+    fn read_until(&self, at: u64, stop: &Stop<'_>, out: &mut [f32]) -> Result<(), ValuesError> {
+        let _ = stop;
+        self.read(at, out)
+    }
 }
 
 impl Values for Vec<f32> {
@@ -109,9 +144,9 @@ impl Values for Vec<f32> {
         self.len() as u64
     }
 
-    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
+    fn read(&self, at: u64, out: &mut [f32]) -> Result<(), ValuesError> {
         let at = usize::try_from(at).ok().and_then(|at| self.get(at..at.checked_add(out.len())?));
-        out.copy_from_slice(at.ok_or(io::ErrorKind::UnexpectedEof)?);
+        out.copy_from_slice(at.ok_or_else(ValuesError::past_end)?);
         Ok(())
     }
 }
@@ -121,8 +156,8 @@ impl Values for Spool {
         self.len() / 4
     }
 
-    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
-        self.read_f32s(at, out)
+    fn read(&self, at: u64, out: &mut [f32]) -> Result<(), ValuesError> {
+        Ok(self.read_f32s(at, out)?)
     }
 }
 
@@ -190,7 +225,7 @@ impl FeatureTrack {
     /// As [`Self::from_windows`].
     pub fn lazy_windows(
         shape: [usize; 3],
-        maker: impl Maker + 'static,
+        maker: impl Maker<Error = ValuesError> + 'static,
         spools: &Spools,
     ) -> Result<Self, FeatureError> {
         let (kind, rows) = Self::windowed(shape, maker.count())?;
@@ -232,7 +267,7 @@ impl FeatureTrack {
     /// As [`Self::scores`].
     pub fn lazy_scores(
         kind: FeatureKind,
-        maker: impl Maker + 'static,
+        maker: impl Maker<Error = ValuesError> + 'static,
         spools: &Spools,
     ) -> Result<Self, FeatureError> {
         let rows = Self::scored(kind, maker.count());
@@ -313,16 +348,28 @@ impl FeatureTrack {
     /// Copies window `row` into `out`, `[steps, dims]` row-major.
     ///
     /// # Errors
-    /// What the system says when the values are not in memory and cannot be read.
+    /// [`ValuesError`] when the values are not in memory and cannot be read or made.
     ///
     /// # Panics
     /// If `row` is not below [`Self::rows`] or `out` is not [`Self::window_len`] long.
-    pub fn window_into(&self, row: usize, out: &mut [f32]) -> io::Result<()> {
+    pub fn window_into(&self, row: usize, out: &mut [f32]) -> Result<(), ValuesError> {
+        self.window_until(row, &|| false, out)
+    }
+
+    /// As [`Self::window_into`], for a caller who may want to give up: values that are made when they are read may take
+    /// seconds.
+    ///
+    /// # Errors
+    /// As [`Self::window_into`], and [`ValuesError::Stopped`] when `stop` said so.
+    ///
+    /// # Panics
+    /// As [`Self::window_into`].
+    pub fn window_until(&self, row: usize, stop: &Stop<'_>, out: &mut [f32]) -> Result<(), ValuesError> {
         let len = self.window_len();
         assert_eq!(out.len(), len, "out must hold one window");
         assert!(row < self.rows, "window {row} of {}", self.rows);
         match self.layout {
-            Layout::Windows => self.values.read(row as u64 * len as u64, out),
+            Layout::Windows => self.values.read_until(row as u64 * len as u64, stop, out),
             Layout::Scores => {
                 let dims = self.kind.dims();
                 // Steps of the window before the clip, and those up to its end.
@@ -331,7 +378,7 @@ impl FeatureTrack {
                 let first = (2 * row + before - 8) as u64;
                 out[..before * dims].fill(0.0);
                 out[end * dims..].fill(0.0);
-                self.values.read(first * dims as u64, &mut out[before * dims..end * dims])
+                self.values.read_until(first * dims as u64, stop, &mut out[before * dims..end * dims])
             }
         }
     }

@@ -12,18 +12,27 @@
 //! whole clip before its first row is known, as an LSTM that runs backwards, has nothing to gain.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::feature::Values;
+use crate::feature::{Values, ValuesError};
 use crate::spool::{Spool, Spools};
+
+/// Whether to give up what takes long. Asked now and then, perhaps from several threads.
+pub type Stop<'a> = dyn Fn() -> bool + Sync + 'a;
+
+/// How long who waits for another thread goes without asking [`Stop`].
+const UNASKED: Duration = Duration::from_millis(50);
 
 /// Makes the values of a track, a chunk at a time.
 ///
 /// A chunk's values depend on the maker, on which chunk it is, and, where [`Self::before`] says so, on the values just
 /// before it: on no thread, no order and no other chunk.
 pub trait Maker: Send + Sync + fmt::Debug {
+    /// Why a chunk cannot be made: [`ValuesError`], unless there is more to say.
+    type Error: From<ValuesError>;
+
     /// How many values there are.
     fn count(&self) -> u64;
 
@@ -41,10 +50,17 @@ pub trait Maker: Send + Sync + fmt::Debug {
     /// Called from any thread, for several chunks at the same time, and again for a chunk that failed.
     ///
     /// * `before`: the last [`Self::before`] values before the chunk; nothing for the first one.
+    /// * `stop`: has just said no; to be asked again on the way where a chunk takes longer than a moment.
     ///
     /// # Errors
-    /// What the system says when what was put aside cannot be read.
-    fn make(&self, range: Range<u64>, before: &[f32], out: &mut Vec<f32>) -> io::Result<()>;
+    /// [`ValuesError::Io`] when what was put aside cannot be read, [`ValuesError::Stopped`] when `stop` said so.
+    fn make(
+        &self,
+        range: Range<u64>,
+        before: &[f32],
+        stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), Self::Error>;
 }
 
 /// What a [`Maker`] makes, each chunk once. Whoever reads a chunk that another thread is making waits for it.
@@ -88,30 +104,61 @@ impl<M: Maker> Lazy<M> {
         &self.maker
     }
 
+    /// Fills `out` with the values from number `at` on. Those that are not made yet are made now, unless `stop`, which is
+    /// asked before each chunk, says otherwise; what is made by then stays.
+    ///
+    /// # Errors
+    /// What the maker says, and as [`ValuesError`]: values past the end, those that are no numbers, what was put aside
+    /// and cannot be read again, and [`ValuesError::Stopped`].
+    pub fn read_until(&self, at: u64, stop: &Stop<'_>, out: &mut [f32]) -> Result<(), M::Error> {
+        let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.maker.count());
+        if end.is_none() {
+            return Err(ValuesError::past_end().into());
+        }
+        let chunk = self.maker.chunk() as u64;
+        let (mut at, mut left) = (at, out);
+        while !left.is_empty() {
+            let place = self.place(usize::try_from(at / chunk).unwrap_or(usize::MAX), stop)?;
+            let now = usize::try_from(chunk - at % chunk).map_or(left.len(), |n| n.min(left.len()));
+            let (part, rest) = left.split_at_mut(now);
+            self.made.read_f32s(place / 4 + at % chunk, part).map_err(ValuesError::Io)?;
+            at += now as u64;
+            left = rest;
+        }
+        Ok(())
+    }
+
     /// Where chunk `index` is, made if it was not.
-    fn place(&self, index: usize) -> io::Result<u64> {
+    fn place(&self, index: usize, stop: &Stop<'_>) -> Result<u64, M::Error> {
         if self.maker.before() > 0 {
             loop {
                 let next = self.lock().in_order;
                 if next >= index {
                     break;
                 }
-                self.make(next)?;
+                self.make(next, stop)?;
                 let mut state = self.lock();
                 state.in_order = state.in_order.max(next + 1);
             }
         }
-        self.make(index)
+        self.make(index, stop)
     }
 
     /// As [`Self::place`], when those before it are made if they have to be.
-    fn make(&self, index: usize) -> io::Result<u64> {
+    fn make(&self, index: usize, stop: &Stop<'_>) -> Result<u64, M::Error> {
         let mut state = self.lock();
         loop {
             match state.chunks[index] {
                 Chunk::At(place) => return Ok(place),
                 Chunk::Absent => break,
-                Chunk::Making => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Chunk::Making => {
+                    // Whoever makes it has a question of its own.
+                    drop(self.changed.wait_timeout(state, UNASKED).unwrap_or_else(PoisonError::into_inner));
+                    if stop() {
+                        return Err(ValuesError::Stopped.into());
+                    }
+                    state = self.lock();
+                }
             }
         }
         let wanted = self.maker.before().min(self.maker.chunk());
@@ -124,23 +171,25 @@ impl<M: Maker> Lazy<M> {
 
         // Whatever happens from here on, nobody waits for ever.
         let mut claim = Claim { lazy: self, index, became: Chunk::Absent };
+        if stop() {
+            return Err(ValuesError::Stopped.into());
+        }
         let mut context = vec![0.0; if before.is_some() { wanted } else { 0 }];
         if let Some(place) = before {
-            self.made.read_f32s(place / 4, &mut context)?;
+            self.made.read_f32s(place / 4, &mut context).map_err(ValuesError::Io)?;
         }
         let start = index as u64 * self.maker.chunk() as u64;
         let range = start..self.maker.count().min(start + self.maker.chunk() as u64);
         let mut values = Vec::new();
-        self.maker.make(range.clone(), &context, &mut values)?;
+        self.maker.make(range.clone(), &context, stop, &mut values)?;
         assert_eq!(values.len() as u64, range.end - range.start, "a maker makes a whole chunk");
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            let text = format!("they hold {value} where every value must be finite");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(ValuesError::NotFinite { value }.into());
         }
         // Two that append at once would not know who was first.
         let state = self.lock();
         let place = self.made.len();
-        self.made.append_f32s(&values)?;
+        self.made.append_f32s(&values).map_err(ValuesError::Io)?;
         drop(state);
         claim.became = Chunk::At(place);
         Ok(place)
@@ -166,27 +215,17 @@ impl<M: Maker> Drop for Claim<'_, M> {
     }
 }
 
-impl<M: Maker> Values for Lazy<M> {
+impl<M: Maker<Error = ValuesError>> Values for Lazy<M> {
     fn count(&self) -> u64 {
         self.maker.count()
     }
 
-    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
-        let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.count());
-        if end.is_none() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let chunk = self.maker.chunk() as u64;
-        let (mut at, mut left) = (at, out);
-        while !left.is_empty() {
-            let place = self.place(usize::try_from(at / chunk).unwrap_or(usize::MAX))?;
-            let now = usize::try_from(chunk - at % chunk).map_or(left.len(), |n| n.min(left.len()));
-            let (part, rest) = left.split_at_mut(now);
-            self.made.read_f32s(place / 4 + at % chunk, part)?;
-            at += now as u64;
-            left = rest;
-        }
-        Ok(())
+    fn read(&self, at: u64, out: &mut [f32]) -> Result<(), ValuesError> {
+        Self::read_until(self, at, &|| false, out)
+    }
+
+    fn read_until(&self, at: u64, stop: &Stop<'_>, out: &mut [f32]) -> Result<(), ValuesError> {
+        Self::read_until(self, at, stop, out)
     }
 }
 
@@ -198,8 +237,10 @@ impl<M: Maker> fmt::Debug for Lazy<M> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
     use std::thread;
 
     use super::*;
@@ -216,6 +257,8 @@ mod tests {
 
     #[expect(clippy::cast_precision_loss, reason = "small test values")]
     impl Maker for Numbers {
+        type Error = ValuesError;
+
         fn count(&self) -> u64 {
             self.count
         }
@@ -228,10 +271,16 @@ mod tests {
             self.before
         }
 
-        fn make(&self, range: Range<u64>, before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+        fn make(
+            &self,
+            range: Range<u64>,
+            before: &[f32],
+            _stop: &Stop<'_>,
+            out: &mut Vec<f32>,
+        ) -> Result<(), ValuesError> {
             self.calls.fetch_add(1, Ordering::Relaxed);
             if self.fails.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::StorageFull.into());
+                return Err(ValuesError::Io(io::ErrorKind::StorageFull.into()));
             }
             let mut last: Vec<f32> = before.to_vec();
             for i in range {
@@ -248,8 +297,15 @@ mod tests {
 
     fn eager(maker: &Numbers) -> Vec<f32> {
         let mut out = Vec::new();
-        maker.make(0..maker.count, &[], &mut out).unwrap();
+        maker.make(0..maker.count, &[], &|| false, &mut out).unwrap();
         out
+    }
+
+    fn io_kind(error: &ValuesError) -> io::ErrorKind {
+        match error {
+            ValuesError::Io(error) => error.kind(),
+            other => panic!("{other}"),
+        }
     }
 
     /// Reads of a linear congruential generator, some of them empty.
@@ -285,17 +341,15 @@ mod tests {
                     }
                     let chunks = usize::try_from(count.div_ceil(5)).unwrap();
                     assert!(lazy.maker().calls.load(Ordering::Relaxed) <= chunks);
-                    assert_eq!(
-                        lazy.read(count, &mut [0.0]).unwrap_err().kind(),
-                        io::ErrorKind::UnexpectedEof
-                    );
+                    let error = lazy.read(count, &mut [0.0]).unwrap_err();
+                    assert_eq!(io_kind(&error), io::ErrorKind::UnexpectedEof);
                 }
             }
         }
         // Control: what comes before does matter where it is asked for.
         let maker = Numbers { count: 10, before: 2, ..Numbers::default() };
         let mut alone = Vec::new();
-        maker.make(5..10, &[], &mut alone).unwrap();
+        maker.make(5..10, &[], &|| false, &mut alone).unwrap();
         assert_ne!(alone, eager(&maker)[5..]);
     }
 
@@ -341,7 +395,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         let error = lazy.read(11, &mut [0.0; 4]).unwrap_err();
-                        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+                        assert_eq!(io_kind(&error), io::ErrorKind::StorageFull);
                     });
                 }
             });
@@ -358,8 +412,83 @@ mod tests {
             let maker = Numbers { count: 10, poison: Some(poison), ..Numbers::default() };
             let lazy = Lazy::new(maker, &Spools::in_memory());
             let error = lazy.read(0, &mut [0.0]).unwrap_err();
+            assert!(matches!(error, ValuesError::NotFinite { .. }), "{error}");
             assert!(error.to_string().contains(&poison.to_string()), "{error}");
             lazy.read(5, &mut [0.0; 5]).unwrap();
         }
+    }
+
+    #[test]
+    fn whoever_gives_up_is_heard_before_the_next_chunk_and_what_is_made_stays() {
+        for (before, in_all) in [(0, 4), (2, 21)] {
+            let lazy = Lazy::new(Numbers { count: 123, before, ..Numbers::default() }, &Spools::in_memory());
+            let calls = || lazy.maker().calls.load(Ordering::Relaxed);
+            let mut out = [0.0; 16];
+            let error = lazy.read_until(88, &|| calls() >= 3, &mut out).unwrap_err();
+            assert!(matches!(error, ValuesError::Stopped), "{error}");
+            assert_eq!(calls(), 3);
+            // What is made is there for whoever wants to stop, too.
+            let made = if before == 0 { 88 } else { 0 };
+            lazy.read_until(made, &|| true, &mut out[..10]).unwrap();
+            assert_eq!(calls(), 3);
+            lazy.read_until(88, &|| false, &mut out).unwrap();
+            assert_eq!(calls(), in_all, "nothing is made twice");
+            assert_eq!(out, eager(lazy.maker())[88..104]);
+        }
+    }
+
+    /// One chunk, which is made as soon as somebody opens the gate or is gone.
+    #[derive(Debug)]
+    struct Gated {
+        began: SyncSender<()>,
+        gate: Mutex<Receiver<()>>,
+    }
+
+    impl Maker for Gated {
+        type Error = ValuesError;
+
+        fn count(&self) -> u64 {
+            1
+        }
+
+        fn chunk(&self) -> usize {
+            1
+        }
+
+        fn make(
+            &self,
+            _range: Range<u64>,
+            _before: &[f32],
+            _stop: &Stop<'_>,
+            out: &mut Vec<f32>,
+        ) -> Result<(), ValuesError> {
+            self.began.send(()).unwrap();
+            let _ = self.gate.lock().unwrap().recv_timeout(Duration::from_secs(30));
+            out.push(7.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_another_reader_can_give_up() {
+        let (began, has_begun) = sync_channel(1);
+        let (gate, opened) = sync_channel::<()>(1);
+        let lazy = Lazy::new(Gated { began, gate: Mutex::new(opened) }, &Spools::in_memory());
+        thread::scope(|scope| {
+            // Dropped when this closure ends, however it does.
+            let gate = gate;
+            let other = scope.spawn(|| {
+                let mut out = [0.0];
+                lazy.read(0, &mut out).map(|()| out)
+            });
+            has_begun.recv_timeout(Duration::from_secs(30)).unwrap();
+            let asked = AtomicUsize::new(0);
+            let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 2;
+            let error = lazy.read_until(0, &stop, &mut [0.0]).unwrap_err();
+            assert!(matches!(error, ValuesError::Stopped), "{error}");
+            assert!(!other.is_finished(), "the chunk is still being made");
+            drop(gate);
+            assert_eq!(other.join().unwrap().unwrap(), [7.0]);
+        });
     }
 }

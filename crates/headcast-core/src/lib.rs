@@ -17,9 +17,9 @@ pub mod spool;
 pub mod timeline;
 
 pub use clock::{FrameIndex, FrameRate, SampleRate, Timescale, Timestamp};
-pub use feature::{FeatureError, FeatureKind, FeatureTrack, Values};
+pub use feature::{FeatureError, FeatureKind, FeatureTrack, Values, ValuesError};
 pub use image::{ImageError, RgbImage};
-pub use lazy::{Lazy, Maker};
+pub use lazy::{Lazy, Maker, Stop};
 pub use pose::{Intrinsics, Pose};
 pub use spool::{Spool, Spools};
 pub use timeline::{SegmentPlan, Timeline};

@@ -1,10 +1,9 @@
 //! What an avatar hears in a clip.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use headcast_core::{FeatureTrack, FrameIndex, Lazy, Maker, Spools, Values};
+use headcast_core::{FeatureTrack, FrameIndex, Lazy, Maker, Spools, Stop};
 
 use crate::avatar::Avatar;
 use crate::conditioning::{AUDIO_CODE_LEN, AudioCodes, ConditioningError, Ears, WIDE_CODE_LEN};
@@ -59,15 +58,27 @@ impl Clip {
     /// The audio code of `frame`.
     ///
     /// # Errors
-    /// [`RenderError::NoSuchFrame`] past the end, [`RenderError::Spool`] when what was put aside cannot be read or the
-    /// features cannot be made.
+    /// [`RenderError::NoSuchFrame`] past the end, [`RenderError::Spool`] when what was put aside cannot be read,
+    /// [`RenderError::Conditioning`] when the features cannot be read or made, [`RenderError::NotFinite`] when the
+    /// network makes values of them that are no numbers.
     pub fn code(&self, frame: FrameIndex) -> Result<Vec<f32>, RenderError> {
+        self.code_until(frame, &|| false)
+    }
+
+    /// As [`Self::code`], for a caller who may want to give up: behind a jump, minutes of speech may have to be heard
+    /// first. What was heard by then stays.
+    ///
+    /// * `stop`: asked before every second or so of speech, and more often where the network that hears it is large.
+    ///
+    /// # Errors
+    /// As [`Self::code`], and [`RenderError::Stopped`] when `stop` said so.
+    pub fn code_until(&self, frame: FrameIndex, stop: &Stop<'_>) -> Result<Vec<f32>, RenderError> {
         if frame.0 >= self.frames {
             return Err(RenderError::NoSuchFrame { frame, frames: self.frames });
         }
         let width = self.codes.maker().width();
         let mut code = vec![0.0; width];
-        self.codes.read(frame.0 * width as u64, &mut code).map_err(RenderError::Spool)?;
+        self.codes.read_until(frame.0 * width as u64, stop, &mut code)?;
         Ok(code)
     }
 }
@@ -86,20 +97,23 @@ impl Codes {
         ears: Ears<'_, N>,
         frames: Range<u64>,
         before: &[f32],
+        stop: &Stop<'_>,
         out: &mut Vec<f32>,
     ) -> Result<(), ConditioningError> {
         let previous = before.try_into().ok();
-        let (first, left) = (frames.start, frames.end - frames.start);
-        let codes =
-            AudioCodes::starting_at(first, previous, ears, &self.features, self.frames, self.smooth_lips)?;
-        for code in codes.take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            out.extend(code?);
+        let (first, all) = (frames.start, self.frames);
+        let mut codes =
+            AudioCodes::starting_at(first, previous, ears, &self.features, all, self.smooth_lips)?;
+        for _ in frames {
+            out.extend(codes.next_until(stop).expect("frames of the clip")?);
         }
         Ok(())
     }
 }
 
 impl Maker for Codes {
+    type Error = RenderError;
+
     fn count(&self) -> u64 {
         self.frames * self.width() as u64
     }
@@ -112,14 +126,20 @@ impl Maker for Codes {
         if self.smooth_lips { self.width() } else { 0 }
     }
 
-    fn make(&self, range: Range<u64>, before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+    fn make(
+        &self,
+        range: Range<u64>,
+        before: &[f32],
+        stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), RenderError> {
         let width = self.width() as u64;
         let frames = range.start / width..range.end / width;
-        let heard = match &self.avatar.model {
-            Network::Er(model) => self.hear(Ears::from(&**model), frames, before, out),
-            Network::Rad(model) => self.hear(Ears::from(&**model), frames, before, out),
-            Network::Ad(model) => self.hear(Ears::from(&**model), frames, before, out),
-        };
-        heard.map_err(io::Error::other)
+        match &self.avatar.model {
+            Network::Er(model) => self.hear(Ears::from(&**model), frames, before, stop, out)?,
+            Network::Rad(model) => self.hear(Ears::from(&**model), frames, before, stop, out)?,
+            Network::Ad(model) => self.hear(Ears::from(&**model), frames, before, stop, out)?,
+        }
+        Ok(())
     }
 }

@@ -194,7 +194,7 @@ impl Renderer {
     ///
     /// # Errors
     /// [`RenderError::NoSuchFrame`], [`RenderError::PictureSize`] when `out` is not of the video's size,
-    /// [`RenderError::Avatar`] when a captured torso or a full-body picture cannot be read, [`RenderError::Spool`] when
+    /// [`RenderError::Avatar`] when a captured torso or a full-body picture cannot be read, and as [`Clip::code`] when
     /// what the frame hears cannot.
     pub fn render(
         &self,
@@ -205,9 +205,10 @@ impl Renderer {
         self.render_until(clip, frame, &|| false, out)
     }
 
-    /// As [`Self::render`], for a caller who may want to give the frame up: one of AD-NeRF takes minutes.
+    /// As [`Self::render`], for a caller who may want to give the frame up: one of AD-NeRF takes minutes, and so does
+    /// hearing what comes before a frame behind a jump.
     ///
-    /// * `stop`: asked by AD-NeRF's engine every few milliseconds, from several threads.
+    /// * `stop`: asked as by [`Clip::code_until`], and by AD-NeRF's engine every few milliseconds, from several threads.
     ///
     /// # Errors
     /// As [`Self::render`], and [`RenderError::Stopped`] when `stop` said so.
@@ -218,7 +219,7 @@ impl Renderer {
         stop: &(dyn Fn() -> bool + Sync),
         out: &mut RgbImage,
     ) -> Result<FrameStats, RenderError> {
-        let code = clip.code(frame)?;
+        let code = clip.code_until(frame, stop)?;
         let pose = self.shown.at(frame.0, self.poses.len());
         let eye = self.blinks.map_or(self.eyes[pose], |blinks| blinks.at(frame.0));
         self.render_pose(pose, eye, &code, stop, out)

@@ -108,7 +108,7 @@ fn measure(folder: &Path, half: bool, seconds: usize, threads: usize, peak: f64)
     let start = clock();
     let mut listener = model.listener(SampleRate::SPEECH, threads, &Spools::in_memory());
     clip.chunks(16_000).for_each(|samples| listener.push(samples).unwrap());
-    let track = listener.finish(&|| true).unwrap().unwrap();
+    let track = listener.finish(&|| false).unwrap().unwrap();
     // Rows are made when they are read.
     let mut window = vec![0.0; track.window_len()];
     (0..track.rows()).for_each(|row| track.window_into(row, &mut window).unwrap());

@@ -18,7 +18,7 @@ pub mod source;
 mod speech;
 
 pub use clip_folder::{ClipFolder, ClipFolderError};
-pub use renderer::{FrameSource, TalkingHead};
+pub use renderer::{FrameError, FrameSource, TalkingHead};
 pub use session::{Session, unwatched};
 pub use source::SegmentSource;
 pub use speech::{Features, Sound, Speech, SpeechError};

@@ -2,9 +2,37 @@
 
 use std::sync::Arc;
 
-use headcast_core::{FeatureTrack, FrameIndex, RgbImage, Spools};
+use headcast_core::{FeatureTrack, FrameIndex, RgbImage, Spools, Stop};
+use headcast_nerf::conditioning::ConditioningError;
 use headcast_nerf::cpu::RenderError;
 use headcast_nerf::{Clip, Renderer};
+
+/// Why there is no frame.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Nothing: whoever asked for the frame gave it up.
+    #[error("the frame was given up")]
+    Stopped,
+    /// The extractor that hears the clip is damaged, or is no speech network: add the model again.
+    #[error("{0}")]
+    Extractor(String),
+    /// One sentence on what is wrong, and what to do.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<RenderError> for FrameError {
+    fn from(error: RenderError) -> Self {
+        match error {
+            RenderError::Stopped => Self::Stopped,
+            RenderError::Conditioning(ConditioningError::NotFinite { .. }) => {
+                Self::Extractor(error.to_string())
+            }
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
 
 /// Makes the frames of one clip, each on its own: frame i is the same whichever was made before it.
 pub trait FrameSource: Send + Sync {
@@ -14,21 +42,16 @@ pub trait FrameSource: Send + Sync {
     /// Draws frame `frame` into `out`, a picture of [`Self::size`].
     ///
     /// # Errors
-    /// One sentence on why the frame cannot be made.
-    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String>;
+    /// [`FrameError`].
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), FrameError>;
 
     /// As [`Self::render`], for a caller who may want to give the frame up, which matters where one takes minutes.
     ///
     /// * `stop`: asked now and then, from any thread; by default not at all.
     ///
     /// # Errors
-    /// As [`Self::render`]; any sentence will do once `stop` has said so.
-    fn render_until(
-        &self,
-        frame: FrameIndex,
-        stop: &(dyn Fn() -> bool + Sync),
-        out: &mut RgbImage,
-    ) -> Result<(), String> {
+    /// As [`Self::render`]; any error will do once `stop` has said so.
+    fn render_until(&self, frame: FrameIndex, stop: &Stop<'_>, out: &mut RgbImage) -> Result<(), FrameError> {
         let _ = stop;
         self.render(frame, out)
     }
@@ -48,12 +71,13 @@ pub struct TalkingHead {
 }
 
 impl TalkingHead {
-    /// Lets the avatar of `renderer` hear `features`, for a clip of `frames` frames. What it heard is put aside in
-    /// `spools`: 128 bytes a frame.
+    /// Lets the avatar of `renderer` hear `features`, for a clip of `frames` frames: each of them when it is rendered,
+    /// which is when features that cannot be read, and a disk that is full, are noticed. What was heard is put aside in
+    /// `spools`, as much as [`Clip`] says.
     ///
     /// # Errors
     /// [`RenderError`] when the features are not of the kind that the avatar was trained with; the message
-    /// names both and the extractor to use. Or when they cannot be read or there is no room.
+    /// names both and the extractor to use.
     pub fn new(
         renderer: Arc<Renderer>,
         features: &FeatureTrack,
@@ -70,18 +94,14 @@ impl FrameSource for TalkingHead {
         (self.renderer.width(), self.renderer.height())
     }
 
-    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
-        self.renderer.render(&self.clip, frame, out).map(drop).map_err(|error| error.to_string())
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), FrameError> {
+        self.renderer.render(&self.clip, frame, out)?;
+        Ok(())
     }
 
-    fn render_until(
-        &self,
-        frame: FrameIndex,
-        stop: &(dyn Fn() -> bool + Sync),
-        out: &mut RgbImage,
-    ) -> Result<(), String> {
-        let rendered = self.renderer.render_until(&self.clip, frame, stop, out);
-        rendered.map(drop).map_err(|error| error.to_string())
+    fn render_until(&self, frame: FrameIndex, stop: &Stop<'_>, out: &mut RgbImage) -> Result<(), FrameError> {
+        self.renderer.render_until(&self.clip, frame, stop, out)?;
+        Ok(())
     }
 
     fn at_once(&self) -> usize {

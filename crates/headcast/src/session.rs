@@ -12,7 +12,7 @@ use headcast_core::{FrameIndex, RgbImage, SegmentPlan, Timeline};
 use headcast_media::segment::{self, SegmentEncoder};
 use headcast_media::{aac, h264};
 
-use crate::renderer::FrameSource;
+use crate::renderer::{FrameError, FrameSource};
 use crate::source::{FrameDone, MakeError, OnFrame, SegmentSource, Stop};
 
 /// Frames between the renderer and the encoder: the encoder works on one while the renderer fills the next.
@@ -133,8 +133,10 @@ impl Session {
         };
         match self.frames.render_until(frame, stop, &mut image) {
             Ok(()) => Ok(image),
+            Err(FrameError::Stopped) => Err(MakeError::Cancelled),
             Err(_) if stop() => Err(MakeError::Cancelled),
-            Err(reason) => Err(cannot(reason)),
+            Err(FrameError::Extractor(reason)) => Err(MakeError::Extractor { frame, reason }),
+            Err(error) => Err(cannot(error.to_string())),
         }
     }
 
@@ -144,12 +146,13 @@ impl Session {
         index: usize,
         frames: &Receiver<RgbImage>,
         spare: &Spare,
-    ) -> Result<Option<Bytes>, String> {
-        let text = |error: segment::Error| error.to_string();
-        let mut encoder = SegmentEncoder::new(&self.config, &self.plan, index).map_err(text)?;
+        stop: &Stop<'_>,
+    ) -> Result<Option<Bytes>, MakeError> {
+        let failed = |error: segment::Error| MakeError::Encode { index, reason: error.to_string() };
+        let mut encoder = SegmentEncoder::new(&self.config, &self.plan, index).map_err(failed)?;
         let mut left = encoder.frames().count();
         for image in frames {
-            encoder.push(&image).map_err(text)?;
+            encoder.push(&image).map_err(failed)?;
             left -= 1;
             spare.put(image);
         }
@@ -157,8 +160,12 @@ impl Session {
             // The renderer gave up, and says why itself.
             return Ok(None);
         }
-        let units = self.track.wait(encoder.audio_units()).map_err(|error| error.to_string())?;
-        encoder.finish(&units).map(Some).map_err(text)
+        // Behind a jump, minutes of sound may have to be compressed first.
+        let units = self.track.wait_until(encoder.audio_units(), stop).map_err(|error| match error {
+            aac::Error::Stopped => MakeError::Cancelled,
+            error => MakeError::Encode { index, reason: error.to_string() },
+        })?;
+        encoder.finish(&units).map(Some).map_err(failed)
     }
 }
 
@@ -200,7 +207,6 @@ impl SegmentSource for Session {
         on_frame: &mut OnFrame<'_>,
     ) -> Result<Bytes, MakeError> {
         assert!(index < self.plan.len(), "segment {index} of {}", self.plan.len());
-        let failed = |reason| MakeError::Encode { index, reason };
         if let Some(frames) = self.plan.frames(index) {
             // Behind a jump there may be much to encode: as long as the frames take.
             self.track.want(self.plan.timeline().aac_units_of(frames).end);
@@ -210,8 +216,11 @@ impl SegmentSource for Session {
         thread::scope(|scope| {
             let encoder = thread::Builder::new()
                 .name("encoder".into())
-                .spawn_scoped(scope, move || self.encode(index, &frames, spare))
-                .map_err(|error| failed(format!("its thread cannot be started: {error}")))?;
+                .spawn_scoped(scope, move || self.encode(index, &frames, spare, stop))
+                .map_err(|error| MakeError::Encode {
+                    index,
+                    reason: format!("its thread cannot be started: {error}"),
+                })?;
             let rendered = self.render(index, &to_encoder, spare, stop, on_frame);
             drop(to_encoder);
             let encoded = match encoder.join() {
@@ -219,8 +228,7 @@ impl SegmentSource for Session {
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             rendered?;
-            let bytes = encoded.map_err(failed)?;
-            Ok(bytes.expect("the renderer handed over every frame"))
+            Ok(encoded?.expect("the renderer handed over every frame"))
         })
     }
 }

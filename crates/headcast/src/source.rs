@@ -3,14 +3,12 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+pub use headcast_core::Stop;
 use headcast_core::{FrameIndex, RgbImage, SegmentPlan};
 use headcast_media::segment::Config;
 
 /// Told after every frame; answering [`ControlFlow::Break`] cancels the segment.
 pub type OnFrame<'a> = dyn FnMut(FrameDone<'_>) -> ControlFlow<()> + 'a;
-
-/// Whether to give up, even in the middle of a frame.
-pub type Stop<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// One frame is rendered and on its way to the encoder.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +40,8 @@ pub trait SegmentSource: Send + Sync {
     /// If `index` is not below `plan().len()`.
     fn make_segment(&self, index: usize, on_frame: &mut OnFrame<'_>) -> Result<Bytes, MakeError>;
 
-    /// As [`Self::make_segment`], for a caller who cannot wait for the end of a frame, because one may take minutes.
+    /// As [`Self::make_segment`], for a caller who cannot wait for the end of a frame, because one may take minutes, and so
+    /// may the speech and the sound before it.
     ///
     /// * `stop`: asked now and then, from any thread; by default not at all.
     ///
@@ -66,7 +65,7 @@ pub trait SegmentSource: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MakeError {
-    /// The caller's `on_frame` asked to stop.
+    /// The caller's `on_frame` or `stop` said so.
     #[error("cancelled")]
     Cancelled,
     /// The renderer could not make a frame.
@@ -75,6 +74,14 @@ pub enum MakeError {
         /// Which frame.
         frame: FrameIndex,
         /// What the renderer said.
+        reason: String,
+    },
+    /// The extractor that hears the clip is damaged, or is no speech network: add the model again.
+    #[error("frame {frame} cannot be rendered: {reason}")]
+    Extractor {
+        /// Which frame.
+        frame: FrameIndex,
+        /// What is wrong with it, and what to do.
         reason: String,
     },
     /// The encoder refused a frame, or the sound of the segment is missing.

@@ -140,7 +140,8 @@ impl Speech {
     /// * `recording`: must stay as it is. It is let go when its sound is complete, or with the last of what came of it.
     /// * `name`: file name, a hint for the format.
     /// * `cut`: what is spoken of it; `limits` are for that alone.
-    /// * `spools`: where what grows with the clip is put aside, about 40 kB per second: sound and features.
+    /// * `spools`: where what grows with the clip is put aside, sound (9 to 16 kB per second) and features: about 40 kB per
+    ///   second in all, with wav2vec2 90 kB, with `HuBERT` 290 kB, which are 2 GB for two hours. See [`Options::spools`].
     /// * `on_progress`: called every fraction of a second of sound; [`ControlFlow::Break`] cancels.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use headcast::core::timeline::Speed;
 use headcast::core::{FrameIndex, RgbImage, Spools};
 use headcast::media::aac::{Channels, Track};
 use headcast::media::ts;
-use headcast::source::{FrameDone, MakeError};
-use headcast::{Features, FrameSource, SegmentSource, Session, TalkingHead, unwatched};
+use headcast::source::{FrameDone, MakeError, Stop};
+use headcast::{Features, FrameError, FrameSource, SegmentSource, Session, TalkingHead, unwatched};
 
 /// Grey frames that drift, white ones at `flashes`.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ impl FrameSource for Flashes {
         (64, 48)
     }
 
-    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), FrameError> {
         self.rendered.fetch_add(1, Ordering::Relaxed);
         assert_ne!(self.fatal, Some(frame.0), "a bug");
         if self.broken == Some(frame.0) {
-            return Err("the picture fell off the wall".into());
+            return Err(FrameError::Other("the picture fell off the wall".into()));
         }
         let level =
             if self.flashes.contains(&frame.0) { 250 } else { 20 + u8::try_from(frame.0 % 16).unwrap() };
@@ -123,24 +123,24 @@ impl FrameSource for Endless {
         (64, 48)
     }
 
-    fn render(&self, _frame: FrameIndex, _out: &mut RgbImage) -> Result<(), String> {
-        Err("nobody can give it up".into())
+    fn render(&self, _frame: FrameIndex, _out: &mut RgbImage) -> Result<(), FrameError> {
+        Err(FrameError::Other("nobody can give it up".into()))
     }
 
     fn render_until(
         &self,
         _frame: FrameIndex,
-        stop: &(dyn Fn() -> bool + Sync),
+        stop: &Stop<'_>,
         _out: &mut RgbImage,
-    ) -> Result<(), String> {
+    ) -> Result<(), FrameError> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             if stop() {
-                return Err("given up".into());
+                return Err(FrameError::Stopped);
             }
             std::thread::yield_now();
         }
-        Err("nobody gave it up".into())
+        Err(FrameError::Other("nobody gave it up".into()))
     }
 }
 
@@ -217,6 +217,32 @@ fn a_frame_that_fails_names_itself() {
     let error = session.make_segment(0, &mut unwatched).unwrap_err();
     assert!(matches!(error, MakeError::Render { frame: FrameIndex(5), .. }), "{error}");
     assert_eq!(error.to_string(), "frame 5 cannot be rendered: the picture fell off the wall");
+}
+
+#[test]
+fn a_segment_that_waits_for_its_sound_can_be_given_up() {
+    let timeline = listen(clicks(2.0, &[]), Features::BuiltIn).unwrap().timeline;
+    let (writer, track) = Track::new();
+    let session =
+        Session::new(timeline, Speed(2500), track, Channels::Mono, Arc::new(Flashes::default())).unwrap();
+    let frames = session.plan().frames(1).unwrap();
+    let (patience, given_up) = std::sync::mpsc::sync_channel::<()>(1);
+    let made = std::thread::scope(|scope| {
+        // The sound ends one day, whatever becomes of the test.
+        scope.spawn(move || {
+            let _ = given_up.recv_timeout(Duration::from_secs(30));
+            drop(writer);
+        });
+        let _patience = patience;
+        let (left, asked) = (AtomicU64::new(frames.end - frames.start), AtomicU64::new(0));
+        // Only when every frame is made and nothing but the sound is missing.
+        let stop = || left.load(Ordering::Relaxed) == 0 && asked.fetch_add(1, Ordering::Relaxed) >= 3;
+        session.make_segment_until(1, &stop, &mut |_: FrameDone<'_>| {
+            left.fetch_sub(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        })
+    });
+    assert!(matches!(made, Err(MakeError::Cancelled)), "{made:?}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Jobs {
         self.shared.disk.folder(job.id()).poster().and_then(poster::whole)
     }
 
-    /// Stops a job, within one frame. One that is over stays as it is. When this returns, the job stays stopped after
+    /// Stops a job, within one frame or one step of what is made before it. One that is over stays as it is. When this returns, the job stays stopped after
     /// a crash, too. Blocks for the disk.
     pub fn cancel(&self, job: &Job) {
         job.cancel();
@@ -280,8 +280,8 @@ impl Jobs {
         self.shared.retain(now)
     }
 
-    /// Ends everyone's wait and stops the workers; jobs that are not over go on at the next start. Blocks for one
-    /// frame at most.
+    /// Ends everyone's wait and stops the workers; jobs that are not over go on at the next start. Blocks until each
+    /// worker is done with what it cannot leave in the middle: a frame, or a layer of a speech network.
     pub fn stop(&self) {
         self.shared.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

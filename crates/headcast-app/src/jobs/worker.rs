@@ -166,6 +166,9 @@ fn make(shared: &Shared, job: &Job, index: usize) {
         Err(error @ MakeError::Encode { .. }) => {
             return job.fail(Failure { code: "encode_failed", message: error.to_string() });
         }
+        Err(error @ MakeError::Extractor { .. }) => {
+            return job.fail(Failure { code: "extractor_unusable", message: error.to_string() });
+        }
         Err(error) => return job.fail(Failure { code: "render_failed", message: error.to_string() }),
     };
     if job.is_stopped() {

@@ -399,7 +399,7 @@ impl LocalStudio {
         reporter.phase(Phase::Listening);
         let frames = speech.timeline.frames();
         let head = TalkingHead::new(Arc::clone(renderer), &speech.features, frames, &self.spools)
-            .map_err(hearing_error)?;
+            .map_err(|error| unusable("features_do_not_fit", error.to_string()))?;
         let speed = Speed::from_fps(fps * SPEED_MARGIN, speech.timeline.frame_rate());
         let mut session = Session::new(speech.timeline, speed, speech.track, speech.channels, Arc::new(head))
             .map_err(|error| OpenError {
@@ -636,14 +636,6 @@ fn speech_error(error: SpeechError) -> OpenError {
         other => {
             OpenError { kind: OpenErrorKind::Internal, code: "audio_encoder", message: other.to_string() }
         }
-    }
-}
-
-fn hearing_error(error: RenderError) -> OpenError {
-    let message = error.to_string();
-    match error {
-        RenderError::Spool(_) => OpenError { kind: OpenErrorKind::Internal, code: "disk", message },
-        _ => unusable("features_do_not_fit", message),
     }
 }
 

@@ -143,7 +143,7 @@ fn rendered(head: &TalkingHead) -> Result<Vec<RgbImage>, String> {
             Err(_) if late() => {
                 return Err(format!("its first frame took longer than {} s", FIRST_PATIENCE.as_secs()));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.to_string()),
         }
         frames.push(picture::reduced(&image, SIDE));
     }

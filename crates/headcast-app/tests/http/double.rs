@@ -269,6 +269,9 @@ impl SegmentSource for Colours {
             if at == 3 && self.behaviour == "broken.wav" {
                 return Err(MakeError::Render { frame: FrameIndex(frame), reason: "no light".to_owned() });
             }
+            if at == 3 && self.behaviour == "deaf.wav" {
+                return Err(MakeError::Extractor { frame: FrameIndex(frame), reason: "no ears".to_owned() });
+            }
             let shade = u8::try_from(frame * 37 % 256).unwrap();
             let profile = u8::try_from(128 + self.profile).unwrap();
             let image = RgbImage::filled(64, 64, [shade, profile, 255 - shade]).unwrap();

@@ -148,7 +148,9 @@ async fn the_list_of_a_job_in_the_queue_begins_soon_and_is_held() {
 
 #[tokio::test]
 async fn a_failure_ends_what_is_held_and_says_why() {
-    for (name, code) in [("broken.wav", "render_failed"), ("panic.wav", "internal")] {
+    let failures =
+        [("broken.wav", "render_failed"), ("deaf.wav", "extractor_unusable"), ("panic.wav", "internal")];
+    for (name, code) in failures {
         let bench = Bench::new();
         let id = bench.named_job(name, 40).await;
         bench.until(&id, "rendering").await;

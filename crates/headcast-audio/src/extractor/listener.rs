@@ -2,7 +2,7 @@
 
 use std::io;
 
-use headcast_core::{FeatureError, FeatureTrack};
+use headcast_core::{FeatureError, FeatureTrack, Stop};
 
 /// Why there are no features.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +29,11 @@ pub trait Listener: Send + std::fmt::Debug {
 
     /// The features of all that was heard; `None` if that is too short for any.
     ///
-    /// * `go_on`: asked now and then, perhaps on another thread; `false` ends it.
+    /// * `stop`: asked now and then, perhaps on another thread.
     ///
     /// # Errors
     /// [`ListenError`].
-    fn finish(
-        self: Box<Self>,
-        go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<FeatureTrack>, ListenError>;
+    fn finish(self: Box<Self>, stop: &Stop<'_>) -> Result<Option<FeatureTrack>, ListenError>;
 }
 
 /// A track that was just made.

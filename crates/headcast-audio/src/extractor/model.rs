@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use headcast_core::{FeatureKind, FeatureTrack, SampleRate, Spools};
+use headcast_core::{FeatureKind, FeatureTrack, SampleRate, Spools, Stop};
 use serde_json::{Value, json};
 
 use super::container::{self, ContainerError, Reader};
@@ -376,11 +376,8 @@ impl Listener for Whole {
         self.listener.push(samples)
     }
 
-    fn finish(
-        self: Box<Self>,
-        go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<FeatureTrack>, ListenError> {
-        self.listener.finish(self.threads, &|| !go_on()).map_err(|error| match error.kind() {
+    fn finish(self: Box<Self>, stop: &Stop<'_>) -> Result<Option<FeatureTrack>, ListenError> {
+        self.listener.finish(self.threads, stop).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => ListenError::Cancelled,
             _ => ListenError::Spool(error),
         })

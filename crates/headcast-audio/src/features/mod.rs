@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
-use headcast_core::{FeatureKind, FeatureTrack, Maker, Spools};
+use headcast_core::{FeatureKind, FeatureTrack, Maker, Spools, Stop, ValuesError};
 
 use mel::{LogMel, MelFrames};
 use network::{CHUNK, CLASSES, Network};
@@ -81,6 +81,8 @@ impl Extractor {
 struct Scores(LogMel);
 
 impl Maker for Scores {
+    type Error = ValuesError;
+
     fn count(&self) -> u64 {
         (Network::rows(&self.0) * CLASSES) as u64
     }
@@ -89,9 +91,15 @@ impl Maker for Scores {
         CHUNK * CLASSES
     }
 
-    fn make(&self, range: Range<u64>, _before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+    fn make(
+        &self,
+        range: Range<u64>,
+        _before: &[f32],
+        _stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ValuesError> {
         let row = |value: u64| usize::try_from(value / CLASSES as u64).unwrap_or(usize::MAX);
-        Network::built_in().scores(&self.0, row(range.start)..row(range.end), out, &mut |_, _, _| {})
+        Ok(Network::built_in().scores(&self.0, row(range.start)..row(range.end), out, &mut |_, _, _| {})?)
     }
 }
 

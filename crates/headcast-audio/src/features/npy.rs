@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
 
 use headcast_core::npy::{NpyError, Stored};
-use headcast_core::{FeatureError, FeatureKind, FeatureTrack};
+use headcast_core::{FeatureError, FeatureKind, FeatureTrack, ValuesError};
 
 /// Why a file is not a feature track.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,8 @@ pub enum FeatureFileError {
 /// `DeepSpeech`, else float32. What `out` buffers is for the caller to flush.
 ///
 /// # Errors
-/// What the system says when the track cannot be read or `out` not written.
+/// What the system says when the track cannot be read or `out` not written, and that the extractor is damaged when it
+/// makes values that are no numbers.
 pub fn write_npy(track: &FeatureTrack, out: &mut dyn Write) -> io::Result<()> {
     let kind = track.kind();
     let wide = kind == FeatureKind::DeepSpeech;
@@ -77,7 +78,12 @@ pub fn write_npy(track: &FeatureTrack, out: &mut dyn Write) -> io::Result<()> {
     let mut window = vec![0.0; track.window_len()];
     let mut bytes = Vec::new();
     for row in 0..track.rows() {
-        track.window_into(row, &mut window)?;
+        track.window_into(row, &mut window).map_err(|error| match error {
+            ValuesError::Io(error) => error,
+            error => io::Error::other(format!(
+                "the extractor's values cannot be used: {error}; add the model again"
+            )),
+        })?;
         bytes.clear();
         for &value in &window {
             match wide {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::header::{Header, MAX_PREFIX_BYTES};
 use super::{NpyError, expected_bytes, floats};
-use crate::feature::Values;
+use crate::feature::{Values, ValuesError};
 
 /// Values read together: 1 MiB of them, or one item of the first axis if that is more.
 const BLOCK: usize = 1 << 18;
@@ -115,10 +115,10 @@ impl<R: Read + Seek + Send> Values for Stored<R> {
         self.items() as u64 * self.item as u64
     }
 
-    fn read(&self, at: u64, out: &mut [f32]) -> io::Result<()> {
+    fn read(&self, at: u64, out: &mut [f32]) -> Result<(), ValuesError> {
         let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.count());
         let (Some(_), Ok(mut at)) = (end, usize::try_from(at)) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(ValuesError::past_end());
         };
         // A reader that broke off in a panic has a block that is cleared and filled again, or whole.
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);

@@ -94,6 +94,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Nothing: whoever waited for units gave up.
+    #[error("cancelled")]
+    Stopped,
     /// Ask for units below the track's end.
     #[error("access units up to {wanted} were asked for, the clip has {units}")]
     PastEnd {

@@ -4,11 +4,15 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use headcast_core::{Spool, Spools};
+use headcast_core::{Spool, Spools, Stop};
 
 use super::Error;
+
+/// How long who waits for units goes without asking [`Stop`].
+const UNASKED: Duration = Duration::from_millis(50);
 
 /// Reading side: any number of threads may wait for units. Cloning gives another reader of the same track.
 #[derive(Debug, Clone)]
@@ -92,7 +96,17 @@ impl Track {
     /// [`Error::TrackFailed`] when the writer failed before it wrote them, or they cannot be read again;
     /// [`Error::PastEnd`] when the track ended before them.
     pub fn wait(&self, range: Range<u64>) -> Result<Vec<Bytes>, Error> {
-        let ends = self.wait_ends(range)?;
+        self.wait_until(range, &|| false)
+    }
+
+    /// As [`Self::wait`], for a caller who may want to give up.
+    ///
+    /// * `stop`: asked many times a second while units are missing.
+    ///
+    /// # Errors
+    /// As [`Self::wait`], and [`Error::Stopped`] when `stop` said so.
+    pub fn wait_until(&self, range: Range<u64>, stop: &Stop<'_>) -> Result<Vec<Bytes>, Error> {
+        let ends = self.wait_ends(range, stop)?;
         let Some((&first, &last)) = ends.first().zip(ends.last()) else { return Ok(Vec::new()) };
         let unreadable = |reason: String| Error::TrackFailed { reason };
         let length = usize::try_from(last - first).map_err(|error| unreadable(error.to_string()))?;
@@ -115,7 +129,7 @@ impl Track {
     }
 
     /// Where the first unit of `range` begins and where each of them ends, as soon as they are all there.
-    fn wait_ends(&self, range: Range<u64>) -> Result<Vec<u64>, Error> {
+    fn wait_ends(&self, range: Range<u64>, stop: &Stop<'_>) -> Result<Vec<u64>, Error> {
         let past_end = |units: usize| Error::PastEnd { wanted: range.end, units: units as u64 };
         let mut state = self.shared().lock();
         self.shared().want(&mut state, range.end);
@@ -136,7 +150,12 @@ impl Track {
                 End::Finished => return Err(past_end(have)),
                 End::Failed(reason) => return Err(Error::TrackFailed { reason: reason.clone() }),
             }
-            state = self.shared().grown.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.shared().grown.wait_timeout(state, UNASKED);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if stop() {
+                return Err(Error::Stopped);
+            }
+            state = self.shared().lock();
         }
     }
 
@@ -238,6 +257,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
     use super::*;
@@ -282,6 +302,25 @@ mod tests {
             });
             assert_eq!(track.wait(0..2), Ok(units(0..2)));
         }
+    }
+
+    #[test]
+    fn whoever_waits_can_give_up() {
+        let (mut writer, track) = Track::new();
+        writer.push(units(0..2));
+        assert_eq!(track.wait_until(0..2, &|| true), Ok(units(0..2)), "what is there is there");
+        let asked = AtomicUsize::new(0);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) == 2;
+        assert_eq!(track.wait_until(1..3, &stop), Err(Error::Stopped));
+        assert_eq!(asked.into_inner(), 3);
+        // The others wait on, and the track is none the worse.
+        let other = &track;
+        thread::scope(move |scope| {
+            let waiting = scope.spawn(|| other.wait(1..3));
+            assert_eq!(other.wait_until(2..3, &|| true), Err(Error::Stopped));
+            writer.push(units(2..3));
+            assert_eq!(waiting.join().unwrap(), Ok(units(1..3)));
+        });
     }
 
     #[test]

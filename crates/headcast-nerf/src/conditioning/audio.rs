@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use headcast_core::{FeatureKind, FeatureTrack};
+use headcast_core::{FeatureKind, FeatureTrack, Stop, ValuesError};
 
 use crate::model::{AdNerf, AudioAttention, AudioNet, Conv1d, ErNerf, Linear, Matrix, RadNerf};
 
@@ -85,8 +85,8 @@ impl<'a, const N: usize> Ears<'a, N> {
     }
 }
 
-/// Why an avatar and a feature track do not go together.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+/// Why an avatar hears nothing in a feature track.
+#[derive(Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum ConditioningError {
     /// Extract the features again with the model that the message names.
@@ -106,6 +106,28 @@ pub enum ConditioningError {
         /// What the system said.
         reason: String,
     },
+    /// The weights of the extractor are damaged, or not those of a speech network: add the model again.
+    #[error(
+        "the extractor's values cannot be used: they hold {value} where every value must be finite; add the model again"
+    )]
+    NotFinite {
+        /// The first such value.
+        value: f32,
+    },
+    /// Nothing: whoever asked for the code gave up.
+    #[error("cancelled")]
+    Stopped,
+}
+
+impl From<ValuesError> for ConditioningError {
+    /// Of a feature track.
+    fn from(error: ValuesError) -> Self {
+        match error {
+            ValuesError::NotFinite { value } => Self::NotFinite { value },
+            ValuesError::Stopped => Self::Stopped,
+            error => Self::Unreadable { reason: error.to_string() },
+        }
+    }
 }
 
 /// Positions whose windows the attention of frame `frame` sees; those outside the clip are silence.
@@ -143,7 +165,7 @@ pub fn audio_codes<'a, const N: usize>(
 /// The code of every row of `track` by itself, without attention over its neighbours.
 ///
 /// # Errors
-/// [`ConditioningError::Unreadable`].
+/// [`ConditioningError::Unreadable`] and [`ConditioningError::NotFinite`].
 pub fn window_codes<'a, const N: usize>(
     model: impl Into<Ears<'a, N>>,
     track: &FeatureTrack,
@@ -151,7 +173,7 @@ pub fn window_codes<'a, const N: usize>(
     let ears = model.into();
     let mut window = vec![0.0; track.window_len()];
     let code = |row| {
-        track.window_into(row, &mut window).map_err(unreadable)?;
+        track.window_into(row, &mut window)?;
         Ok(ears.window_code(&mut window))
     };
     (0..track.rows()).map(code).collect()
@@ -228,7 +250,7 @@ impl<'a, const N: usize> AudioCodes<'a, N> {
     }
 
     /// The code of the window at position `at`, before attention.
-    fn window_code(&mut self, at: i64) -> Result<AudioCode<N>, ConditioningError> {
+    fn window_code(&mut self, at: i64, stop: &Stop<'_>) -> Result<AudioCode<N>, ConditioningError> {
         let Some(row) = self.track.row_at(at, self.frames) else {
             if self.silence.is_none() {
                 // Silence is zero *features*: the biases of the net make its code non-zero.
@@ -242,17 +264,15 @@ impl<'a, const N: usize> AudioCodes<'a, N> {
         {
             return Ok(code);
         }
-        self.track.window_into(row, &mut self.window).map_err(unreadable)?;
+        self.track.window_until(row, stop, &mut self.window)?;
         let code = self.ears.window_code(&mut self.window);
         self.last_row = Some((row, code));
         Ok(code)
     }
-}
 
-impl<const N: usize> Iterator for AudioCodes<'_, N> {
-    type Item = Result<AudioCode<N>, ConditioningError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// As [`Iterator::next`], for a caller who may want to give up where features are made when they are read:
+    /// [`ConditioningError::Stopped`] when `stop` said so.
+    pub fn next_until(&mut self, stop: &Stop<'_>) -> Option<Result<AudioCode<N>, ConditioningError>> {
         if self.next_frame >= self.frames {
             return None;
         }
@@ -260,7 +280,7 @@ impl<const N: usize> Iterator for AudioCodes<'_, N> {
         self.codes.pop_front();
         let missing = seen.end - seen.start - i64::try_from(self.codes.len()).unwrap_or(0);
         for at in seen.end - missing..seen.end {
-            match self.window_code(at) {
+            match self.window_code(at, stop) {
                 Ok(code) => self.codes.push_back(code),
                 Err(error) => return Some(Err(error)),
             }
@@ -280,15 +300,19 @@ impl<const N: usize> Iterator for AudioCodes<'_, N> {
         self.next_frame += 1;
         Some(Ok(code))
     }
+}
+
+impl<const N: usize> Iterator for AudioCodes<'_, N> {
+    type Item = Result<AudioCode<N>, ConditioningError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(&|| false)
+    }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = usize::try_from(self.frames.saturating_sub(self.next_frame));
         (left.unwrap_or(usize::MAX), left.ok())
     }
-}
-
-fn unreadable(error: impl std::fmt::Display) -> ConditioningError {
-    ConditioningError::Unreadable { reason: error.to_string() }
 }
 
 /// Replaces each row of scores by the embedding of its best class, the first of equals (so that silence is

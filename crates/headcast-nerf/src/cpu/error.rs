@@ -1,6 +1,6 @@
 //! Why a picture cannot be made.
 
-use headcast_core::{FrameIndex, RgbImage};
+use headcast_core::{FrameIndex, RgbImage, ValuesError};
 
 use super::simd::SimdLevel;
 use crate::avatar::AvatarError;
@@ -88,10 +88,37 @@ pub enum RenderError {
     /// Restore the file that the message names, or import the avatar again.
     #[error(transparent)]
     Avatar(#[from] AvatarError),
-    /// Make the features again with the extractor that the message names.
+    /// Make the features again with the extractor that the message names; add the extractor again if it says so.
     #[error(transparent)]
-    Conditioning(#[from] ConditioningError),
+    Conditioning(ConditioningError),
     /// Free some space on the disk and start again.
     #[error("what the avatar hears cannot be put aside or read again: {0}")]
     Spool(#[source] std::io::Error),
+    /// Import the avatar again: its network is damaged.
+    #[error("the avatar makes {value} of the speech where every value must be finite; import it again")]
+    NotFinite {
+        /// The first such value.
+        value: f32,
+    },
+}
+
+impl From<ConditioningError> for RenderError {
+    fn from(error: ConditioningError) -> Self {
+        match error {
+            ConditioningError::Stopped => Self::Stopped,
+            error => Self::Conditioning(error),
+        }
+    }
+}
+
+impl From<ValuesError> for RenderError {
+    /// Of audio codes.
+    fn from(error: ValuesError) -> Self {
+        match error {
+            ValuesError::NotFinite { value } => Self::NotFinite { value },
+            ValuesError::Stopped => Self::Stopped,
+            ValuesError::Io(error) => Self::Spool(error),
+            error => Self::Spool(std::io::Error::other(error)),
+        }
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headcast_core::npy::Array;
-use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, RgbImage, Spools};
+use headcast_core::{FeatureKind, FeatureTrack, FrameIndex, Maker, RgbImage, Spools, Stop, ValuesError};
 use headcast_nerf::avatar::{Avatar, Background, ImportRequest, Smoothing, import};
 use headcast_nerf::body::{Behind, Blinks, Body, Eyes, Poses};
-use headcast_nerf::conditioning::{Ears, audio_codes, smooth_eye};
+use headcast_nerf::conditioning::{ConditioningError, Ears, audio_codes, smooth_eye};
 use headcast_nerf::cpu::{Engine, RenderError, SimdLevel, probe};
 use headcast_nerf::model::{Network, RadNerf};
 use headcast_nerf::{Clip, Probe, Profile, Renderer, Settings};
@@ -312,6 +314,95 @@ fn codes_asked_for_in_any_order_are_those_of_one_pass() {
             }
         }
     }
+}
+
+/// Scores that are made when they are read, a second at a time.
+#[derive(Debug)]
+struct Heard {
+    seconds: u64,
+    made: Arc<AtomicUsize>,
+    /// A second that holds no numbers.
+    poisoned: Option<u64>,
+}
+
+impl Heard {
+    const SECOND: u64 = 50 * 29;
+
+    fn track(seconds: u64, poisoned: Option<u64>) -> (FeatureTrack, Arc<AtomicUsize>) {
+        let made = Arc::new(AtomicUsize::new(0));
+        let maker = Self { seconds, made: Arc::clone(&made), poisoned };
+        let track = FeatureTrack::lazy_scores(FeatureKind::DeepSpeech, maker, &Spools::in_memory());
+        (track.unwrap(), made)
+    }
+}
+
+impl Maker for Heard {
+    type Error = ValuesError;
+
+    fn count(&self) -> u64 {
+        self.seconds * Self::SECOND
+    }
+
+    fn chunk(&self) -> usize {
+        Self::SECOND as usize
+    }
+
+    fn make(
+        &self,
+        range: Range<u64>,
+        _before: &[f32],
+        _stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ValuesError> {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let poison = self.poisoned == Some(range.start / Self::SECOND);
+        out.extend(range.map(|i| if poison { f32::NAN } else { (i % 31) as f32 / 31.0 }));
+        Ok(())
+    }
+}
+
+/// Behind a jump an avatar with smoothed lips has to hear all that comes before: whoever asked for the frame can give it up.
+#[test]
+fn a_frame_is_given_up_while_the_speech_before_it_is_heard() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let body = Body { smooth_lips: Some(true), ..Body::default() };
+    let renderer = Renderer::new(Arc::clone(&avatar), &moving(body, Profile::Quality)).unwrap();
+    let (track, made) = Heard::track(60, None);
+    let clip = renderer.clip(&track, 1500, &Spools::in_memory()).unwrap();
+    let made = || made.load(Ordering::Relaxed);
+    let mut out = RgbImage::filled(avatar.width, avatar.height, [0; 3]).unwrap();
+    let error = renderer.render_until(&clip, FrameIndex(1400), &|| made() >= 5, &mut out).unwrap_err();
+    assert!(matches!(error, RenderError::Stopped), "{error}");
+    assert_eq!(made(), 5, "seconds of speech that were heard before the question was heard");
+    // What was heard is not heard again, and the frame is what it always was.
+    let code = clip.code(FrameIndex(1400)).unwrap();
+    assert!((56..=60).contains(&made()), "{} seconds heard", made());
+    let again = renderer.clip(&Heard::track(60, None).0, 1500, &Spools::in_memory()).unwrap();
+    assert_eq!(again.code(FrameIndex(1400)).unwrap(), code);
+    // Control: nobody who does not want to stop is stopped.
+    renderer.render_until(&clip, FrameIndex(1400), &|| false, &mut out).unwrap();
+}
+
+#[test]
+fn an_extractor_that_makes_no_numbers_is_named_and_not_the_disk() {
+    let library = tempfile::tempdir().unwrap();
+    let avatar = Arc::new(imported("er-torso", library.path()));
+    let renderer = Renderer::new(Arc::clone(&avatar), &settings(Profile::Quality)).unwrap();
+    let (track, _) = Heard::track(60, Some(20));
+    let clip = renderer.clip(&track, 1500, &Spools::in_memory()).unwrap();
+    clip.code(FrameIndex(0)).unwrap();
+    let error = clip.code(FrameIndex(520)).unwrap_err();
+    assert!(
+        matches!(error, RenderError::Conditioning(ConditioningError::NotFinite { value }) if value.is_nan()),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(text.contains("add the model again") && text.contains("NaN"), "{text}");
+    // And an avatar that makes none of numbers is not the extractor.
+    let loud = FeatureTrack::from_windows([100, 16, 29], vec![f32::MAX; 100 * 16 * 29]).unwrap();
+    let error = renderer.clip(&loud, 100, &Spools::in_memory()).unwrap().code(FrameIndex(50)).unwrap_err();
+    assert!(matches!(error, RenderError::NotFinite { .. }), "{error:?}");
 }
 
 #[test]

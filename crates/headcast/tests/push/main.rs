@@ -22,7 +22,7 @@ use headcast::core::timeline::Speed;
 use headcast::core::{FrameIndex, FrameRate, RgbImage, Timeline};
 use headcast::media::store::{Memory, SegmentStore};
 use headcast::push::{Format, Length, Output, Pixels, Settings, Stream};
-use headcast::{Features, FrameSource, Sound};
+use headcast::{Features, FrameError, FrameSource, Sound};
 
 pub(crate) const SIZE: (u32, u32) = (64, 48);
 
@@ -47,7 +47,7 @@ impl FrameSource for Pictures {
         self.0
     }
 
-    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), String> {
+    fn render(&self, frame: FrameIndex, out: &mut RgbImage) -> Result<(), FrameError> {
         *out = picture(frame.0, self.0);
         Ok(())
     }

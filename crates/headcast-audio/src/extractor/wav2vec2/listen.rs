@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use headcast_core::{FeatureKind, FeatureTrack, Maker, SampleRate, Spool, Spools};
+use headcast_core::{FeatureKind, FeatureTrack, Maker, SampleRate, Spool, Spools, Stop, ValuesError};
 
 use super::super::listener::{ListenError, Listener, track};
 use super::super::math::{STANDARD_EPS, standardise};
@@ -83,10 +83,7 @@ impl Listener for Ctc {
         put_aside(&self.resampled, &self.samples)
     }
 
-    fn finish(
-        self: Box<Self>,
-        _go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<FeatureTrack>, ListenError> {
+    fn finish(self: Box<Self>, _stop: &Stop<'_>) -> Result<Option<FeatureTrack>, ListenError> {
         let (kind, spools) = (self.kind, self.spools.clone());
         let runs = self.end()?;
         track(FeatureTrack::lazy_scores(kind, runs, &spools))
@@ -150,7 +147,7 @@ impl Runs {
     }
 
     /// What the network makes of run `index`, without the first ten rows.
-    fn run(&self, index: usize) -> io::Result<Vec<f32>> {
+    fn run(&self, index: usize, stop: &Stop<'_>) -> Result<Vec<f32>, ValuesError> {
         let mut samples = vec![0.0; self.held(index)];
         let silent = (LEFT * HOP).saturating_sub(index * CONTEXT * HOP);
         let at = (index * CONTEXT * HOP).saturating_sub(LEFT * HOP);
@@ -158,13 +155,15 @@ impl Runs {
         if self.network.config().normalize {
             standardise(&mut samples);
         }
-        let mut rows = self.network.run(&samples, self.threads);
+        let mut rows = self.network.run_until(&samples, self.threads, stop).ok_or(ValuesError::Stopped)?;
         rows.drain(..(LEFT * self.network.config().dims()).min(rows.len()));
         Ok(rows)
     }
 }
 
 impl Maker for Runs {
+    type Error = ValuesError;
+
     /// One window more than pairs of rows: the last ones hear zeros.
     fn count(&self) -> u64 {
         match self.rows() {
@@ -177,7 +176,13 @@ impl Maker for Runs {
         CONTEXT * self.network.config().dims()
     }
 
-    fn make(&self, range: Range<u64>, _before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+    fn make(
+        &self,
+        range: Range<u64>,
+        _before: &[f32],
+        stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ValuesError> {
         let dims = self.network.config().dims();
         let row = |value: u64| usize::try_from(value).unwrap_or(usize::MAX) / dims;
         let wanted = row(range.start)..row(range.end);
@@ -186,7 +191,7 @@ impl Maker for Runs {
             let (first, count) = self.rows_of(index);
             let part = wanted.start.max(first)..wanted.end.min(first + count);
             if !part.is_empty() {
-                out.extend(&self.run(index)?[(part.start - first) * dims..(part.end - first) * dims]);
+                out.extend(&self.run(index, stop)?[(part.start - first) * dims..(part.end - first) * dims]);
             }
         }
         out.resize((wanted.end - wanted.start) * dims, 0.0);
@@ -238,10 +243,7 @@ impl Listener for Hubert {
         self.samples.append_f32s(&self.resampled)
     }
 
-    fn finish(
-        self: Box<Self>,
-        _go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<FeatureTrack>, ListenError> {
+    fn finish(self: Box<Self>, _stop: &Stop<'_>) -> Result<Option<FeatureTrack>, ListenError> {
         let (spools, dims) = (self.spools.clone(), self.network.config().dims());
         let pieces = self.end()?;
         track(FeatureTrack::lazy_windows([pieces.rows / 2, 2, dims], pieces, &spools))
@@ -277,6 +279,8 @@ impl Pieces {
 }
 
 impl Maker for Pieces {
+    type Error = ValuesError;
+
     fn count(&self) -> u64 {
         (self.rows * self.network.config().dims()) as u64
     }
@@ -285,7 +289,13 @@ impl Maker for Pieces {
         PIECE_ROWS * self.network.config().dims()
     }
 
-    fn make(&self, range: Range<u64>, _before: &[f32], out: &mut Vec<f32>) -> io::Result<()> {
+    fn make(
+        &self,
+        range: Range<u64>,
+        _before: &[f32],
+        stop: &Stop<'_>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ValuesError> {
         let index = usize::try_from(range.start).unwrap_or(usize::MAX) / self.chunk();
         let start = index * PIECE;
         // The last piece is what a whole one leaves.
@@ -297,7 +307,7 @@ impl Maker for Pieces {
         let mut piece = vec![0.0; end - start];
         self.samples.read_f32s(start as u64, &mut piece)?;
         piece.iter_mut().for_each(|v| *v = (*v - self.mean) * self.scale);
-        *out = self.network.run(&piece, self.threads);
+        *out = self.network.run_until(&piece, self.threads, stop).ok_or(ValuesError::Stopped)?;
         // One too many goes, one too few is zeros.
         out.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0.0);
         Ok(())

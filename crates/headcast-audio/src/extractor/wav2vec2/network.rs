@@ -5,6 +5,8 @@
 
 use std::thread;
 
+use headcast_core::Stop;
+
 use super::super::math::{Norm, gelu, rows, softmax};
 use super::super::matrix::{Matrix, Precision, Rows, Start, product};
 use super::config::{Config, FIELD, HOP, Output, POSITION};
@@ -216,12 +218,21 @@ impl Network {
     /// One run over `samples`, 16 kHz and normalised: `[rows, dims]`, with [`Self::rows`] rows.
     ///
     /// The same values for any number of threads.
+    ///
+    /// # Panics
+    /// Never: nobody says stop.
     pub fn run(&self, samples: &[f32], threads: usize) -> Vec<f32> {
+        self.run_until(samples, threads, &|| false).expect("nobody says stop")
+    }
+
+    /// As [`Self::run`], for a caller who may want to give up, as 20 s of sound take many seconds; `None` when `stop` said
+    /// so, which is asked before each layer.
+    pub fn run_until(&self, samples: &[f32], threads: usize, stop: &Stop<'_>) -> Option<Vec<f32>> {
         let count = Self::rows(samples.len());
         if count == 0 {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let mut x = self.listen(samples, count, threads);
+        let mut x = self.listen(samples, count, threads, stop)?;
         self.add_positions(&mut x, count, threads);
         let hidden = self.config.hidden;
         if !self.config.stable {
@@ -229,6 +240,9 @@ impl Network {
         }
         let mut scratch = Scratch::default();
         for layer in &self.layers {
+            if stop() {
+                return None;
+            }
             if self.config.stable {
                 self.stable_layer(layer, &mut x, &mut scratch, threads);
             } else {
@@ -238,18 +252,18 @@ impl Network {
         if self.config.stable {
             rows(threads, &mut x, hidden, |_, row| self.norm.apply(row));
         }
-        match &self.head {
+        Some(match &self.head {
             None => x,
             Some(head) => {
                 let mut logits = Vec::new();
                 head.apply(&x, &mut logits, threads);
                 logits
             }
-        }
+        })
     }
 
-    /// Samples to projected vectors.
-    fn listen(&self, samples: &[f32], count: usize, threads: usize) -> Vec<f32> {
+    /// Samples to projected vectors; `None` when `stop` said so.
+    fn listen(&self, samples: &[f32], count: usize, threads: usize, stop: &Stop<'_>) -> Option<Vec<f32>> {
         // A norm over time needs all of it.
         let slab = if self.config.conv_layer_norm { SLAB } else { count };
         let mut x = Vec::with_capacity(count * self.config.hidden);
@@ -257,7 +271,7 @@ impl Network {
             let last = (first + slab).min(count);
             // The last rows of the first stage see all the samples that there are.
             let end = if last == count { samples.len() } else { (last - 1) * HOP + FIELD };
-            let mut vectors = self.convolve(&samples[first * HOP..end], threads);
+            let mut vectors = self.convolve(&samples[first * HOP..end], threads, stop)?;
             if let Some(norm) = &self.projection_norm {
                 rows(threads, &mut vectors, self.projection.weight.inputs(), |_, row| norm.apply(row));
             }
@@ -265,12 +279,15 @@ impl Network {
             self.projection.apply(&vectors, &mut projected, threads);
             x.append(&mut projected);
         }
-        x
+        Some(x)
     }
 
-    fn convolve(&self, samples: &[f32], threads: usize) -> Vec<f32> {
+    fn convolve(&self, samples: &[f32], threads: usize, stop: &Stop<'_>) -> Option<Vec<f32>> {
         let mut x = samples.to_vec();
         for layer in &self.convolutions {
+            if stop() {
+                return None;
+            }
             let count = (x.len() / layer.channels - layer.kernel) / layer.stride + 1;
             let width = layer.weight.outputs();
             let mut out = vec![0.0; count * width];
@@ -290,7 +307,7 @@ impl Network {
             });
             x = out;
         }
-        x
+        Some(x)
     }
 
     /// Adds to each row what a grouped convolution makes of the rows around it, zeros outside.

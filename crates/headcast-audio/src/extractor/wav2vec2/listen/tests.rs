@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headcast_core::npy::Array;
 
@@ -108,13 +109,13 @@ fn a_run_is_that_of_transformers() {
 }
 
 /// All values that `maker` makes, the last chunk first.
-fn made(maker: &dyn Maker) -> Vec<f32> {
+fn made(maker: &dyn Maker<Error = ValuesError>) -> Vec<f32> {
     let (count, chunk) = (maker.count(), maker.chunk() as u64);
     let mut all = vec![f32::NAN; usize::try_from(count).unwrap()];
     for start in (0..count).step_by(maker.chunk()).collect::<Vec<_>>().into_iter().rev() {
         let end = count.min(start + chunk);
         let mut values = Vec::new();
-        maker.make(start..end, &[], &mut values).unwrap();
+        maker.make(start..end, &[], &|| false, &mut values).unwrap();
         all[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].copy_from_slice(&values);
     }
     all
@@ -190,7 +191,7 @@ fn the_first_second_of_scores_takes_one_run() {
     listener.push(&speech()).unwrap();
     let runs = listener.end().unwrap();
     let mut rows = Vec::new();
-    runs.make(0..runs.chunk() as u64, &[], &mut rows).unwrap();
+    runs.make(0..runs.chunk() as u64, &[], &|| false, &mut rows).unwrap();
     // The samples of that run, and nothing of what follows.
     let mut held = [vec![0.0; 3200], speech()[..19_200].to_vec()].concat();
     standardise(&mut held);
@@ -245,7 +246,7 @@ fn windows_hear_zeros_before_and_after_the_rows() {
         &Spools::in_memory(),
     ));
     listener.push(&speech()).unwrap();
-    let track = listener.finish(&|| true).unwrap().unwrap();
+    let track = listener.finish(&|| false).unwrap().unwrap();
     // 139 rows are 70 windows of 16, two rows apart, after eight zero rows: the last one ends with eight or more.
     assert_eq!((track.rows(), track.kind()), (70, FeatureKind::Wav2Vec2Esperanto));
     let mut window = vec![0.0; 16 * 44];
@@ -269,10 +270,38 @@ fn a_piece_of_hidden_values_is_made_when_it_is_read() {
     let pieces = listener.end().unwrap();
     let [mut first, mut last] = [Vec::new(), Vec::new()];
     let chunk = pieces.chunk() as u64;
-    pieces.make(2 * chunk..pieces.count(), &[], &mut last).unwrap();
-    pieces.make(0..chunk, &[], &mut first).unwrap();
+    pieces.make(2 * chunk..pieces.count(), &[], &|| false, &mut last).unwrap();
+    pieces.make(0..chunk, &[], &|| false, &mut first).unwrap();
     let all = made(&pieces);
     assert!(all[..first.len()] == first && all[2 * first.len()..] == last);
     assert_eq!(first.len(), 1000 * 24);
     assert!(first[..last.len()] != last, "control");
+}
+
+#[test]
+fn a_run_and_a_piece_can_be_given_up_before_and_in_the_middle() {
+    for model in ["ctc-layer", "hubert"] {
+        let network = Arc::new(network(model, Precision::F32, &|_, _| {}));
+        let samples = Spools::in_memory().spool();
+        samples.append_f32s(&speech()).unwrap();
+        let maker: Box<dyn Maker<Error = ValuesError>> = match network.config().output {
+            Output::Hidden => Box::new(Pieces::new(network, 1, samples).unwrap()),
+            Output::Logits(_) => Box::new(Runs::new(network, 1, samples)),
+        };
+        let first = 0..maker.count().min(maker.chunk() as u64);
+        // Says stop when it was asked so many times before.
+        let make_until = |patience: usize| {
+            let (asked, mut values) = (AtomicUsize::new(0), Vec::new());
+            let stop = || asked.fetch_add(1, Ordering::Relaxed) >= patience;
+            let made = maker.make(first.clone(), &[], &stop, &mut values);
+            (made, values, asked.into_inner())
+        };
+        let (made, _, questions) = make_until(usize::MAX);
+        assert!(made.is_ok() && questions > 5, "{model} asks {questions} times");
+        for patience in [0, 1, questions / 2, questions - 1] {
+            let (made, values, asked) = make_until(patience);
+            assert!(matches!(made, Err(ValuesError::Stopped)), "{model}: {made:?}");
+            assert_eq!((values.len(), asked), (0, patience + 1), "{model} goes on");
+        }
+    }
 }
