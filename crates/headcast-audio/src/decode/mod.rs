@@ -89,6 +89,8 @@ pub(crate) struct Decoder {
     read: u64,
     /// Samples per channel handed out.
     position: u64,
+    /// The file ends before its container does: of interest to whoever gets that far.
+    cut_off: bool,
     damage: Damage,
 }
 
@@ -145,11 +147,14 @@ impl Decoder {
         };
         let matroska = if sniffed == Some(Container::Matroska) { matroska::scan(&mut source)? } else { None };
 
+        let cut_off = matroska.as_ref().is_some_and(|matroska| matroska.cut_off);
+        if cut_off {
+            source.set_cut_off();
+        }
         let opened = Packets::open(source, hint, sniffed, &head);
         let mut packets = status.check(opened)?;
         let mut first = Vec::new();
-        let cut_off = matroska.as_ref().is_some_and(|matroska| matroska.cut_off);
-        let mut damage = Damage { truncated: cut_off, ..Damage::default() };
+        let mut damage = Damage::default();
         loop {
             match status.check(packets.next(&mut first))? {
                 Next::Block if !first.is_empty() => break,
@@ -205,6 +210,7 @@ impl Decoder {
             expected,
             read: 0,
             position: 0,
+            cut_off,
             damage,
         })
     }
@@ -268,7 +274,7 @@ impl Decoder {
                     Next::End { clean } => {
                         out.clear();
                         ended = true;
-                        self.damage.truncated |= !clean;
+                        self.damage.truncated |= self.cut_off || !clean;
                     }
                 }
             }

@@ -11,11 +11,12 @@ use crate::error::AudioError;
 /// Bytes looked at to name the format.
 const HEAD_BYTES: usize = 4096;
 
-/// A seekable source of known length.
+/// A source of known length, seekable unless it is cut off.
 pub(super) struct Source {
     inner: Box<dyn ReadSeek>,
     len: u64,
     pos: u64,
+    cut_off: bool,
     shared: Arc<Shared>,
 }
 
@@ -41,7 +42,13 @@ impl Source {
         let len = inner.seek(SeekFrom::End(0))?;
         inner.rewind()?;
         let shared = Arc::new(Shared::default());
-        Ok((Self { inner, len, pos: 0, shared: Arc::clone(&shared) }, Status { len, shared }))
+        Ok((Self { inner, len, pos: 0, cut_off: false, shared: Arc::clone(&shared) }, Status { len, shared }))
+    }
+
+    /// The container goes on behind the end of the file. A demuxer that knew where that is would refuse all of it, and one
+    /// that may seek would look for an index that is gone.
+    pub(super) fn set_cut_off(&mut self) {
+        self.cut_off = true;
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -84,11 +91,11 @@ impl Seek for Source {
 
 impl MediaSource for Source {
     fn is_seekable(&self) -> bool {
-        true
+        !self.cut_off
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.len)
+        (!self.cut_off).then_some(self.len)
     }
 }
 

@@ -388,6 +388,34 @@ fn what_is_wrong_outside_of_the_cut_does_not_matter() {
 }
 
 #[test]
+fn a_file_that_ends_behind_the_cut_is_whole_for_its_purpose() {
+    // It states a segment twice as long as it has, so that it is cut off is known from the start.
+    let whole = fixture("click-live.webm");
+    let size = 4 + whole.windows(4).position(|bytes| bytes == [0x18, 0x53, 0x80, 0x67]).unwrap();
+    let cut_off = || {
+        let mut bytes = whole.clone();
+        let stated = (1 << 56) | (2 * bytes.len() as u64);
+        bytes[size..size + 8].copy_from_slice(&stated.to_be_bytes());
+        bytes
+    };
+    let is_truncated =
+        |warnings: &[Warning]| warnings.iter().any(|warning| matches!(warning, Warning::Truncated { .. }));
+    let limits = Limits::default();
+    let (clip, _) = run_cut(cut_off(), &limits, 0.0, Some(0.2)).unwrap();
+    assert_eq!(clip.samples, 9600);
+    assert!(!is_truncated(&clip.warnings), "{:?}", clip.warnings);
+    let error = run_cut(cut_off(), &limits, 0.1, Some(0.15)).unwrap_err();
+    assert!(matches!(error, AudioError::TooShort { .. }), "{error}");
+    // Control: whoever wants the rest misses it.
+    for start in [0.0, 0.1] {
+        let (clip, _) = run_cut(cut_off(), &limits, start, None).unwrap();
+        assert!(is_truncated(&clip.warnings), "{:?}", clip.warnings);
+    }
+    let (clip, _) = run_cut(whole.clone(), &limits, 0.1, None).unwrap();
+    assert!(!is_truncated(&clip.warnings), "{:?}", clip.warnings);
+}
+
+#[test]
 fn waiting_for_the_cut_can_be_given_up() {
     let cut = Cut::from_secs(Some(3.0), None).unwrap();
     let ingest = Ingest::open_cut(Cursor::new(sawtooth(4)), None, &Limits::default(), cut).unwrap();
