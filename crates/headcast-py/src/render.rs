@@ -50,8 +50,11 @@ pub(crate) fn render(
     let cut = Cut::from_secs(start, end).map_err(|error| error::AudioError::new_err(error.to_string()))?;
     let recording = audio.recording(py)?;
     let studio = LocalStudio::new(&data_dir, engine).with_spools_beside(&out);
+    let name = audio.name();
+    // What is said in a recording is not known.
+    let captions = Vec::new();
     let request =
-        Request { avatar, recording, name: audio.name(), cut, features, profile, look, output: out, frames };
+        Request { avatar, recording, name, cut, features, profile, look, captions, output: out, frames };
     let mut watch = Watch { on_progress, done: 0, total: 0, warnings: Vec::new(), raised: Mutex::new(None) };
     let rendered = py.detach(|| render_clip(&studio, request, &mut watch));
     if let Some(raised) = watch.raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
