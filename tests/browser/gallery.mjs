@@ -48,10 +48,17 @@ async function keeps() {
 
   await page.click('[aria-label="Delete “six.wav”"]');
   await lists('what is deleted is gone', page, NAMES.toReversed().filter((name) => name !== 'six'));
-  await shot(page, 'undo');
   await page.click('#undo-button');
   await lists('and taken back it is there again', page, NAMES.toReversed());
+  check('with the focus where it was', (await focused(page)) === 'Delete “six.wav”', await focused(page));
   await page.click('[aria-label="Delete “five.wav”"]');
+  // Asks the server, which has it still.
+  const told = page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/v1/jobs', { timeout: PATIENCE });
+  await page.fill('#recent-search', 'w');
+  await (await told).finished();
+  await lists('what is deleted does not come back with what the server tells', page, NAMES.toReversed().filter((name) => name !== 'five'));
+  await shot(page, 'undo');
+  await page.fill('#recent-search', '');
   await page.click('[aria-label="Delete “four.wav”"]');
   await page.waitForSelector('#undo', { state: 'hidden', timeout: PATIENCE });
   for (const name of ['five', 'four']) await jobIsGone(ids[name]);
@@ -65,6 +72,8 @@ async function keeps() {
   await close();
   return ids;
 }
+
+const focused = (page) => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id ?? '');
 
 /** Waits until the server calls a job so. */
 async function isCalled(what, id, title) {
@@ -93,6 +102,7 @@ async function renames(page, ids) {
   await page.keyboard.type('Deux');
   await page.keyboard.press('Enter');
   await checkSoon('Enter saves it', page, () => [...document.querySelectorAll('.recent-name')].some((name) => name.textContent === 'Deux'));
+  check('and leaves the focus where it was', (await focused(page)) === 'Rename “Deux”', await focused(page));
   await isCalled('for everyone', ids.two, 'Deux');
   await page.fill('#recent-search', 'deux');
   await checkSoon('it is found by its new name', page, () => [...document.querySelectorAll('.recent-name')].map((name) => name.textContent).join() === 'Deux');

@@ -4,7 +4,7 @@
 //                 [--chromium path] [--url of a running server]
 
 import { join } from 'node:path';
-import { check, checkSoon, commandLine, finish, openPage, picture, root, shooter, startBrowser, startServer } from './harness.mjs';
+import { ask, check, checkSoon, commandLine, finish, openPage, picture, root, shooter, startBrowser, startServer } from './harness.mjs';
 
 const options = commandLine({
   english: { type: 'string', default: join(root, 'fixtures/speech/en.wav') },
@@ -151,6 +151,31 @@ async function ahead(english, mandarin) {
   check('the job is made of what is there', answer.status() === 201 && asked.upload.length > 0 && job.audio_name === english.split('/').at(-1), JSON.stringify(asked));
   check('nothing went wrong', troubles.length === 0, troubles.join('; '));
   await page.evaluate((id) => fetch(`/api/v1/jobs/${id}/cancel`, { method: 'POST' }), job.id);
+
+  // Chosen while the one before is on its way to become a video.
+  await page.click('#home');
+  let held = () => {};
+  await page.route('**/api/v1/uploads', (route) => new Promise((resolve) => (held = resolve)).then(() => route.continue()), { times: 1 });
+  await page.setInputFiles('#audio', english);
+  await page.evaluate(() => document.querySelector('#generate').click());
+  sent = answered('POST', '/api/v1/uploads');
+  await page.setInputFiles('#audio', mandarin);
+  check('the control: the second one is there first', (await sent).status() === 201);
+  const generated = async () => {
+    await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
+    return ask(server.url, `api/v1${new URL(page.url()).pathname.replace('/j/', '/jobs/')}`);
+  };
+  held();
+  const first = await generated();
+  await page.click('#home');
+  const asks = page.waitForRequest((request) => request.method() === 'POST' && new URL(request.url()).pathname === '/api/v1/jobs', { timeout: 60_000 });
+  await page.evaluate(() => document.querySelector('#generate').click());
+  const wish = (await asks).postDataJSON();
+  const second = await generated();
+  const names = [first, second].map((job) => job.audio_name).join();
+  check('each video is made of what was chosen for it', names === [english, mandarin].map((path) => path.split('/').at(-1)).join(), names);
+  check('and what was sent ahead is used', Boolean(wish?.upload), JSON.stringify(wish));
+  for (const { id } of [first, second]) await ask(server.url, `api/v1/jobs/${id}/cancel`, { method: 'POST' });
   await close();
 }
 

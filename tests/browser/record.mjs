@@ -56,6 +56,77 @@ async function spoken() {
   await browser.close();
 }
 
+/** Whoever leaves the form, or turns to a text, is not listened to; what was recorded is there when they come back. */
+async function left() {
+  console.log('\na form that is left while it listens');
+  const browser = await startBrowser(options.chromium, [...MICROPHONE, '--use-fake-ui-for-media-stream']);
+  const { page, troubles, close } = await openPage(browser, server.url);
+  await page.evaluate(() => {
+    const { mediaDevices } = navigator;
+    const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+    const hears = /** @type {any} */ (globalThis);
+    hears.tracks = [];
+    mediaDevices.getUserMedia = async (wish) => {
+      await hears.permission;
+      const stream = await ask(wish);
+      hears.tracks.push(...stream.getTracks());
+      return stream;
+    };
+  });
+  const silent = () => globalThis.tracks.length > 0 && globalThis.tracks.every((track) => track.readyState === 'ended');
+  await page.click('#record');
+  await recorded(page, 1);
+  check('the control: it listens', !(await page.evaluate(silent)));
+  await page.click('label:has(#from-text)');
+  await checkSoon('not while a text is written', page, silent);
+  await checkSoon('which stays in front', page, () => document.querySelector('#text-part').checkVisibility());
+  await page.click('label:has(#from-sound)');
+  await checkSoon('what was recorded is there', page, () => /webm$/.test(document.querySelector('#drop-title').textContent));
+
+  await page.click('#record');
+  await recorded(page, 1);
+  await page.click('#recent-list a');
+  await page.waitForSelector('#panel:not([hidden])', { timeout: PATIENCE });
+  await checkSoon('nor while a video is watched', page, silent);
+  await page.click('#home');
+  // Permission that comes when nobody waits for it any more.
+  await page.evaluate(() => {
+    globalThis.tracks = [];
+    globalThis.permission = new Promise((resolve) => (globalThis.permit = resolve));
+  });
+  await page.click('#record');
+  await page.click('label:has(#from-text)');
+  await page.evaluate(() => globalThis.permit());
+  await checkSoon('nor when the browser is told too late that it may', page, silent);
+  check('no recording has begun', !(await page.evaluate(() => document.querySelector('#recording:not([hidden])'))));
+
+  await page.click('label:has(#from-sound)');
+  await page.click('#record');
+  await recorded(page, 2);
+  await page.click('.face:has(input[value=cube])');
+  await page.click('#generate');
+  await page.waitForFunction(() => location.pathname.startsWith('/j/'), null, { timeout: PATIENCE });
+  const job = await jobWhen(server.url, new URL(page.url()).pathname.slice('/j/'.length), ({ clip }) => clip !== null, PATIENCE);
+  check('Generate ends a recording, and takes it', job.clip.duration_secs > 1.5 && job.clip.duration_secs < 30, `${job.clip.duration_secs} s`);
+  await checkSoon('then nobody listens', page, silent);
+
+  await page.click('#home');
+  await page.click('#record');
+  await recorded(page, 1);
+  const before = await page.textContent('#drop-title');
+  await page.evaluate(() => {
+    document.querySelector('#drop-title').textContent = '';
+    // As it is when a headset is pulled out.
+    const track = globalThis.tracks.findLast((track) => track.readyState === 'live');
+    track.stop();
+    track.dispatchEvent(new Event('ended'));
+  });
+  await checkSoon('a microphone that goes away leaves what it heard', page, (before) => /webm$/.test(document.querySelector('#drop-title').textContent) && before !== '', before);
+  check('nothing went wrong in the browser', troubles.length === 0, troubles.join('; '));
+  await close();
+  await browser.close();
+}
+
 async function refused() {
   console.log('\na microphone that the page may not use');
   const browser = await startBrowser(options.chromium, MICROPHONE);
@@ -71,6 +142,7 @@ async function refused() {
 
 try {
   await spoken();
+  await left();
   await refused();
 } catch (error) {
   check(`the test runs to its end: ${error.stack}`, false);

@@ -176,6 +176,10 @@ async function fields() {
     check(`“${from}” to “${to}” is refused`, trouble.includes(words), trouble);
   };
   await refuses('soon', '', 'Write times like');
+  await page.click('label:has(#from-text)');
+  await page.evaluate(() => document.querySelector('#generate').click());
+  await checkSoon('a text is not held up by it', page, () => /^(Write what is to be said|There is no voice)/.test(document.querySelector('#composer-trouble').textContent));
+  await page.click('label:has(#from-sound)');
   await refuses('0.4', '0.2', 'The end must come after');
   await refuses('1:00', '', 'only 0.612 s long');
   await shot(page, 'fields');

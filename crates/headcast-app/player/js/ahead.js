@@ -65,9 +65,11 @@ export class Ahead {
   async sent(onProgress) {
     onProgress(this.fraction);
     this.onProgress = onProgress;
-    const id = await this.upload;
+    const upload = this.upload;
+    // Whatever is chosen meanwhile is another matter.
     this.file = null;
     this.upload = Promise.resolve(null);
-    return id;
+    this.abort = new AbortController();
+    return upload;
   }
 }

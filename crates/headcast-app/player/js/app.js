@@ -39,6 +39,8 @@ const poster = /** @type {HTMLImageElement} */ (byId('poster'));
 let readiness = new Readiness();
 /** The job whose Generate was pressed in this tab: playing it needs no further wish. */
 let ownJob = '';
+/** Whether a job is being made for this tab. */
+let isBeginning = false;
 /** What the player shows. */
 let opened = '';
 
@@ -76,8 +78,8 @@ const avatarPart = createAvatars({ onChange: (avatars, chosen) => composer.setAv
 const recent = createRecent({
   onOpen: open,
   async onAgain(job) {
-    const choices = composer.choices();
-    await begin(choices.avatar, () => api.rerun(job.id, choices));
+    const choices = composer.choicesAgain();
+    if (choices) await begin(choices.avatar, () => api.rerun(job.id, choices));
   },
   onOtherWords: (job) => composer.take(job),
   onTrouble: (problem) => composer.refuse(problem),
@@ -118,7 +120,9 @@ function onMessage(message) {
         store.set({ job: null, trouble: { id: message.job, code: 'video_gone', detail: '' } });
         break;
       }
-      leave();
+      // Going back would lead here again.
+      history.replaceState(null, '', '/');
+      route();
       composer.refuse({ code: 'no_such_job' });
       break;
   }
@@ -184,7 +188,9 @@ async function generate(make, avatar) {
  * @param {string} avatar @param {() => Promise<import('./store.js').Job>} make
  */
 async function begin(avatar, make) {
-  const details = await tryToBegin(avatar, make);
+  if (isBeginning) return;
+  isBeginning = true;
+  const details = await tryToBegin(avatar, make).finally(() => (isBeginning = false));
   if (details) missing.show(details, () => tryToBegin(avatar, make));
 }
 
@@ -216,6 +222,13 @@ function leave() {
   route();
 }
 
+/** What went wrong with a job that may not be shown any more. @param {string} id @param {api.ApiError} problem */
+function tell(id, problem) {
+  const { code, detail } = problem;
+  if (store.get().job?.id === id) store.set({ trouble: { id, code, detail } });
+  else composer.refuse(problem);
+}
+
 /** The job that the address names: `/j/ID`, `/embed/ID`, or `#ID` of older links. */
 function named() {
   const old = /^#([a-z2-7]{16})$/.exec(location.hash)?.[1];
@@ -223,10 +236,15 @@ function named() {
   return /^\/(?:j|embed)\/([a-z2-7]{16})$/.exec(location.pathname)?.[1] ?? null;
 }
 
+/** What is shown, as the address named it. @type {string | null} */
+let routed = null;
+
 /** The address names the job, so a reload or a sent link comes back to it. */
 function route() {
   const id = named();
+  routed = id;
   if (id && id === store.get().job?.id) return;
+  if (id) composer.rest();
   /** @type {HTMLElement | null} */ (byId('panel').querySelector('.rename'))?.blur();
   opened = '';
   player.close();
@@ -348,8 +366,12 @@ async function renderLanguage() {
 }
 
 byId('language').addEventListener('click', async () => {
-  await i18n.load(i18n.current() === 'zh' ? 'en' : 'zh', true);
-  renderLanguage();
+  try {
+    await i18n.load(i18n.current() === 'zh' ? 'en' : 'zh', true);
+    renderLanguage();
+  } catch {
+    composer.refuse({ code: 'unreachable' });
+  }
 });
 byId('home').addEventListener('click', (/** @type {Event} */ event) => {
   event.preventDefault();
@@ -358,13 +380,19 @@ byId('home').addEventListener('click', (/** @type {Event} */ event) => {
 byId('again').addEventListener('click', () => leave());
 byId('cancel').addEventListener('click', async () => {
   const { job } = store.get();
-  if (job) await api.cancel(job.id).catch(() => {});
+  if (job) await api.cancel(job.id).catch((problem) => tell(job.id, problem));
 });
-byId('start').addEventListener('click', () => player.playNow());
-byId('play-now').addEventListener('click', () => player.playNow());
+// These go when they are pressed; what goes on with the video is beside them.
+const play = () => {
+  player.playNow();
+  byId('toggle').focus();
+};
+byId('start').addEventListener('click', play);
+byId('play-now').addEventListener('click', play);
 byId('sound').addEventListener('click', () => {
   video.muted = false;
   store.set({ muted: false });
+  byId('mute').focus();
 });
 video.addEventListener('volumechange', () => store.set({}));
 // The size of a face that nobody knows any more.
@@ -405,15 +433,17 @@ byId('rename').addEventListener('click', () => {
     value: job.title,
     label: t('recent.new_name'),
     // The server tells every tab of it, this one too.
-    onSave: (title) => api.rename(job.id, title).catch((problem) => store.set({ job: { ...job, error: job.error ?? problem } })),
+    onSave: (title) => api.rename(job.id, title).catch((problem) => tell(job.id, problem)),
     onEnd(byKey) {
       byId('rename').hidden = false;
       if (byKey) byId('rename').focus();
     },
   });
 });
-addEventListener('popstate', route);
-addEventListener('hashchange', route);
+// The link past the header changes the address, too.
+const follow = () => named() !== routed && route();
+addEventListener('popstate', follow);
+addEventListener('hashchange', follow);
 
 await i18n.load(i18n.preferred());
 renderLanguage();

@@ -47,20 +47,20 @@ export function createComposer(hooks) {
   /** @type {{code: string, detail?: string} | null} */
   let problem = null;
 
-  /** @param {File | null} chosen */
+  /** @param {File} chosen */
   function chooseFile(chosen) {
     problem = null;
-    seconds = 0;
-    if (chosen && !ACCEPTED.test(chosen.name) && !chosen.type.startsWith('audio/')) problem = { code: 'not_audio_name' };
-    else if (chosen && chosen.size === 0) problem = { code: 'audio_empty' };
-    else if (chosen && info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
-    file = problem ? null : chosen;
-    if (file) {
+    if (!ACCEPTED.test(chosen.name) && !chosen.type.startsWith('audio/')) problem = { code: 'not_audio_name' };
+    else if (chosen.size === 0) problem = { code: 'audio_empty' };
+    else if (info && chosen.size > info.limits.audio_bytes) problem = { code: 'too_large' };
+    // What was chosen before is none the worse for it.
+    if (!problem) {
+      seconds = 0;
+      file = chosen;
       sample = null;
-      script.leave();
+      trim.choose(file);
+      ahead.choose(file);
     }
-    trim.choose(file);
-    ahead.choose(file);
     render();
   }
 
@@ -75,22 +75,42 @@ export function createComposer(hooks) {
 
   const script = createScript({
     onChange() {
-      trim.pause();
+      rest();
       if (problem?.code.startsWith('text_') || problem?.code.startsWith('voice_') || problem?.code === 'audio_missing') problem = null;
       render();
     },
   });
 
+  /** Whether what is being recorded is to be spoken as soon as it is there. */
+  let isAwaited = false;
   const recorder = createRecorder({
-    onRecorded: chooseFile,
+    onBegin: () => trim.pause(),
+    onRecorded(recorded) {
+      chooseFile(recorded);
+      if (isAwaited && !problem) byId('composer').requestSubmit();
+      isAwaited = false;
+    },
     onTrouble(found) {
       problem = found;
       render();
     },
   });
 
+  /** Nothing sounds or listens where nobody sees it. */
+  function rest() {
+    trim.pause();
+    recorder.finish();
+  }
+
+  /** @param {File} chosen by hand, wherever on the page */
+  function takeFile(chosen) {
+    chooseFile(chosen);
+    if (!problem) script.leave();
+    render();
+  }
+
   fileInput.addEventListener('change', () => {
-    if (fileInput.files?.[0]) chooseFile(fileInput.files[0]);
+    if (fileInput.files?.[0]) takeFile(fileInput.files[0]);
     // So that choosing the same file again is a change.
     fileInput.value = '';
   });
@@ -116,18 +136,24 @@ export function createComposer(hooks) {
     // What became an avatar is no recording.
     if (!dropped || event.defaultPrevented) return;
     event.preventDefault();
-    if (!byId('composer').hidden) chooseFile(dropped);
+    if (!byId('composer').hidden) takeFile(dropped);
   });
   addEventListener('paste', (event) => {
     const pasted = event.clipboardData?.files[0];
-    if (pasted && !byId('composer').hidden) chooseFile(pasted);
+    // Office programs put a picture beside the words.
+    const isText = event.clipboardData?.types.includes('text/plain');
+    if (pasted && !isText && !byId('composer').hidden) takeFile(pasted);
   });
 
   byId('composer').addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
     if (sent !== null) return;
-    trim.pause();
-    recorder.cancel();
+    if (recorder.isRunning()) {
+      isAwaited = true;
+      recorder.finish();
+      return;
+    }
+    rest();
     const missing = script.isChosen() ? script.problem() : !file && !sample ? { code: 'audio_missing' } : null;
     if (missing) {
       problem = missing;
@@ -136,7 +162,7 @@ export function createComposer(hooks) {
       else fileInput.focus();
       return;
     }
-    const wrong = file && trim.problem();
+    const wrong = !script.isChosen() && file && trim.problem();
     if (wrong) {
       problem = wrong;
       render();
@@ -150,9 +176,16 @@ export function createComposer(hooks) {
       picture.focus();
       return;
     }
+    const heard = script.isChosen() ? null : (features.files?.[0] ?? null);
+    if (info && heard && heard.size > info.limits.features_bytes) {
+      problem = { code: 'features_too_large' };
+      render();
+      features.focus();
+      return;
+    }
     const form = new FormData();
     for (const [name, value] of Object.entries(choices())) form.set(name, value);
-    if (features.files?.[0] && !script.isChosen()) form.set('features', features.files[0]);
+    if (heard) form.set('features', heard);
     if (behind) form.set('background', behind);
     if (script.isChosen()) for (const [name, value] of Object.entries(script.fields())) form.set(name, value);
     else if (sample) form.set('sample', sample);
@@ -206,6 +239,7 @@ export function createComposer(hooks) {
   }
   byId('background').addEventListener('change', () => forget('background_'));
   picture.addEventListener('change', () => forget('background_'));
+  features.addEventListener('change', () => forget('features_'));
 
   function renderBody() {
     for (const [name, choices] of BODY) {
@@ -216,6 +250,9 @@ export function createComposer(hooks) {
     }
     byId('colour-field').hidden = byId('background').value !== 'colour';
     byId('picture-field').hidden = byId('background').value !== 'picture';
+    if (!info) return;
+    setText(byId('picture-hint'), t('more.picture_hint', { size: size(info.limits.background_bytes, current()) }));
+    setText(byId('features-hint'), t('more.features_hint', { size: size(info.limits.features_bytes, current()) }));
   }
 
   function renderSamples() {
@@ -302,7 +339,17 @@ export function createComposer(hooks) {
       script.render();
       render();
     },
-    choices,
+    /** For a video that is made again; `null`, and a sentence, where that cannot be. */
+    choicesAgain() {
+      if (byId('background').value !== 'picture') return choices();
+      problem = { code: 'background_not_again' };
+      render();
+      trouble.scrollIntoView({ block: 'nearest' });
+      return null;
+    },
+
+    /** The form is left. */
+    rest,
 
     /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples
      * @param {import('./script.js').Voice[]} voices */
@@ -327,13 +374,15 @@ export function createComposer(hooks) {
     /** The face of a video and how it was made, for other words: those that are chosen already, if any are.
      * @param {import('./store.js').Job} job */
     take(job) {
-      chooseAvatar(job.avatar);
+      const isThere = avatars.some(({ name }) => name === job.avatar);
+      if (isThere) chooseAvatar(job.avatar);
       renderFaces();
       if (job.profile && info?.profiles.includes(job.profile)) byId('profile').value = job.profile;
       setBody(job.body ?? '');
       // Choices that differ from the default are not made unseen.
       byId('more').open ||= body() !== '';
-      problem = null;
+      if (job.voice && !file) script.take(job.voice, job.speed ?? 1);
+      problem = isThere ? null : { code: 'no_such_avatar' };
       render();
       byId('composer').scrollIntoView({ block: 'start' });
       if (script.isChosen()) script.focus();
@@ -352,6 +401,8 @@ export function createComposer(hooks) {
       sent = null;
       problem = refused;
       render();
+      // The list that it may be about is far below.
+      trouble.scrollIntoView({ block: 'nearest' });
     },
 
     /** @param {string} name */

@@ -49,8 +49,11 @@ export function renderPanel(job, wait, made) {
   trouble.hidden = !job.error;
   setText(trouble, job.error ? explain(job.error) : '');
 
-  byId('cancel').hidden = over;
+  const cancel = byId('cancel');
+  const isFocused = document.activeElement === cancel;
+  cancel.hidden = over;
   byId('again').hidden = !over || Boolean(job.frames);
+  if (isFocused && over) byId('again').focus();
   const download = byId('download');
   download.hidden = job.state !== 'done';
   download.href = `${job.links.video}?download`;

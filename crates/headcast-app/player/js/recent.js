@@ -21,6 +21,9 @@ const ICONS = {
   remove: 'M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7',
 };
 
+/** What a row consists of. */
+const ROW = ['link', 'rename', 'words', 'again', 'remove'];
+
 /** @typedef {import('./store.js').Job} Job */
 
 /** @param {Job} job */
@@ -39,22 +42,42 @@ export function createRecent(hooks) {
   let wanted = false;
   /** Whether a name is being written. */
   let isEdited = false;
-  /** What is about to be deleted, and can be taken back. @type {{job: Job, timer: number} | null} */
+  /** What is about to be deleted, and can be taken back. @type {{job: Job, row: number, timer: number} | null} */
   let doomed = null;
 
   const query = () => search.value.trim().toLowerCase();
-  const isWanted = (/** @type {Job} */ job) => job !== doomed?.job && `${job.title} ${job.audio_name} ${job.avatar}`.toLowerCase().includes(query());
+  const isWanted = (/** @type {Job} */ job) => job.id !== doomed?.job.id && `${job.title} ${job.audio_name} ${job.avatar}`.toLowerCase().includes(query());
 
   function render() {
     const found = jobs.filter(isWanted);
     byId('recent').hidden = !wanted || (jobs.length === 0 && query() === '');
-    search.hidden = jobs.length <= FEW;
+    search.hidden = jobs.length <= FEW && query() === '';
     more.hidden = found.length <= shown;
     byId('recent-none').hidden = found.length > 0 || query() === '';
     // A field that somebody writes in stays where it is.
-    if (!isEdited) byId('recent-list').replaceChildren(...found.slice(0, shown).map(entry));
+    if (!isEdited) {
+      const focused = place();
+      byId('recent-list').replaceChildren(...found.slice(0, shown).map(entry));
+      if (focused) focus(focused.id, focused.row, focused.part);
+    }
     undo.hidden = doomed === null;
     if (doomed) setText(byId('undo-text'), t('recent.deleted', { name: nameOf(doomed.job) }));
+  }
+
+  /** Where in the list the focus is: the job, which row that is, and which part of it. */
+  function place() {
+    const row = document.activeElement?.closest('#recent-list > li');
+    if (!row) return null;
+    const part = [...row.children].indexOf(/** @type {Element} */ (document.activeElement));
+    return { id: row.getAttribute('data-job') ?? '', row: [...byId('recent-list').children].indexOf(row), part };
+  }
+
+  /** What had the focus has it again; where its job is gone, what came in its place.
+   * @param {string} id @param {number} row @param {number} part */
+  function focus(id, row, part) {
+    const rows = [...byId('recent-list').children];
+    const found = rows.find((other) => other.getAttribute('data-job') === id) ?? rows[Math.min(row, rows.length - 1)];
+    /** @type {HTMLElement | undefined} */ (found?.children[part])?.focus();
   }
 
   /** @param {Job} job */
@@ -110,7 +133,8 @@ export function createRecent(hooks) {
   /** Takes a video away, for good unless that is taken back soon. @param {Job} job */
   function doom(job) {
     carryOut();
-    doomed = { job, timer: window.setTimeout(carryOut, REGRET) };
+    const row = place()?.row ?? 0;
+    doomed = { job, row, timer: window.setTimeout(carryOut, REGRET) };
     render();
     byId('undo-button').focus();
   }
@@ -118,11 +142,13 @@ export function createRecent(hooks) {
   /** Deletes what is about to be. */
   async function carryOut() {
     if (!doomed) return;
-    const { job, timer } = doomed;
+    const { job, row, timer } = doomed;
     clearTimeout(timer);
     jobs = jobs.filter(({ id }) => id !== job.id);
     doomed = null;
+    const isFocused = document.activeElement === byId('undo-button');
     render();
+    if (isFocused) focus(job.id, row, 0);
     try {
       await api.deleteJob(job.id);
     } catch (error) {
@@ -138,22 +164,25 @@ export function createRecent(hooks) {
     try {
       jobs = await api.jobs(Math.min(SEARCHED, count));
     } catch {
-      // The page is of use without the list; the form says what is wrong when it is sent.
-      jobs = [];
+      // The page is of use without the list, or with the one that it had; the form says what is wrong when it is sent.
     }
     render();
   }
 
   byId('undo-button').addEventListener('click', () => {
-    clearTimeout(doomed?.timer);
+    const kept = doomed;
+    clearTimeout(kept?.timer);
     doomed = null;
     render();
+    // To what was pressed before.
+    if (kept) focus(kept.job.id, kept.row, ROW.indexOf('remove'));
   });
   // A tab that is closed has been told.
   addEventListener('pagehide', carryOut);
   more.addEventListener('click', () => {
+    const first = shown;
     shown += MORE;
-    load(shown + 1);
+    load(shown + 1).then(() => more.hidden && focus('', first, 0));
   });
   search.addEventListener('input', () => {
     if (jobs.length < SEARCHED) load(SEARCHED);

@@ -21,7 +21,7 @@ const PATIENCE = 2500;
 const REASONS = { NotAllowedError: 'mic_refused', SecurityError: 'mic_refused', NotFoundError: 'mic_missing' };
 
 /**
- * @param {{onRecorded: (file: File) => void, onTrouble: (problem: {code: string, detail?: string}) => void}} hooks
+ * @param {{onBegin: () => void, onRecorded: (file: File) => void, onTrouble: (problem: {code: string, detail?: string}) => void}} hooks
  */
 export function createRecorder(hooks) {
   const begin = byId('record');
@@ -30,19 +30,26 @@ export function createRecorder(hooks) {
   /** @type {{recorder: MediaRecorder, close: () => void} | null} */
   let running = null;
   let asking = false;
-  let keep = false;
+  /** Whether it is still wanted once the browser has asked. */
+  let wanted = false;
+  let keep = true;
 
   // Browsers offer it on this machine and over HTTPS alone.
   const isOffered = Boolean(navigator.mediaDevices) && 'MediaRecorder' in globalThis;
   begin.hidden = !isOffered;
 
   async function start() {
+    wanted = true;
     if (running || asking) return;
     asking = true;
+    /** @type {MediaStream | null} */
+    let stream = null;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-      record(stream);
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      if (wanted) record(stream);
+      else release(stream);
     } catch (error) {
+      if (stream) release(stream);
       const { name, message } = /** @type {DOMException} */ (error);
       const code = REASONS[name] ?? 'mic_failed';
       hooks.onTrouble({ code, detail: code === 'mic_failed' ? message : '' });
@@ -51,8 +58,14 @@ export function createRecorder(hooks) {
     render();
   }
 
+  /** Gives the microphone back. @param {MediaStream} stream */
+  function release(stream) {
+    for (const track of stream.getTracks()) track.stop();
+  }
+
   /** @param {MediaStream} stream */
   function record(stream) {
+    hooks.onBegin();
     const [type, ending] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? ['', 'webm'];
     const recorder = new MediaRecorder(stream, type ? { mimeType: type, audioBitsPerSecond: 96_000 } : {});
     /** @type {Blob[]} */
@@ -65,13 +78,20 @@ export function createRecorder(hooks) {
       if (keep) hooks.onRecorded(new File(parts, `${name()}.${ending}`, { type: recorder.mimeType.split(';')[0] }));
     };
     const close = meter(stream, (secs) => secs > LONGEST && end(true));
-    keep = false;
+    // Also when the microphone is pulled out: what there is was meant.
+    keep = true;
+    try {
+      recorder.start();
+    } catch (error) {
+      close();
+      throw error;
+    }
     running = { recorder, close };
-    recorder.start();
   }
 
   /** @param {boolean} kept */
   function end(kept) {
+    wanted = false;
     keep = kept;
     if (running?.recorder.state === 'recording') running.recorder.stop();
   }
@@ -103,7 +123,7 @@ export function createRecorder(hooks) {
     draw();
     return () => {
       clearInterval(timer);
-      for (const track of stream.getTracks()) track.stop();
+      release(stream);
       context.close();
     };
   }
@@ -121,8 +141,9 @@ export function createRecorder(hooks) {
   byId('recording-discard').addEventListener('click', () => end(false));
 
   return {
-    /** Gives a recording up that is under way. */
-    cancel: () => end(false),
+    isRunning: () => running !== null,
+    /** Ends a recording that is under way, which is kept, and lets go of the microphone. */
+    finish: () => end(true),
   };
 }
 

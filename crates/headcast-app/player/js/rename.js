@@ -27,8 +27,8 @@ export function editName(shown, { value, label, onSave, onEnd }) {
     onEnd(byKey);
   };
   input.addEventListener('keydown', (event) => {
-    // An input method's own Enter chooses a word.
-    if (event.isComposing) return;
+    // An input method's own Enter chooses a word; Safari tells by the code alone.
+    if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'Enter' || event.key === 'Escape') {
       event.preventDefault();
       end(event.key === 'Enter', true);

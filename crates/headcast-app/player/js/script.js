@@ -88,6 +88,14 @@ export function createScript(hooks) {
     },
     focus: () => area.focus(),
 
+    /** A text is asked for, by this voice where it is still here. @param {string} voice @param {number} pace */
+    take(voice, pace) {
+      tabs[1].checked = true;
+      if (voices?.some(({ name }) => name === voice)) select.value = voice;
+      if (SPEEDS.includes(String(pace))) speed.value = speedChosen = String(pace);
+      render();
+    },
+
     /** What keeps it from being spoken; `null` where nothing does. @returns {{code: string} | null} */
     problem() {
       if (voices?.length === 0) return { code: 'voice_none' };

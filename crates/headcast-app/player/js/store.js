@@ -42,7 +42,7 @@ export function createStore(initial) {
  * @typedef {{id: string, seq: number, state: string, avatar: string, profile: string | null, body?: string, title: string, audio_name: string, queue_position: number,
  *   error: {code: string, detail: string} | null, progress: Progress, clip: Clip | null,
  *   frames?: {width: number, height: number, pix_fmt: string, next_frame: number, connected: boolean},
- *   captions: boolean, voice?: string, text?: string, started_ms: number | null, finished_ms: number | null,
+ *   captions: boolean, voice?: string, speed?: number, text?: string, started_ms: number | null, finished_ms: number | null,
  *   links: {job: string, index: string, live: string, video: string, poster: string, vtt: string, srt: string, events: string, page: string}}} Job
  * @typedef {{version: string, limits: {audio_bytes: number, audio_secs: number, features_bytes: number, background_bytes: number, avatar_bytes: number, avatar_frames: number, text_chars: number}, profiles: string[], notes: string[], embeddable: boolean}} Info
  * @typedef {{seq: number, level: string, message: string, at_ms: number}} LogLine
