@@ -33,6 +33,7 @@ async function spoken() {
   await checkSoon('what is too long is seen before it is sent', page, () => document.querySelector('#script-count.over')?.textContent === '10,001 of 10,000 characters');
   await page.fill('#script', TEXT);
   await checkSoon('and what is not', page, () => !document.querySelector('#script-count.over') && document.querySelector('#composer-trouble').hidden);
+  await page.waitForSelector('#voice option', { state: 'attached', timeout: PATIENCE });
   const voices = await page.$$eval('#voice option', (options) => options.map(({ value }) => value));
   check('the voices of the server are offered, the own language first', voices[0] === 'Robot' && voices.includes('Mute'), voices.slice(0, 4).join());
   await page.selectOption('#voice', 'Robot');
@@ -124,6 +125,7 @@ async function failing() {
   const { page, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740 });
   await page.click('.source:has(#from-text)');
   await page.fill('#script', '大家好。');
+  await page.waitForSelector('#voice option', { state: 'attached', timeout: PATIENCE });
   const voices = await page.$$eval('#voice option', (options) => options.map(({ value }) => value));
   check('a voice of the reader’s language comes first', voices[0] === 'Mute', voices.slice(0, 3).join());
   await page.selectOption('#voice', 'Mute');

@@ -449,8 +449,8 @@ await i18n.load(i18n.preferred());
 renderLanguage();
 store.subscribe(render);
 try {
-  const [info, avatars, samples, voices] = await Promise.all([api.info(), api.avatars(), api.samples(), api.voices()]);
-  composer.fill(info, avatars, samples, voices);
+  const [info, avatars, samples] = await Promise.all([api.info(), api.avatars(), api.samples()]);
+  composer.fill(info, avatars, samples);
   avatarPart.fill(info, avatars);
   showNotes(info.notes);
   byId('embed').hidden = !info.embeddable;

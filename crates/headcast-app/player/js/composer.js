@@ -1,6 +1,7 @@
 // Choosing a voice and a face.
 
 import { Ahead } from './ahead.js';
+import * as api from './api.js';
 import { byId, element, setText } from './dom.js';
 import { clock, size, span } from './format.js';
 import { current, explain, has, t } from './i18n.js';
@@ -74,6 +75,7 @@ export function createComposer(hooks) {
   });
 
   const script = createScript({
+    voices: api.voices,
     onChange() {
       rest();
       if (problem?.code.startsWith('text_') || problem?.code.startsWith('voice_') || problem?.code === 'audio_missing') problem = null;
@@ -351,14 +353,13 @@ export function createComposer(hooks) {
     /** The form is left. */
     rest,
 
-    /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples
-     * @param {import('./script.js').Voice[]} voices */
-    fill(newInfo, newAvatars, newSamples, voices) {
+    /** @param {import('./store.js').Info} newInfo @param {import('./store.js').Avatar[]} newAvatars @param {import('./store.js').Sample[]} newSamples */
+    fill(newInfo, newAvatars, newSamples) {
       info = newInfo;
       avatars = newAvatars;
       // A reader's own language first.
       samples = [...newSamples].sort((a, b) => Number(b.language === current()) - Number(a.language === current()));
-      script.fill(info.limits.text_chars, voices);
+      script.fill(info.limits.text_chars);
       chooseAvatar(localStorage.getItem('headcast.avatar') ?? '');
       renderFaces();
       render();

@@ -10,7 +10,8 @@ const SPEEDS = ['0.75', '1', '1.25', '1.5'];
 /** @typedef {{name: string, title: string, language: string, kind: string}} Voice */
 
 /**
- * @param {{onChange: () => void}} hooks called whenever what is to be said may be another
+ * @param {{onChange: () => void, voices: () => Promise<Voice[]>}} hooks what is to be said may be another; asks for the voices, once
+ *   somebody wants them: looking for them may take the server a while
  */
 export function createScript(hooks) {
   const tabs = /** @type {HTMLInputElement[]} */ ([byId('from-sound'), byId('from-text')]);
@@ -21,12 +22,28 @@ export function createScript(hooks) {
   /** @type {Voice[] | null} */
   let voices = null;
   let speedChosen = '1';
+  let voiceChosen = localStorage.getItem(REMEMBERED) ?? '';
+  let isAsking = false;
 
   const isChosen = () => tabs[1].checked;
   /** As the server counts them. */
   const length = () => [...area.value].length;
 
+  async function askForVoices() {
+    if (voices || isAsking) return;
+    isAsking = true;
+    try {
+      voices = await hooks.voices();
+      renderVoices();
+      render();
+    } catch {
+      // Asked again with the next look; until then the server takes its first voice.
+    }
+    isAsking = false;
+  }
+
   function render() {
+    if (isChosen()) askForVoices();
     byId('sound-part').hidden = isChosen();
     byId('text-part').hidden = !isChosen();
     const count = byId('script-count');
@@ -38,7 +55,6 @@ export function createScript(hooks) {
 
   /** Voices by language, the reader's own first. */
   function renderVoices() {
-    const chosen = select.value || localStorage.getItem(REMEMBERED) || '';
     const own = current();
     const speaks = (/** @type {Voice} */ voice) => voice.language.toLowerCase().split('-')[0] === own || (own === 'zh' && voice.language === 'cmn');
     const list = voices ?? [];
@@ -46,7 +62,7 @@ export function createScript(hooks) {
     const [near, far] = [list.filter(speaks), list.filter((voice) => !speaks(voice))];
     const group = (/** @type {string} */ key, /** @type {Voice[]} */ some) => (some.length > 0 ? [element('optgroup', { label: t(key) }, options(some))] : []);
     select.replaceChildren(...group('script.own_language', near), ...group('script.other_languages', far));
-    if (list.some(({ name }) => name === chosen)) select.value = chosen;
+    if (list.some(({ name }) => name === voiceChosen)) select.value = voiceChosen;
     speed.replaceChildren(...SPEEDS.map((value) => element('option', { value }, [t(`speed.${value.replace('.', '_')}`)])));
     speed.value = speedChosen;
   }
@@ -73,7 +89,10 @@ export function createScript(hooks) {
     hooks.onChange();
     render();
   });
-  select.addEventListener('change', () => localStorage.setItem(REMEMBERED, select.value));
+  select.addEventListener('change', () => {
+    voiceChosen = select.value;
+    localStorage.setItem(REMEMBERED, voiceChosen);
+  });
   speed.addEventListener('change', () => {
     speedChosen = speed.value;
   });
@@ -91,8 +110,9 @@ export function createScript(hooks) {
     /** A text is asked for, by this voice where it is still here. @param {string} voice @param {number} pace */
     take(voice, pace) {
       tabs[1].checked = true;
-      if (voices?.some(({ name }) => name === voice)) select.value = voice;
-      if (SPEEDS.includes(String(pace))) speed.value = speedChosen = String(pace);
+      voiceChosen = voice;
+      if (SPEEDS.includes(String(pace))) speedChosen = String(pace);
+      renderVoices();
       render();
     },
 
@@ -106,11 +126,9 @@ export function createScript(hooks) {
     /** Fields of a new job. @returns {Record<string, string>} */
     fields: () => ({ text: area.value, ...(select.value ? { voice: select.value } : {}), speed: speedChosen }),
 
-    /** @param {number} characters @param {Voice[]} found */
-    fill(characters, found) {
+    /** @param {number} characters */
+    fill(characters) {
       limit = characters;
-      voices = found;
-      renderVoices();
       render();
     },
 
