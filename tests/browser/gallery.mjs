@@ -144,6 +144,8 @@ async function again(ids) {
   console.log('\nby another face');
   const { page, troubles, close } = await openPage(browser, server.url, { locale: 'zh-CN', width: 360, height: 740, dark: true });
   await lists('what is left is shown', page, ['seven', 'six', 'two', 'one']);
+  const cut = await page.$$eval('.recent-name', (names) => names.filter((name) => name.scrollWidth > name.clientWidth).length);
+  check('there is room for the names on a telephone', cut === 0, `${cut} are cut`);
   await page.click('[aria-label="删除“one.wav”"]');
   await page.waitForSelector('#undo:not([hidden])', { timeout: PATIENCE });
   const toast = await page.evaluate(() => {

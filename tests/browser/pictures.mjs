@@ -3,7 +3,7 @@
 //
 // node pictures.mjs --screenshots folder [--binary headcast] [--chromium path] [--only create,watching,finished,gallery,avatars]
 //
-// docs/img/page is made of them: for picture in folder/*.png; do convert "$picture" -resize '50%>' -quality 62 -define webp:method=6 docs/img/page/….webp; done
+// docs/img/page is made of them: for picture in folder/*.png; do convert "$picture" -quality 62 -define webp:method=6 docs/img/page/….webp; done
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -44,7 +44,6 @@ const STATES = {
       await page.waitForSelector('#trim-start:not([hidden])', { timeout: PATIENCE });
       await page.focus('#trim-start');
       await page.keyboard.press('PageUp');
-      await page.evaluate(() => document.activeElement.blur());
     };
   },
   async finished() {
@@ -98,6 +97,7 @@ try {
       await come(page, look);
       const name = `${state}-${look.width}-${look.dark ? 'dark' : 'light'}-${look.locale.slice(0, 2)}`;
       await page.mouse.move(0, 0);
+      await page.evaluate(() => document.activeElement?.blur());
       // Transitions end, and what is drawn with the screen is drawn.
       await page.waitForTimeout(400);
       await page.screenshot({ path: join(options.screenshots, `${name}.png`) });
